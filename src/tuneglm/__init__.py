@@ -1,0 +1,1 @@
+"""Fine-tune the GLM family, and talk to the result."""

@@ -1,0 +1,335 @@
+"""RunConfig: every option of tuneglm, written once.
+
+The command line's help, the reference page and the saved `run.yaml` are drawn
+from these classes; each field's docstring is its help. One section a variant,
+told apart by `name`. `training:` is transformers' own TrainingArguments and is
+handed on unchanged.
+"""
+
+import ast
+import difflib
+import importlib.util
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from tuneglm.errors import ConfigError
+
+
+class Section(BaseModel):
+    """A part of the run file: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+
+class ModelConfig(Section):
+    """Which model, from where, and how it is held in memory."""
+
+    path: str
+    """A folder, or an id on the hub such as `zai-org/chatglm3-6b`."""
+    family: str | None = None
+    """`chatglm2`, `chatglm3`, `glm4` or `native`; guessed, and said, when left out."""
+    hub: Literal["huggingface", "modelscope"] = "huggingface"
+    """Where an id is fetched from; a mirror is set by the hub's own variable (HF_ENDPOINT)."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Type of the frozen weights; `auto` is bfloat16 where the device computes in it natively,
+    else float32. Trained weights are always float32."""
+    bits: Literal[4, 8] | None = None
+    """Hold the frozen weights in 4 or 8 bits (needs the extra `quant`)."""
+    adapters: tuple[str, ...] = ()
+    """Adapters to merge into the model, in this order, before training."""
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2", "flex_attention"] = "auto"
+    """Attention kernel; `auto` lets transformers choose."""
+
+
+class DatasetEntry(Section):
+    """One data set of a run: a name of the registry, or a file."""
+
+    name: str | None = None
+    """A name of the registry (`tuneglm data show --help` says where it looks)."""
+    path: str | None = None
+    """A file: JSON or JSON lines."""
+    columns: dict[str, str] = {}
+    """Our column → the file's column, e.g. `{instruction: question, output: answer}`."""
+    max_rows: Annotated[int, Field(gt=0)] | None = None
+    """Take the first rows only."""
+    replace: dict[str, str] = {}
+    """Text → text, in every message: `{"<NAME>": 星河, "<AUTHOR>": 北斗实验室}`."""
+
+
+class DataConfig(Section):
+    """What is trained on, and how a row becomes tokens."""
+
+    train: tuple[DatasetEntry, ...] = ()
+    """Names, paths or entries; several are joined."""
+    evaluation: tuple[DatasetEntry, ...] = ()
+    """Sets for the evaluation loss."""
+    evaluation_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the training rows that is kept for evaluation instead."""
+    dir: str = "data"
+    """Folder in which files of named sets are looked for first."""
+    cutoff: Annotated[int, Field(ge=16)] = 1024
+    """Longest row in tokens; older turns go first, then text, never the end token."""
+    train_on: Literal["all", "last"] = "all"
+    """Train every answer of a conversation, or the last one only."""
+    bad_rows: Literal["stop", "skip"] = "stop"
+    """What a row that cannot be used does: stop the run, or be counted and listed."""
+
+    @field_validator("train", "evaluation", mode="before")
+    @classmethod
+    def _entries(cls, value: Any) -> Any:
+        """`a,b`, `[a, b]` and `{name: a}` alike; what ends like a file or holds a slash is a path."""
+        if isinstance(value, str):
+            value = [part for part in value.split(",") if part]
+        if isinstance(value, Mapping):
+            value = [value]
+        if not isinstance(value, Sequence):
+            return value
+        return [_entry(item) if isinstance(item, str) else item for item in value]
+
+
+class LoraConfig(Section):
+    """Low-rank adapters: the default; small files, little memory, the base stays whole."""
+
+    name: Literal["lora"] = "lora"
+    """The method."""
+    rank: Annotated[int, Field(ge=1)] = 8
+    """Rank of the update."""
+    alpha: Annotated[float, Field(gt=0)] = 16.0
+    """Scale; the update is multiplied by alpha / rank."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Dropout on the adapter's input."""
+    targets: tuple[str, ...] = ()
+    """Names of the adapted modules; empty: the family's own choice. `all` is every linear layer."""
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        return [part for part in value.split(",") if part] if isinstance(value, str) else value
+
+
+class FullConfig(Section):
+    """Every weight is trained: the most memory, and for large changes only."""
+
+    name: Literal["full"] = "full"
+    """The method."""
+
+
+class SftConfig(Section):
+    """Supervised fine-tuning: cross entropy on the answers."""
+
+    name: Literal["sft"] = "sft"
+    """The stage."""
+
+
+MethodConfig = Annotated[LoraConfig | FullConfig, Field(discriminator="name")]
+StageConfig = Annotated[SftConfig, Field()]
+
+
+class RunConfig(Section):
+    """A whole run. `train(config)` needs nothing else."""
+
+    model: ModelConfig
+    data: DataConfig = DataConfig()
+    method: MethodConfig = LoraConfig()
+    stage: StageConfig = SftConfig()
+    training: dict[str, Any] = {}
+    """transformers.TrainingArguments, key by key; `output_dir` is where results go."""
+    resume: str = "auto"
+    """`auto`: go on from the newest checkpoint in the output folder; `never`: the folder must be
+    empty; or the path of a checkpoint."""
+
+    @field_validator("training")
+    @classmethod
+    def _known_arguments(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for key in value:
+            if key not in training_argument_names():
+                raise ValueError(_unknown(f"training.{key}", key, training_argument_names()))
+        return value
+
+
+class ChatConfig(Section):
+    """How an answer is drawn."""
+
+    system: str = ""
+    """System message."""
+    max_new_tokens: Annotated[int, Field(ge=1)] = 512
+    """Longest answer, in tokens."""
+    temperature: Annotated[float, Field(ge=0)] = 0.8
+    """0 always takes the likeliest token; higher is freer."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 0.8
+    """Draw among the likeliest tokens that together have this probability."""
+    repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
+    """Above 1 makes tokens that stand already less likely."""
+    seed: int | None = None
+    """Makes sampling repeatable."""
+
+
+def load_config(
+    path: str | Path | None = None, overrides: Sequence[str] = ()
+) -> RunConfig:
+    """A run file, `section.key=value` overrides, or both → RunConfig.
+
+    Values of overrides are YAML: `data.train=[a,b]`, `training.bf16=true`.
+    `method=full` is short for `method.name=full`. Raises ConfigError, which for
+    an unknown key names the nearest known one.
+    """
+    tree = {} if path is None else _read_run_file(Path(path))
+    for override in overrides:
+        _apply_override(tree, override)
+    try:
+        return RunConfig.model_validate(_short_forms(tree))
+    except ValidationError as error:
+        raise _config_error(error) from None
+
+
+def dump_config(config: RunConfig) -> str:
+    """The resolved config as YAML that `load_config` reads back to an equal one."""
+    tree = config.model_dump(mode="json", exclude_none=True)
+    for key in ("train", "evaluation"):
+        for entry in tree["data"][key]:
+            for empty in [name for name, value in entry.items() if value == {}]:
+                del entry[empty]
+    return yaml.safe_dump(tree, allow_unicode=True, sort_keys=False)
+
+
+@cache
+def training_argument_names() -> tuple[str, ...]:
+    """Fields of transformers.TrainingArguments, read from its source.
+
+    Importing the class costs seconds (it imports torch); a run file is judged
+    before that.
+    """
+    package = importlib.util.find_spec("transformers")
+    assert package is not None and package.submodule_search_locations
+    source = Path(package.submodule_search_locations[0]) / "training_args.py"
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    (definition,) = (
+        node
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == "TrainingArguments"
+    )
+    return tuple(
+        node.target.id
+        for node in definition.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        and not node.target.id.startswith("_")
+    )
+
+
+def _entry(text: str) -> dict[str, str]:
+    is_path = "/" in text or "\\" in text or Path(text).suffix != "" or Path(text).exists()
+    return {"path": text} if is_path else {"name": text}
+
+
+def _read_run_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ConfigError(
+            f"There is no run file `{path}`.",
+            "a run file is YAML; without one, give overrides such as model.path=FOLDER",
+        )
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"`{path}` is not readable YAML: {_one_line(error)}.") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"`{path}` holds no sections; a run file begins with `model:`.")
+    return tree
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(
+            f"Cannot read `{override}`.", "overrides are written section.key=value"
+        )
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"The value of `{key}` is not readable: {_one_line(error)}.") from None
+    *parents, last = key.split(".")
+    for parent in parents:
+        inner = tree.setdefault(parent, {})
+        if isinstance(inner, str) and parent in ("method", "stage"):
+            inner = tree[parent] = {"name": inner}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"`{parent}` is a value, not a section, in `{override}`.")
+        tree = inner
+    tree[last] = value
+
+
+def _short_forms(tree: dict[str, Any]) -> dict[str, Any]:
+    """`method: full` means `{name: full}`; a method without a name is LoRA."""
+    tree = dict(tree)
+    for key, default in (("method", "lora"), ("stage", "sft")):
+        if isinstance(tree.get(key), str):
+            tree[key] = {"name": tree[key]}
+        elif isinstance(tree.get(key), dict):
+            tree[key] = {"name": default, **tree[key]}
+    return tree
+
+
+def _config_error(error: ValidationError) -> ConfigError:
+    """The first problem of a validation, in one sentence."""
+    problems = error.errors()
+    # a misspelt key also leaves its right spelling missing: name the cause
+    problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
+    place = [str(part) for part in problem["loc"]]
+    siblings = _siblings(place)
+    # pydantic puts the variant's tag into the location: method.lora.rank
+    if place[0] == "method" and len(place) > 2:
+        del place[1]
+    dotted = ".".join(place)
+    if problem["type"] == "extra_forbidden":
+        return ConfigError(*_unknown(dotted, place[-1], siblings).split("\n", 1))
+    if problem["type"] == "missing":
+        return ConfigError(f"`{dotted}` is missing.", _missing_hint(dotted))
+    if problem["type"] == "union_tag_invalid":
+        known = problem["ctx"]["expected_tags"].replace("'", "")
+        return ConfigError(f"There is no {dotted} `{problem['ctx']['tag']}`.", f"known: {known}")
+    if problem["type"] == "value_error":
+        return ConfigError(*str(problem["ctx"]["error"]).split("\n", 1))
+    return ConfigError(f"`{dotted}` cannot be `{problem['input']}`: {problem['msg'].lower()}.")
+
+
+def _unknown(dotted: str, key: str, known: Iterable[str]) -> str:
+    names = tuple(known)
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    prefix = dotted[: -len(key)]
+    if near:
+        return f"There is no option `{dotted}`.\ndid you mean `{prefix}{near[0]}`?"
+    return f"There is no option `{dotted}`.\nknown here: {', '.join(names)}"
+
+
+def _siblings(place: list[str]) -> Iterable[str]:
+    """Names of the fields beside the unknown one."""
+    sections: dict[str, type[Section]] = {
+        "model": ModelConfig,
+        "data": DataConfig,
+        "stage": SftConfig,
+    }
+    if len(place) == 1:
+        return RunConfig.model_fields
+    if place[0] == "method":
+        return (FullConfig if place[1] == "full" else LoraConfig).model_fields
+    if len(place) > 2:
+        return DatasetEntry.model_fields
+    return sections[place[0]].model_fields if place[0] in sections else ()
+
+
+def _missing_hint(dotted: str) -> str | None:
+    if dotted in ("model", "model.path"):
+        return "say which model: model.path=FOLDER, or an id such as zai-org/chatglm3-6b"
+    return None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

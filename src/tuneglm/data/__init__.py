@@ -1,0 +1,1 @@
+"""From files that people have to token ids with labels."""

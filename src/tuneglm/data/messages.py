@@ -1,0 +1,78 @@
+"""The records of a conversation, from a data file or a chat to token ids.
+
+    file row ──formats──▶ Example(messages) ──a family's renderer──▶ Rendered(ids, trained, special)
+
+No tokenizer and no model family is known here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+Role = Literal["system", "user", "assistant", "tool"]
+ROLES: tuple[Role, ...] = ("system", "user", "assistant", "tool")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn.
+
+    `metadata` is what stands on the role's own line (the name of a tool that is
+    called, for the families that know such a line); `trained` is None where the
+    run's rule (`data.train_on`) decides.
+    """
+
+    role: Role
+    content: str
+    metadata: str = ""
+    tool_calls: Sequence[Mapping[str, Any]] = ()
+    trained: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a row came from: data set, file, and line (1-based; the row's number in a JSON list)."""
+
+    dataset: str
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One conversation of a data set, or of a chat (then without a source)."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[Mapping[str, Any], ...] = ()
+    source: Source | None = None
+
+    def with_messages(self, messages: Sequence[Message]) -> "Example":
+        """The same row with other messages."""
+        return replace(self, messages=tuple(messages))
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What the model sees of an example; three lists of one length.
+
+    ids      token ids
+    trained  whether the model is taught to produce this token
+    special  whether the format itself put the token there (roles, their line
+             ends, end tokens): such a token is never cut away
+    """
+
+    ids: list[int] = field(default_factory=list)
+    trained: list[bool] = field(default_factory=list)
+    special: list[bool] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def extend(self, ids: Sequence[int], *, trained: bool = False, special: bool = False) -> None:
+        """Append a piece of one kind."""
+        self.ids.extend(ids)
+        self.trained.extend([trained] * len(ids))
+        self.special.extend([special] * len(ids))

@@ -1,0 +1,96 @@
+"""What `tuneglm data show` prints: each row as the model sees it, and what of it is trained."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+from rich.console import Console
+from rich.text import Text
+
+from tuneglm.data.encode import UNTRAINED, Encoded
+
+Decode = Callable[[list[int]], str]
+
+# (trained, special) → style; the legend shows the same
+_STYLES: dict[tuple[bool, bool], str] = {
+    (True, False): "green",
+    (True, True): "bold green",
+    (False, False): "dim",
+    (False, True): "bold blue",
+}
+_OPEN, _CLOSE = "⟦", "⟧"
+
+# characters that would move the cursor or colour the terminal are shown, not obeyed
+_VISIBLE = {
+    **{code: chr(0x2400 + code) for code in range(32)},
+    **{code: f"\\x{code:02x}" for code in range(127, 160)},
+    ord("\n"): "⏎\n",
+}
+
+
+def show_rows(rows: Sequence[Encoded], decode: Decode, console: Console) -> None:
+    """Print the rows; `decode` turns ids into text and leaves special tokens in.
+
+    In colour, or with marks around what is trained where the console has no colour.
+    """
+    coloured = console.color_system is not None and not console.no_color
+    _print(console, _legend(coloured))
+    for number, row in enumerate(rows, 1):
+        _print(console, Text())
+        _print(console, Text(_header(number, row), style="bold" if coloured else ""))
+        _print(console, _body(row, decode, coloured))
+
+
+def _print(console: Console, text: Text) -> None:
+    # a pipe has no width: lines there end where the data's do
+    console.print(text, soft_wrap=not console.is_terminal, highlight=False)
+
+
+def _legend(coloured: bool) -> Text:
+    if not coloured:
+        return Text(f"{_OPEN}trained{_CLOSE} context; ⏎ a line break")
+    return Text.assemble(
+        ("trained", "green"),
+        "  ",
+        ("trained special token", "bold green"),
+        "  ",
+        ("context", "dim"),
+        "  ",
+        ("special token", "bold blue"),
+        "  ⏎ a line break",
+    )
+
+
+def _header(number: int, row: Encoded) -> str:
+    parts = [f"row {number}"]
+    if row.source is not None:
+        parts += [row.source.dataset, str(row.source)]
+    parts.append(f"{row.length} tokens, {row.trained_tokens} trained")
+    if row.cut:
+        parts.append("cut to fit")
+    return " · ".join(parts)
+
+
+def _body(row: Encoded, decode: Decode, coloured: bool) -> Text:
+    body, was_trained = Text(), False
+    for (trained, special), ids in _runs(row):
+        if not coloured and trained != was_trained:
+            body.append(_OPEN if trained else _CLOSE)
+        was_trained = trained
+        style = _STYLES[trained, special] if coloured else ""
+        body.append(decode(ids).translate(_VISIBLE), style=style)
+    if not coloured and was_trained:
+        body.append(_CLOSE)
+    return body
+
+
+def _runs(row: Encoded) -> Iterator[tuple[tuple[bool, bool], list[int]]]:
+    """((trained, special), ids) of each run of one kind.
+
+    Whole runs are decoded: a character may be made of several tokens.
+    """
+    kinds = (
+        (label != UNTRAINED, special)
+        for label, special in zip(row.labels, row.special, strict=True)
+    )
+    for kind, run in groupby(zip(kinds, row.input_ids, strict=True), key=lambda pair: pair[0]):
+        yield kind, [token for _, token in run]

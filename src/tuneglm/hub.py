@@ -1,0 +1,130 @@
+"""Fetching from a hub: models and data sets, Hugging Face or ModelScope, once.
+
+Mirrors are set by the hubs' own variables (`HF_ENDPOINT`, `MODELSCOPE_DOMAIN`),
+caches too (`HF_HOME`, `MODELSCOPE_CACHE`). Python files are never fetched: code
+that comes with weights is never executed.
+"""
+
+import os
+import re
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from tuneglm.errors import UserError
+
+Hub = Literal["huggingface", "modelscope"]
+Kind = Literal["model", "dataset"]
+
+SECONDS_TO_ANSWER = 4.0
+_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+class HubError(UserError):
+    """The hub does not answer, does not know the id, or does not give it out."""
+
+
+def looks_like_id(text: str) -> bool:
+    """Whether `text` has the form `owner/name`."""
+    return _ID.fullmatch(text) is not None
+
+
+def page_of(repo_id: str, hub: Hub, kind: Kind = "model") -> str:
+    """Address of the page from which a person can fetch the files."""
+    folder = {"model": {"huggingface": "", "modelscope": "models/"}, "dataset": {
+        "huggingface": "datasets/", "modelscope": "datasets/"}}[kind][hub]
+    return f"{_endpoint(hub)}/{folder}{repo_id}"
+
+
+def fetch(
+    repo_id: str,
+    hub: Hub,
+    patterns: Sequence[str],
+    *,
+    kind: Kind = "model",
+    revision: str | None = None,
+) -> Path:
+    """The local folder with the files of `repo_id` that match `patterns`.
+
+    What lies in the cache is used without a network. Raises HubError within
+    seconds when the hub cannot be reached: its own client retries for half a
+    minute, so the connection is tried first.
+    """
+    offline = not _answers(hub)
+    try:
+        if hub == "modelscope":
+            return _fetch_modelscope(repo_id, patterns, kind, revision, offline)
+        return _fetch_huggingface(repo_id, patterns, kind, revision, offline)
+    except (OSError, ValueError, _client_error(hub)) as error:
+        reason = "does not answer" if offline else f"refused: {str(error).splitlines()[0]}"
+        raise HubError(
+            f"`{repo_id}` is not on this disk, and {_endpoint(hub)} {reason}.",
+            f"fetch the files by hand from {page_of(repo_id, hub, kind)}, put them into one "
+            "folder and give that folder's path; a mirror is set by "
+            + {"huggingface": "HF_ENDPOINT", "modelscope": "MODELSCOPE_DOMAIN"}[hub],
+        ) from None
+
+
+def _endpoint(hub: Hub) -> str:
+    if hub == "modelscope":
+        return "https://" + os.environ.get("MODELSCOPE_DOMAIN", "modelscope.cn")
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+
+
+def _answers(hub: Hub) -> bool:
+    """Whether a connection to the hub can be opened; behind a proxy only the client can tell."""
+    proxies = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+    if any(os.environ.get(name) for name in proxies):
+        return True
+    address = urlsplit(_endpoint(hub))
+    port = address.port or {"http": 80}.get(address.scheme, 443)
+    try:
+        with socket.create_connection((address.hostname or "", port), SECONDS_TO_ANSWER):
+            return True
+    except OSError:
+        return False
+
+
+def _client_error(hub: Hub) -> type[Exception]:
+    """The base class of what the hub's client raises beside OSError."""
+    if hub == "modelscope":
+        from modelscope_hub.errors import HubError as ModelscopeError
+
+        return ModelscopeError
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return HfHubHTTPError
+
+
+def _fetch_huggingface(
+    repo_id: str, patterns: Sequence[str], kind: Kind, revision: str | None, offline: bool
+) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return Path(
+        snapshot_download(
+            repo_id,
+            repo_type=kind,
+            revision=revision,
+            allow_patterns=list(patterns),
+            local_files_only=offline,
+        )
+    )
+
+
+def _fetch_modelscope(
+    repo_id: str, patterns: Sequence[str], kind: Kind, revision: str | None, offline: bool
+) -> Path:
+    from modelscope import snapshot_download
+
+    return Path(
+        snapshot_download(
+            repo_id,
+            repo_type=kind,
+            revision=revision,
+            allow_patterns=list(patterns),
+            local_files_only=offline,
+        )
+    )

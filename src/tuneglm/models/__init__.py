@@ -1,0 +1,60 @@
+"""The families of models, and which one a folder holds."""
+
+import difflib
+import logging
+from pathlib import Path
+
+from tuneglm.errors import ModelError
+from tuneglm.models.chatglm2 import CHATGLM2
+from tuneglm.models.chatglm3 import CHATGLM3
+from tuneglm.models.family import Family
+from tuneglm.models.glm4 import GLM4
+from tuneglm.models.native import NATIVE
+from tuneglm.models.weights import read_json
+
+log = logging.getLogger(__name__)
+
+FAMILIES: dict[str, Family] = {
+    "chatglm2": CHATGLM2,
+    "chatglm3": CHATGLM3,
+    "glm4": GLM4,
+    "native": NATIVE,
+}
+
+
+def family_of(folder: Path, name: str | None = None) -> Family:
+    """The family named `name`, or else the one whose model lies in `folder`.
+
+    A folder that we saved says so itself (`family` in tokenizer_config.json). A
+    guess is logged in one line with the way to override it.
+    """
+    name = name or saved_family(folder)
+    if name is not None:
+        return family_named(name)
+    config = read_json(folder / "config.json")
+    candidates = [family for family in FAMILIES.values() if family.recognises(folder, config)]
+    if not candidates:
+        raise ModelError(
+            f"`{folder}` holds a model of type `{config.get('model_type')}`, "
+            "which no family of tuneglm recognises.",
+            f"families: {', '.join(FAMILIES)}; if it is one of them, say so: model.family=NAME",
+        )
+    # later families add to the files of earlier ones: the last that fits fits best
+    chosen = candidates[-1]
+    if chosen.layout is not None:
+        log.info("Family: %s, by its files; override with model.family=NAME", chosen.name)
+    return chosen
+
+
+def saved_family(folder: Path) -> str | None:
+    """The family that a folder of ours names in its tokenizer_config.json."""
+    return read_json(folder / "tokenizer_config.json", {}).get("family")
+
+
+def family_named(name: str) -> Family:
+    """The family of that name; raises ModelError naming the nearest known one."""
+    if name in FAMILIES:
+        return FAMILIES[name]
+    near = difflib.get_close_matches(name, FAMILIES, n=1)
+    known = f"did you mean `{near[0]}`?" if near else f"families: {', '.join(FAMILIES)}"
+    raise ModelError(f"There is no family `{name}`.", known)

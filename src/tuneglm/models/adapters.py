@@ -1,0 +1,178 @@
+"""LoRA adapters: ours and others', on split or on fused modules, put into a model and out again."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, set_peft_model_state_dict
+from safetensors.torch import save_file
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from tuneglm.errors import ModelError
+from tuneglm.models.family import Family, Layout
+from tuneglm.models.layout import native_names
+from tuneglm.models.weights import read_json, read_tensors
+
+CONFIG_FILE = "adapter_config.json"
+WEIGHT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
+PREFIXES = ("base_model.model.", "base_model.")
+
+Tensors = dict[str, torch.Tensor]
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter rather than a model."""
+    return (folder / CONFIG_FILE).is_file()
+
+
+def read_base_path(folder: Path) -> str:
+    """Folder or id of the model that the adapter was trained on."""
+    base = read_json(folder / CONFIG_FILE).get("base_model_name_or_path")
+    if not base:
+        raise ModelError(
+            f"`{folder / CONFIG_FILE}` does not say which model it was trained on.",
+            "write the model's folder or id into `base_model_name_or_path`",
+        )
+    return str(base)
+
+
+def add_adapter(model: PreTrainedModel, folder: Path, family: Family, name: str) -> None:
+    """Put the LoRA adapter in `folder` into the model's own layers, active beside those before it.
+
+    An adapter on the published fused modules is converted exactly. Every weight
+    of the adapter must find its place and the other way round, else ModelError.
+    """
+    config, weights = _read_adapter(folder)
+    if family.layout is not None:
+        config, weights = to_split(family.layout, model.config, config, weights)
+    active = model.active_adapters() if model._hf_peft_config_loaded else []
+    try:
+        model.add_adapter(LoraConfig(**config), adapter_name=name)
+    except ValueError as error:
+        raise ModelError(f"The adapter `{folder}` does not fit this model: {error}") from None
+    _fill(model, folder, weights, name)
+    model.set_adapter([*active, name])
+
+
+def to_split(
+    layout: Layout, model: PreTrainedConfig, config: Mapping[str, Any], weights: Tensors
+) -> tuple[dict[str, Any], Tensors]:
+    """An adapter on published modules → the same one on ours; any other comes back as it is.
+
+    A fused module's A serves each of its parts, and B is split by rows: the sum
+    of the parts' updates is the fused update, number for number.
+    """
+    converted: Tensors = {}
+    for key, tensor in weights.items():
+        module, leaf = _split_key(key)
+        names = native_names(layout, module)
+        parts = [tensor] * len(names)
+        if len(names) > 1 and leaf.startswith("lora_B"):
+            parts = list(tensor.split(layout.rows(model)))
+        for name, part in zip(names or (module,), parts or [tensor], strict=True):
+            converted[f"{name}.{leaf}"] = part
+    targets = sorted({_split_key(key)[0].rpartition(".")[2] for key in converted})
+    return {**config, "target_modules": targets}, converted
+
+
+def to_fused(layout: Layout, model: PreTrainedConfig, weights: Tensors) -> Tensors:
+    """Our adapter → one on the published modules, exactly: q, k and v as blocks of rank 3r.
+
+    The fused A stacks the parts' A; the fused B has each part's B in its own rows
+    and columns. With parts of equal scale the update is the same, so `r` and
+    `lora_alpha` are both to be multiplied by the number of parts.
+    """
+    published = {ours: name for name, ours in layout.modules.items()}
+    result: Tensors = {}
+    for key, tensor in weights.items():
+        module, leaf = _split_key(key)
+        layer = next((part for part in module.split(".") if part.isdigit()), "")
+        pattern = module.replace(f".{layer}.", ".*.") if layer else module
+        if pattern in published:
+            result[f"{published[pattern].replace('*', layer)}.{leaf}"] = tensor
+    for fused, parts in layout.fused.items():
+        result |= _fuse(layout, model, weights, fused, parts)
+    return result
+
+
+def save_adapter(folder: Path, config: Mapping[str, Any], weights: Tensors) -> None:
+    """Write an adapter in peft's layout."""
+    folder.mkdir(parents=True, exist_ok=True)
+    named = {f"{PREFIXES[0]}{key}": tensor.contiguous() for key, tensor in weights.items()}
+    save_file(named, folder / WEIGHT_FILES[0], metadata={"format": "pt"})
+    text = json.dumps(dict(config), indent=2, ensure_ascii=False, default=list)
+    (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _read_adapter(folder: Path) -> tuple[dict[str, Any], Tensors]:
+    config = dict(read_json(folder / CONFIG_FILE))
+    if config.get("peft_type") != "LORA":
+        raise ModelError(
+            f"`{folder}` is an adapter of type `{config.get('peft_type')}`; LORA is known."
+        )
+    for name in WEIGHT_FILES:
+        if (folder / name).is_file():
+            return config, dict(read_tensors(folder / name))
+    raise ModelError(
+        f"The adapter `{folder}` has no weights.", f"`{WEIGHT_FILES[0]}` belongs beside its config"
+    )
+
+
+def _split_key(key: str) -> tuple[str, str]:
+    """`base_model.model.a.b.lora_A.weight` → (`a.b`, `lora_A.weight`)."""
+    for prefix in PREFIXES:
+        key = key.removeprefix(prefix)
+    module, separator, leaf = key.partition(".lora_")
+    return module, (separator + leaf).lstrip(".")
+
+
+def _fill(model: PreTrainedModel, folder: Path, weights: Tensors, name: str) -> None:
+    """Copy the weights in; every one must have its place, and every place its weight."""
+    expected = {
+        key.replace(f".{name}.", "."): parameter.shape
+        for key, parameter in model.named_parameters()
+        if f".lora_A.{name}." in key or f".lora_B.{name}." in key
+    }
+    for key, tensor in weights.items():
+        shape = expected.pop(key, None)
+        if shape is None or shape != tensor.shape:
+            found = "no such module" if shape is None else f"the shape {tuple(shape)} there"
+            raise ModelError(
+                f"`{key}` of the adapter `{folder}` has the shape {tuple(tensor.shape)}; "
+                f"the model has {found}.",
+                "the adapter was trained on another model",
+            )
+    if expected:
+        raise ModelError(
+            f"The adapter `{folder}` lacks {len(expected)} weights, the first is "
+            f"`{next(iter(expected))}`.",
+            "its file is not whole",
+        )
+    set_peft_model_state_dict(model, weights, adapter_name=name)
+
+
+def _fuse(
+    layout: Layout, model: PreTrainedConfig, weights: Tensors, fused: str, parts: tuple[str, ...]
+) -> Tensors:
+    result: Tensors = {}
+    rows = layout.rows(model)
+    for layer in range(model.num_hidden_layers):
+        names = [part.replace("*", str(layer)) for part in parts]
+        downs = [weights.get(f"{name}.lora_A.weight") for name in names]
+        ups = [weights.get(f"{name}.lora_B.weight") for name in names]
+        present = [index for index, down in enumerate(downs) if down is not None]
+        if not present:
+            continue
+        rank = downs[present[0]].shape[0]
+        up = torch.zeros(sum(rows), rank * len(parts), dtype=ups[present[0]].dtype)
+        down = torch.zeros(rank * len(parts), model.hidden_size, dtype=up.dtype)
+        for index in present:
+            start = sum(rows[:index])
+            columns = slice(index * rank, (index + 1) * rank)
+            up[start : start + rows[index], columns] = ups[index]
+            down[columns] = downs[index]
+        module = fused.replace("*", str(layer))
+        result[f"{module}.lora_A.weight"], result[f"{module}.lora_B.weight"] = down, up
+    return result

@@ -1,0 +1,1 @@
+"""ChatGLM2: its tokenizer, its prompt and its weights."""

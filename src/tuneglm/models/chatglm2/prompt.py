@@ -1,0 +1,122 @@
+"""The prompt of ChatGLM2.
+
+    [gMASK] sop "[Round 1]\\n\\n问：…\\n\\n答：…\\n\\n[Round 2]\\n\\n问：…\\n\\n答：" "answer" </s>
+
+The rounds are one text, encoded at once, and the last answer is encoded apart
+with a dummy prefix of its own, as it is when the model generates it. Earlier
+answers are part of the prompt's text: only the last one can be trained. The
+format has no place for a system message; it is put before `[Round 1]`, with a
+blank line after it. Nor has it one for tools: they are an error.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tuneglm.data.messages import Example, Message, Rendered
+from tuneglm.errors import DataError
+from tuneglm.models.prompt import encode_pieces
+
+START = ("[gMASK]", "sop")
+END = ("</s>",)
+
+TEMPLATE = """\
+[gMASK]<sop>
+{%- set rounds = namespace(count=0) -%}
+{%- for message in messages -%}
+{%- if message.role == 'user' -%}
+{%- set rounds.count = rounds.count + 1 -%}
+{{ '[Round ' ~ rounds.count ~ ']\\n\\n问：' ~ message.content ~ '\\n\\n答：' }}
+{%- else -%}
+{{ message.content ~ '\\n\\n' }}
+{%- endif -%}
+{%- endfor -%}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The prompt, each byte of it marked 1 where the format wrote it, and the last answer."""
+
+    prompt: str
+    written: bytes
+    answer: str | None
+    trained: bool
+
+
+def render(
+    tokenizer: Any, examples: Sequence[Example], *, generation_prompt: bool = False
+) -> list[Rendered]:
+    """See `tuneglm.models.family.Render`."""
+    rows = [_row(example, generation_prompt) for example in examples]
+    texts = [row.prompt for row in rows] + [row.answer for row in rows if row.answer is not None]
+    pieces = encode_pieces(tokenizer, texts)
+    start, end = (tokenizer.convert_tokens_to_ids(list(names)) for names in (START, END))
+    rendered = []
+    for row in rows:
+        ids = pieces[row.prompt]
+        result = Rendered()
+        result.extend(start, special=True)
+        result.extend(ids)
+        result.special[len(start) :] = _special(tokenizer.piece_bytes, ids, row.written)
+        if row.answer is not None:
+            result.extend(pieces[row.answer], trained=row.trained)
+        if row.trained:
+            result.extend(end, trained=True, special=True)
+        rendered.append(result)
+    return rendered
+
+
+def end_tokens(tokenizer: Any) -> tuple[int, ...]:
+    """Ids at which an answer ends."""
+    return tuple(tokenizer.convert_tokens_to_ids(list(END)))
+
+
+def _row(example: Example, generation_prompt: bool) -> Row:
+    messages = list(example.messages)
+    if example.tools or any(each.role == "tool" or each.tool_calls for each in messages):
+        where = f" ({example.source})" if example.source else ""
+        raise DataError(
+            f"A conversation calls tools, for which ChatGLM2's prompt has no place{where}.",
+            "leave these rows out, or tune ChatGLM3, GLM-4 or a later model",
+        )
+    last = messages.pop() if messages and messages[-1].role == "assistant" else None
+    prompt, written = "", b""
+    for text, by_format in _parts(messages):
+        prompt += text
+        written += bytes([by_format]) * len(text.encode())
+    trained = last is not None and last.trained is not False and not generation_prompt
+    return Row(prompt, written, last.content if last else None, trained)
+
+
+def _parts(messages: Sequence[Message]) -> list[tuple[str, bool]]:
+    """The prompt's text in parts, each with whether the format wrote it."""
+    parts = []
+    rounds = 0
+    for message in messages:
+        if message.role == "user":
+            rounds += 1
+            parts += [(f"[Round {rounds}]\n\n问：", True), (message.content, False)]
+            parts.append(("\n\n答：", True))
+        else:
+            parts += [(message.content, False), ("\n\n", True)]
+    return parts
+
+
+def _special(piece_bytes: "np.ndarray[Any, Any]", ids: Sequence[int], written: bytes) -> list[bool]:
+    """Which tokens of the prompt lie wholly in what the format wrote.
+
+    Tokens are laid along the text by their lengths in bytes; the first one holds
+    the dummy prefix, which is in no text. A model whose tokenizer changes the
+    text (none that was published) gets no such flags.
+    """
+    marks = np.frombuffer(b"\1" + written, dtype=np.uint8)
+    ends = np.cumsum(piece_bytes[ids])
+    if not ids or ends[-1] != len(marks):
+        return [False] * len(ids)
+    counts = np.concatenate(([0], np.cumsum(marks)))
+    starts = ends - piece_bytes[ids]
+    special: list[bool] = (counts[ends] - counts[starts] == ends - starts).tolist()
+    return special

@@ -1,0 +1,1 @@
+"""ChatGLM3: its tokenizer, its prompt and its weights."""

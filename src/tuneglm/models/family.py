@@ -1,0 +1,79 @@
+"""The Family record: the only way to ask about a family of models.
+
+Each folder of `models/` makes one; whoever needs to know how a family differs
+asks a field of this record, never its name.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
+from tuneglm.data.messages import Example, Rendered
+
+
+class Render(Protocol):
+    """Examples → ids with trained and special flags: THE prompt of a family.
+
+    It serves training, evaluation, chat, API and web alike. With
+    `generation_prompt` the rows end where the model has to go on (the last
+    message is then not the assistant's). `tokenizer` is what the family's
+    `load_tokenizer` returned. A message of the assistant is trained unless its
+    `trained` is False; all that the model must produce after the prompt that
+    inference sends is trained, with the token that ends the turn.
+    """
+
+    def __call__(
+        self,
+        tokenizer: Any,
+        examples: Sequence[Example],
+        *,
+        generation_prompt: bool = False,
+    ) -> list[Rendered]: ...
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a published checkpoint names its modules, and the way to transformers' names and back.
+
+    to_native_config     a published `config.json` → the config of transformers' class
+    to_published_config  the way back
+    modules              published module → ours; `*` stands for a layer's number
+    fused                published module → ours, into which it is split by rows
+    rows                 config → rows of each part of a fused module
+    ignored              ends of published keys that hold no weight of ours
+    """
+
+    to_native_config: Callable[[Mapping[str, Any]], PreTrainedConfig]
+    to_published_config: Callable[[PreTrainedConfig], dict[str, Any]]
+    modules: Mapping[str, str]
+    fused: Mapping[str, tuple[str, ...]]
+    rows: Callable[[PreTrainedConfig], tuple[int, ...]]
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Family:
+    """What tuneglm knows about one family of models.
+
+    name             the word in `model.family`, the folder's name
+    recognises       (folder, its config.json) → whether this is such a model
+    load_tokenizer   folder → fast tokenizer
+    render           see `Render`
+    layout           published layout, or None where transformers reads the files itself
+    adapter_targets  config → names of the modules that LoRA adapts by default
+    end_tokens       tokenizer → ids at which an answer ends
+    answers_per_row  "one": a row can train its last answer only (its earlier turns
+                     are a prompt of another form); "all": every answer of a row
+    """
+
+    name: str
+    recognises: Callable[[Path, Mapping[str, Any]], bool]
+    load_tokenizer: Callable[[Path], PreTrainedTokenizerBase]
+    render: Render
+    layout: Layout | None
+    adapter_targets: Callable[[PreTrainedConfig], tuple[str, ...]]
+    end_tokens: Callable[[Any], tuple[int, ...]]
+    answers_per_row: Literal["one", "all"] = "all"

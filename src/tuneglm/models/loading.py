@@ -1,0 +1,145 @@
+"""load_model and load_tokenizer: from a path or an id to objects that are ready to use."""
+
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+
+from tuneglm.errors import ModelError
+from tuneglm.hub import Hub, fetch, looks_like_id
+from tuneglm.models import family_of, saved_family
+from tuneglm.models.adapters import add_adapter, is_adapter, read_base_path
+from tuneglm.models.family import Family, Layout
+from tuneglm.models.precision import Bits, Placement, best_device, torch_dtype
+from tuneglm.models.published import load_published
+from tuneglm.models.quantization import quantization_config
+from tuneglm.models.weights import read_json
+
+TOKENIZER_FILES = ("*.json", "tokenizer.model", "*.jinja")
+
+
+def load_model(
+    path: str | Path,
+    *,
+    family: str | None = None,
+    dtype: str | torch.dtype | None = None,
+    bits: Bits | None = None,
+    adapters: Sequence[str | Path] = (),
+    device: str | torch.device | None = None,
+    attention: str | None = None,
+) -> PreTrainedModel:
+    """A model from a folder or a hub's id, in published or native layout.
+
+    path       model folder, hub id, or the output folder of a run (its base is found)
+    family     name of the family; guessed from the files when left out
+    dtype      type of the weights; `auto` or None: bfloat16 where the device computes
+               in it natively, else float32
+    bits       4 or 8: hold the linear weights packed by bitsandbytes
+    adapters   LoRA folders, added in this order and all active; ours or others'
+    device     None: the GPU if there is one
+    attention  transformers' `attn_implementation`
+
+    Every weight of the model must be in the files and the other way round: a key
+    that is missing, unexpected or of another shape raises ModelError naming it.
+    """
+    folder = local_folder(path)
+    adapter_folders = [local_folder(adapter) for adapter in adapters]
+    family = family or saved_family(folder)
+    if is_adapter(folder):
+        adapter_folders.insert(0, folder)
+        folder = base_folder(folder)
+    chosen = family_of(folder, family)
+    target = torch.device(device) if device is not None else best_device()
+    placement = Placement(torch_dtype(dtype, target), target, bits, attention)
+    layout = published_layout(chosen, folder)
+    if layout is not None:
+        model = load_published(folder, layout, placement)
+        model.config.name_or_path = str(folder)
+    else:
+        model = _load_native(folder, placement)
+    for index, adapter_folder in enumerate(adapter_folders):
+        add_adapter(model, adapter_folder, chosen, f"adapter_{index}")
+    return model.eval()
+
+
+def load_tokenizer(path: str | Path, *, family: str | None = None) -> PreTrainedTokenizerBase:
+    """The fast tokenizer of a model folder, hub id or output folder.
+
+    Its ids equal the published class's; `apply_chat_template` gives the family's prompt.
+    """
+    folder = local_folder(path, patterns=TOKENIZER_FILES)
+    if is_adapter(folder) and not (folder / "tokenizer_config.json").is_file():
+        folder = base_folder(folder)
+    return family_of(folder, family).load_tokenizer(folder)
+
+
+def local_folder(
+    path: str | Path,
+    *,
+    hub: Hub = "huggingface",
+    revision: str | None = None,
+    patterns: Sequence[str] = (*TOKENIZER_FILES, "*.safetensors"),
+) -> Path:
+    """The folder that holds the model's files, fetched when `path` is a hub's id."""
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise ModelError(f"`{path}` is a file; a model is a folder.", f"try `{folder.parent}`")
+    if not looks_like_id(str(path)):
+        raise ModelError(
+            f"There is no folder `{path}`.",
+            "give a folder, or an id of the hub such as zai-org/chatglm3-6b",
+        )
+    fetched = fetch(str(path), hub, patterns, revision=revision)
+    if "*.safetensors" in patterns and not any(fetched.glob("*.safetensors")):
+        fetched = fetch(str(path), hub, (*patterns, "*.bin"), revision=revision)
+    return fetched
+
+
+def base_folder(adapter: Path) -> Path:
+    """The model that an adapter was trained on, as its own files say."""
+    base = read_base_path(adapter)
+    if (adapter / base).is_dir():
+        return adapter / base
+    try:
+        return local_folder(base)
+    except ModelError:
+        raise ModelError(
+            f"The adapter `{adapter}` was trained on `{base}`, which is not there any more.",
+            "put the model back, or write its new place into `base_model_name_or_path` in "
+            f"{adapter / 'adapter_config.json'}",
+        ) from None
+
+
+def published_layout(family: Family, folder: Path) -> Layout | None:
+    """The layout by which the folder's files are read; None where transformers reads them."""
+    config = read_json(folder / "config.json")
+    return family.layout if family.layout and family.recognises(folder, config) else None
+
+
+def _load_native(folder: Path, placement: Placement) -> PreTrainedModel:
+    arguments = placement.model_arguments
+    if placement.bits is not None:
+        arguments["quantization_config"] = quantization_config(placement.bits, placement.dtype)
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder, output_loading_info=True, device_map={"": placement.device}, **arguments
+        )
+    except (OSError, RuntimeError, ValueError, SafetensorError, pickle.UnpicklingError) as error:
+        raise ModelError(
+            f"transformers cannot load `{folder}`: {str(error).strip().splitlines()[0]}",
+            "the folder needs config.json and whole weight files of one model",
+        ) from None
+    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if report[problem]:
+            first = sorted(report[problem], key=str)[0]
+            raise ModelError(
+                f"The weights in `{folder}` do not fit config.json: {len(report[problem])} "
+                f"{problem.replace('_', ' ')}, the first is `{first}`.",
+                "config.json and the weights are of different models, or a shard is missing",
+            )
+    return model

@@ -1,0 +1,1 @@
+"""Any model that transformers knows, through its own chat template."""

@@ -1,0 +1,55 @@
+"""Where a model computes, and in which type: chosen by what the device can do."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from tuneglm.errors import ModelError
+
+Bits = Literal[4, 8]
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a model is held: type of its weights, device, quantisation, attention kernel."""
+
+    dtype: torch.dtype
+    device: torch.device
+    bits: Bits | None = None
+    attention: str | None = None
+
+    @property
+    def model_arguments(self) -> dict[str, Any]:
+        """What transformers' `from_config` and `from_pretrained` take of it."""
+        attention = {} if self.attention is None else {"attn_implementation": self.attention}
+        return {"dtype": self.dtype, **attention}
+
+
+def best_device() -> torch.device:
+    """A GPU if there is one, else an Apple GPU, else the processor."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16, not merely accepts the type."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False
+
+
+def torch_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
+    """A name → the type; `auto` and None: bfloat16 where the device computes in it, else float32."""
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype is None or dtype == "auto":
+        return torch.bfloat16 if computes_bfloat16(device) else torch.float32
+    if dtype not in DTYPES:
+        raise ModelError(f"There is no dtype `{dtype}`.", f"known: auto, {', '.join(DTYPES)}")
+    return DTYPES[dtype]

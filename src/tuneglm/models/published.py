@@ -1,0 +1,90 @@
+"""Checkpoints in a published layout: read shard by shard into transformers' class, and written."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from accelerate import init_empty_weights
+from accelerate.utils import set_module_tensor_to_device
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+
+from tuneglm.errors import ModelError
+from tuneglm.models.family import Layout
+from tuneglm.models.layout import to_native, to_published
+from tuneglm.models.precision import Placement
+from tuneglm.models.quantization import quantize_linears, set_quantized_weight
+from tuneglm.models.weights import SINGLE_FILES, read_json, read_tensors, weight_files
+
+
+def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTrainedModel:
+    """A published checkpoint as transformers' model.
+
+    The model starts without memory and takes each weight as it is read: the
+    peak is the model and one shard. Raises ModelError for a key that is
+    missing, unexpected, or of another shape than config.json makes it.
+    """
+    config = layout.to_native_config(read_json(folder / "config.json"))
+    with init_empty_weights(include_buffers=False):
+        model = AutoModelForCausalLM.from_config(config, **placement.model_arguments)
+    missing = {name: parameter.shape for name, parameter in model.named_parameters()}
+    quantized = quantize_linears(model, placement)
+    for key, name, tensor in _native_tensors(folder, layout, config):
+        shape = missing.pop(name, None)
+        if shape is None:
+            raise ModelError(f"`{key}` in `{folder}` is not a weight of this model, or is there twice.")
+        if shape != tensor.shape:
+            raise ModelError(
+                f"`{key}` in `{folder}` gives `{name}` the shape {tuple(tensor.shape)}, "
+                f"but config.json makes it {tuple(shape)}.",
+                "config.json and the weights are of different models",
+            )
+        weight = tensor.to(placement.dtype, copy=True)
+        if name in quantized:
+            set_quantized_weight(model, name, weight, placement.device)
+        else:
+            set_module_tensor_to_device(model, name, placement.device, weight)
+    if missing:
+        names = ", ".join(f"`{name}`" for name in list(missing)[:3])
+        raise ModelError(
+            f"The weights in `{folder}` lack {len(missing)} that the model needs: {names}"
+            + (" …" if len(missing) > 3 else ""),
+            "a shard is missing, or config.json is another model's",
+        )
+    return model.to(placement.device)
+
+
+def save_published(model: PreTrainedModel, layout: Layout, folder: Path) -> None:
+    """Weights and config.json as the family publishes them, for its own code and its converters."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = to_published(layout, model.config, model.state_dict())
+    weights = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
+    save_file(weights, folder / SINGLE_FILES[0], metadata={"format": "pt"})
+    config = json.dumps(layout.to_published_config(model.config), indent=2)
+    (folder / "config.json").write_text(config + "\n", encoding="utf-8")
+
+
+def _native_tensors(
+    folder: Path, layout: Layout, config: PreTrainedConfig
+) -> Iterator[tuple[str, str, torch.Tensor]]:
+    """(published key, our name, tensor) of every shard."""
+    for file in weight_files(folder):
+        for key, tensor in read_tensors(file):
+            if key.endswith(layout.ignored):
+                continue
+            try:
+                parts = list(to_native(layout, config, key, tensor))
+            except KeyError:
+                raise ModelError(
+                    f"`{file}` holds `{key}`, which is no weight of this family.",
+                    "say which family it is with model.family=NAME",
+                ) from None
+            except RuntimeError:
+                raise ModelError(
+                    f"`{key}` in `{file}` has the shape {tuple(tensor.shape)}, but config.json "
+                    f"splits it into {layout.rows(config)} rows.",
+                    "config.json and the weights are of different models",
+                ) from None
+            for name, part in parts:
+                yield key, name, part

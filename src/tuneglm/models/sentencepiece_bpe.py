@@ -1,0 +1,145 @@
+"""A sentencepiece BPE file (`tokenizer.model`) as a fast tokenizer, without its specials.
+
+The file is a protocol buffer, of which a few fields are needed; reading them
+here spares a dependency. Field numbers: sentencepiece_model.proto.
+"""
+
+import struct
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tokenizers import Regex, Tokenizer, decoders, normalizers
+from tokenizers.models import BPE
+
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
+_BPE = 2
+SPACE = "▁"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One entry of the vocabulary; the higher the score, the earlier BPE merges it."""
+
+    text: str
+    score: float
+    kind: int
+
+
+@dataclass(frozen=True)
+class SentencePieceFile:
+    """What the file says, as far as a tokenizer needs it; raises ValueError when it is not BPE."""
+
+    pieces: tuple[Piece, ...]
+    charsmap: bytes
+    dummy_prefix: bool
+    collapses_spaces: bool
+
+    @classmethod
+    def parse(cls, data: bytes) -> "SentencePieceFile":
+        """The content of a `tokenizer.model`."""
+        fields = _by_number(data)
+        trainer = _by_number(fields[2][-1]) if fields[2] else defaultdict(list)
+        if not fields[1] or trainer[3][-1:] != [_BPE]:
+            raise ValueError("not a sentencepiece model of type BPE")
+        normalizer = _by_number(fields[3][-1]) if fields[3] else defaultdict(list)
+        return cls(
+            pieces=tuple(_piece(piece) for piece in fields[1]),
+            charsmap=normalizer[2][-1] if normalizer[2] else b"",
+            dummy_prefix=normalizer[3][-1:] != [0],
+            collapses_spaces=normalizer[4][-1:] != [0],
+        )
+
+
+def build(file: SentencePieceFile) -> Tokenizer:
+    """The same ids as sentencepiece gives, from the `tokenizers` library."""
+    unknown = next(piece.text for piece in file.pieces if piece.kind == UNKNOWN)
+    model = BPE(
+        vocab={piece.text: index for index, piece in enumerate(file.pieces)},
+        merges=merges(file.pieces),
+        unk_token=unknown,
+        fuse_unk=True,
+        byte_fallback=any(piece.kind == BYTE for piece in file.pieces),
+    )
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.Sequence(_normalizers(file))
+    strip = [decoders.Strip(" ", 1, 0)] if file.dummy_prefix else []
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), *strip]
+    )
+    return tokenizer
+
+
+def merges(pieces: tuple[Piece, ...]) -> list[tuple[str, str]]:
+    """Every way to make a piece of two, in the order in which sentencepiece would take it.
+
+    sentencepiece knows only the scores of pieces and takes the leftmost of equals.
+    Two ways to make one piece compete where a run such as `aaaaa` stands as
+    `aa aa a`: leftmost then means that the longer part comes first.
+    """
+    scores = {piece.text: piece.score for piece in pieces if piece.kind == NORMAL}
+    ordered = sorted(scores, key=lambda text: -scores[text])
+    return [
+        (text[:cut], text[cut:])
+        for text in ordered
+        for cut in range(len(text) - 1, 0, -1)
+        if text[:cut] in scores and text[cut:] in scores
+    ]
+
+
+def _normalizers(file: SentencePieceFile) -> list[normalizers.Normalizer]:
+    steps: list[normalizers.Normalizer] = []
+    if file.charsmap:
+        steps.append(normalizers.Precompiled(file.charsmap))
+    if file.collapses_spaces:
+        steps += [normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
+    if file.dummy_prefix:
+        steps.append(normalizers.Prepend(SPACE))
+    return [*steps, normalizers.Replace(" ", SPACE)]
+
+
+def _piece(data: bytes) -> Piece:
+    fields = _by_number(data)
+    (score,) = struct.unpack("<f", fields[2][-1]) if fields[2] else (0.0,)
+    return Piece(fields[1][-1].decode(), score, fields[3][-1] if fields[3] else NORMAL)
+
+
+def _by_number(data: bytes) -> "defaultdict[int, list]":  # type: ignore[type-arg]
+    fields = defaultdict(list)
+    for number, value in _fields(data):
+        fields[number].append(value)
+    return fields
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """(field number, value) of one message: an int for a varint, bytes for all else."""
+    position = 0
+    while position < len(data):
+        key, position = _varint(data, position)
+        kind = key & 7
+        if kind == 0:
+            value, position = _varint(data, position)
+            yield key >> 3, value
+            continue
+        if kind == 2:
+            length, position = _varint(data, position)
+        elif kind in (1, 5):
+            length = 8 if kind == 1 else 4
+        else:
+            raise ValueError(f"not a protocol buffer: wire type {kind}")
+        if position + length > len(data):
+            raise ValueError("the file is cut short")
+        yield key >> 3, data[position : position + length]
+        position += length
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if position >= len(data):
+            raise ValueError("the file is cut short")
+        byte = data[position]
+        value |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 0x80:
+            return value, position

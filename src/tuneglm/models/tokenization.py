@@ -1,0 +1,243 @@
+"""What the tokenizers of the published families share.
+
+    ordinary calls     a fast tokenizer, built from the published file
+    encode_bulk        the C++ or Rust library that the file was made for, called directly
+    apply_chat_template  the family's renderer, so that no message can forge a role
+    save_pretrained    a folder that plain transformers reads, and we too
+"""
+
+import json
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tokenizers import AddedToken, Tokenizer
+from tokenizers.processors import TemplateProcessing
+from transformers import BatchEncoding, PreTrainedTokenizerFast
+from typing_extensions import Self
+
+from tuneglm.errors import ModelError
+from tuneglm.models.family import Render
+from tuneglm.models.prompt import example_of
+
+BulkEncoder = Callable[[list[str]], list[list[int]]]
+
+_LFS = b"version https://git-lfs"
+_FETCH = "fetch the model's folder again, or copy this file from the hub by hand"
+
+
+class GlmTokenizerFast(PreTrainedTokenizerFast):
+    """The fast tokenizer of a published family; a folder of `models/` completes it.
+
+    family                   the word in tokenizer_config.json from which we know it again
+    specials                 the tokens behind the vocabulary, in the order of their ids
+    start                    the tokens before every sequence
+    eos_name, pad_name, unk_name  the published class's
+    template                 the chat template for tools that know nothing of us
+    reads_special_text       whether an ordinary call turns `<|user|>` into that token
+    """
+
+    family: ClassVar[str]
+    specials: ClassVar[tuple[str, ...]]
+    start: ClassVar[tuple[str, str]]
+    eos_name: ClassVar[str]
+    pad_name: ClassVar[str]
+    unk_name: ClassVar[str | None]
+    template: ClassVar[str]
+    reads_special_text: ClassVar[bool]
+    render: ClassVar[Render]
+
+    padding_side = "left"
+    model_input_names: ClassVar[list[str]] = ["input_ids", "attention_mask"]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # set here and not handed on: a saved folder must stay one whose chat
+        # template, which is text, still becomes role tokens
+        if not self.reads_special_text:
+            self.split_special_tokens = True
+        self._published: bytes | None = None
+        self._bulk: BulkEncoder | None = None
+
+    @staticmethod
+    @abstractmethod
+    def build(published: bytes) -> Tokenizer:
+        """The vocabulary of a `tokenizer.model`; raises ValueError when it is none."""
+
+    @staticmethod
+    @abstractmethod
+    def bulk_encoder(published: bytes) -> BulkEncoder:
+        """The library that the file was made for."""
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The tokenizer of a published folder, or of one that `save_pretrained` wrote."""
+        path = folder / "tokenizer.model"
+        published = read_file(path) if path.is_file() else None
+        if published is None or _is_ours(folder):
+            tokenizer = cls._load_saved(folder)
+        else:
+            tokenizer = cls._load_published(path, published)
+        tokenizer._published = published
+        return tokenizer
+
+    @classmethod
+    def _load_saved(cls, folder: Path) -> Self:
+        path = folder / "tokenizer.json"
+        if not path.is_file():
+            raise ModelError(f"There is no `tokenizer.model` in `{folder}`.", _FETCH)
+        if "model" not in _read_json(path):
+            raise ModelError(f"`{path}` holds no tokenizer.", _FETCH)
+        tokenizer: Self = cls.from_pretrained(folder)
+        return tokenizer
+
+    @classmethod
+    def _load_published(cls, path: Path, published: bytes) -> Self:
+        try:
+            backend = cls.build(published)
+        except ValueError as error:
+            raise ModelError(f"`{path}` cannot be read: {error}.", _FETCH) from error
+        add_specials(backend, cls.specials, cls.start, cls.eos_name)
+        return cls(
+            tokenizer_object=backend,
+            eos_token=cls.eos_name,
+            pad_token=cls.pad_name,
+            unk_token=cls.unk_name,
+            extra_special_tokens=list(cls.specials),
+            chat_template=cls.template,
+            clean_up_tokenization_spaces=False,
+        )
+
+    def encode_bulk(self, texts: Sequence[str]) -> list[list[int]]:
+        """Texts → ids without specials, as fast as it goes; a special token's text stays text."""
+        if self._published is None or self._has_new_tokens():
+            plain = {"add_special_tokens": False, "split_special_tokens": True}
+            ids: list[list[int]] = self(list(texts), **plain)["input_ids"] if texts else []
+            return ids
+        if self._bulk is None:
+            self._bulk = self.bulk_encoder(self._published)
+        return self._bulk(list(texts))
+
+    def _has_new_tokens(self) -> bool:
+        """Whether someone called `add_tokens`, of which the published file cannot know."""
+        known = {self.eos_name, self.pad_name, self.unk_name, *self.specials}
+        return any(token not in known for token in self.added_tokens_encoder)
+
+    def apply_chat_template(
+        self,
+        conversation: Any,
+        tools: Any = None,
+        documents: Any = None,
+        chat_template: str | None = None,
+        add_generation_prompt: bool = False,
+        continue_final_message: bool | str = False,
+        tokenize: bool = True,
+        **options: Any,
+    ) -> Any:
+        """As in transformers; ids come from the family's renderer, text from the template."""
+        if not tokenize or chat_template or continue_final_message or documents:
+            parse = {"split_special_tokens": False, **(options.pop("tokenizer_kwargs", None) or {})}
+            return super().apply_chat_template(
+                conversation,
+                tools=tools,
+                documents=documents,
+                chat_template=chat_template,
+                add_generation_prompt=add_generation_prompt,
+                continue_final_message=continue_final_message,
+                tokenize=tokenize,
+                tokenizer_kwargs=parse,
+                **options,
+            )
+        single = isinstance(conversation[0], Mapping)
+        examples = [example_of(each, tools) for each in ([conversation] if single else conversation)]
+        rows = type(self).render(self, examples, generation_prompt=add_generation_prompt)
+        return self._collect([row.ids for row in rows], single, **options)
+
+    def _collect(
+        self,
+        rows: list[list[int]],
+        single: bool,
+        padding: Any = False,
+        truncation: bool = False,
+        max_length: int | None = None,
+        return_tensors: str | None = None,
+        return_dict: bool = True,
+        **unknown: Any,
+    ) -> Any:
+        if unknown:
+            raise TypeError(f"apply_chat_template has no option {', '.join(sorted(unknown))} here")
+        limit = (max_length or self.model_max_length) if truncation else None
+        left = self.truncation_side == "left"
+        rows = [row[-limit:] if left else row[:limit] for row in rows] if limit else rows
+        batch = single and return_tensors is None
+        encoded: BatchEncoding = self.pad(
+            {"input_ids": rows[0] if batch else rows},
+            padding=padding,
+            max_length=max_length,
+            return_tensors=return_tensors,
+        )
+        return encoded if return_dict else encoded["input_ids"]
+
+    def _save_pretrained(
+        self, save_directory: Any, file_names: tuple[str, ...], *args: Any, **options: Any
+    ) -> tuple[str, ...]:
+        names = super()._save_pretrained(save_directory, file_names, *args, **options)
+        config = next(Path(name) for name in names if name.endswith("tokenizer_config.json"))
+        content = _read_json(config)
+        content |= {"tokenizer_class": "PreTrainedTokenizerFast", "family": self.family}
+        text = json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True)
+        config.write_text(text + "\n", encoding="utf-8")
+        if self._published is None:
+            return names
+        published = Path(save_directory) / "tokenizer.model"
+        published.write_bytes(self._published)
+        return (*names, str(published))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # the library's handle cannot be pickled; it is made anew at the next bulk call
+        return {**self.__dict__, "_bulk": None}
+
+
+def add_specials(
+    backend: Tokenizer, specials: Sequence[str], start: Sequence[str], eos: str
+) -> None:
+    """Append the specials behind the vocabulary and put `start` before every sequence."""
+    backend.add_special_tokens([AddedToken(name, normalized=False) for name in specials])
+    front = " ".join(f"{name}:0" for name in start)
+    backend.post_processor = TemplateProcessing(
+        single=f"{front} $A:0",
+        pair=f"{front} $A:0 $B:0 {eos}:0",
+        special_tokens=[(name, backend.token_to_id(name)) for name in (*start, eos)],
+    )
+
+
+def read_file(path: Path) -> bytes:
+    """A file of a model's folder; a git-lfs pointer in its place is a ModelError."""
+    content = path.read_bytes()
+    if content.startswith(_LFS):
+        raise ModelError(
+            f"`{path}` is a git-lfs pointer, not the file itself.",
+            "run `git lfs install && git lfs pull` in that folder",
+        )
+    return content
+
+
+def threads(texts: Sequence[str]) -> int:
+    """How many threads a batch is worth: starting one costs about as much as fifty rows."""
+    return max(1, min(os.cpu_count() or 1, len(texts) // 64))
+
+
+def _is_ours(folder: Path) -> bool:
+    config = folder / "tokenizer_config.json"
+    saved = (folder / "tokenizer.json").is_file() and config.is_file()
+    return saved and "family" in _read_json(config)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(read_file(path))
+    except ValueError as error:
+        raise ModelError(f"`{path}` is not JSON: {error}.", _FETCH) from error
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,115 @@
+"""Reading the files of a model folder, without executing anything in them."""
+
+import json
+import pickle
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from tuneglm.errors import ModelError
+
+INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+SINGLE_FILES = ("model.safetensors", "pytorch_model.bin")
+GIT_LFS = b"version https://git-lfs"
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The shards of a model folder in order; safetensors is taken before `.bin`.
+
+    Raises ModelError when there is none, or one that the index names is missing.
+    """
+    for index_name, single_name in zip(INDEX_FILES, SINGLE_FILES, strict=True):
+        if (folder / index_name).is_file():
+            return _indexed_files(folder / index_name)
+        if (folder / single_name).is_file():
+            return [folder / single_name]
+    raise ModelError(
+        f"`{folder}` holds no weights.",
+        f"a model folder has `{SINGLE_FILES[0]}`, or shards with `{INDEX_FILES[0]}` "
+        f"(or the same as `{SINGLE_FILES[1]}`)",
+    )
+
+
+def read_tensors(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """(name, tensor) of one weight file, mapped from disk: copy what you keep.
+
+    Pickled files are read with `weights_only=True`: they hold tensors or are refused.
+    """
+    _refuse_pointer(path)
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, framework="pt") as file:
+                for name in file.keys():  # noqa: SIM118 (not a dict)
+                    yield name, file.get_tensor(name)
+        except SafetensorError as error:
+            raise _broken(path, error) from None
+    else:
+        yield from _load_pickle(path).items()
+
+
+def read_json(path: Path, default: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    """An object from a JSON file; `default` where there is no file, if one is given."""
+    if not path.is_file():
+        if default is not None:
+            return default
+        raise ModelError(
+            f"`{path.parent}` holds no model: `{path.name}` is missing.",
+            "a model folder has config.json, weights and tokenizer files",
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise ModelError(f"`{path}` is not readable JSON.", "download it again") from None
+    if not isinstance(content, dict):
+        raise ModelError(f"`{path}` holds no JSON object.", "download it again")
+    return content
+
+
+def _load_pickle(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise _broken(path, error) from None
+    if not isinstance(tensors, dict):
+        raise ModelError(f"`{path}` holds no table of weights.", "download it again")
+    return tensors
+
+
+def _is_zip(path: Path) -> bool:
+    """Whether torch wrote the file in its present format, which can be mapped."""
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
+
+
+def _indexed_files(index: Path) -> list[Path]:
+    try:
+        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+    except (json.JSONDecodeError, KeyError, UnicodeDecodeError):
+        raise ModelError(f"`{index}` is not an index of weights.", "download it again") from None
+    files = [index.parent / name for name in sorted(set(weight_map.values()))]
+    for file in files:
+        if not file.is_file():
+            present = sum(other.is_file() for other in files)
+            raise ModelError(
+                f"`{file}` is missing: {present} of {len(files)} shards are there.",
+                "finish the download; the index names every shard",
+            )
+    return files
+
+
+def _refuse_pointer(path: Path) -> None:
+    with path.open("rb") as file:
+        if file.read(len(GIT_LFS)) == GIT_LFS:
+            raise ModelError(
+                f"`{path}` is a Git LFS pointer, not weights.",
+                "run `git lfs pull` in that folder, or download the file itself",
+            )
+
+
+def _broken(path: Path, error: Exception) -> ModelError:
+    reason = str(error).split("\n")[0]
+    return ModelError(f"`{path}` cannot be read: {reason}.", "the file is cut or damaged; "
+                      "download it again")
