@@ -224,6 +224,12 @@ def read_file(path: Path) -> bytes:
     return content
 
 
+def is_named_in_tokenizer_files(token: str, folder: Path) -> bool:
+    """Whether the text of a token occurs in a folder's tokenizer files, code or JSON."""
+    files = [path for path in folder.glob("token*") if path.suffix in (".py", ".json")]
+    return any(token.encode() in path.read_bytes() for path in files)
+
+
 def threads(texts: Sequence[str]) -> int:
     """How many threads a batch is worth: starting one costs about as much as fifty rows."""
     return max(1, min(os.cpu_count() or 1, len(texts) // 64))

@@ -1,1 +1,30 @@
 """ChatGLM2: its tokenizer, its prompt and its weights."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tuneglm.models.chatglm2.convert import LAYOUT
+from tuneglm.models.chatglm2.prompt import end_tokens, render
+from tuneglm.models.chatglm2.tokenization import load_tokenizer
+from tuneglm.models.family import Family
+
+# in the shared network the three projections of an attention are modules of their own
+ADAPTER_TARGETS = ("q_proj", "k_proj", "v_proj")
+
+
+def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
+    """Whether the config is of the layout that ChatGLM2, ChatGLM3 and GLM-4 published."""
+    return config.get("model_type") == "chatglm" and "ffn_hidden_size" in config
+
+
+CHATGLM2 = Family(
+    name="chatglm2",
+    recognises=recognises,
+    load_tokenizer=load_tokenizer,
+    render=render,
+    layout=LAYOUT,
+    adapter_targets=lambda config: ADAPTER_TARGETS,
+    end_tokens=end_tokens,
+    answers_per_row="one",
+)
