@@ -58,6 +58,8 @@ def new_model(seed: int) -> GlmForCausalLM:
             pad_token_id=0,
             eos_token_id=2,
             tie_word_embeddings=True,
+            # a third faster than the fused kernel on rows this short, whose way back is slow
+            attn_implementation="eager",
         )
     )
 

@@ -38,6 +38,7 @@ class Render(Protocol):
 class Layout:
     """How a published checkpoint names its modules, and the way to transformers' names and back.
 
+    model_type           `model_type` in a published `config.json`
     to_native_config     a published `config.json` → the config of transformers' class
     to_published_config  the way back
     modules              published module → ours; `*` stands for a layer's number
@@ -46,6 +47,7 @@ class Layout:
     ignored              ends of published keys that hold no weight of ours
     """
 
+    model_type: str
     to_native_config: Callable[[Mapping[str, Any]], PreTrainedConfig]
     to_published_config: Callable[[PreTrainedConfig], dict[str, Any]]
     modules: Mapping[str, str]

@@ -56,6 +56,7 @@ CONFIG_KEYS = {
     "attention_dropout": "attention_dropout",
 }
 ROPE_THETA = 10000.0
+MODEL_TYPE = "chatglm"
 
 _LAYER = re.compile(r"\.layers\.(\d+)\.")
 
@@ -66,6 +67,7 @@ def glm_layout(
 ) -> Layout:
     """The shared layout; the two functions are a family's meaning of `rope_ratio`, both ways."""
     return Layout(
+        model_type=MODEL_TYPE,
         to_native_config=lambda published: _native_config(published, rope_parameters),
         to_published_config=lambda config: _published_config(config, rope_ratio),
         modules=MODULES,
@@ -170,7 +172,7 @@ def _published_config(
 ) -> dict[str, Any]:
     ratio = rope_ratio(config.rope_parameters)
     published = {key: getattr(config, ours) for key, ours in CONFIG_KEYS.items()} | {
-        "model_type": "chatglm",
+        "model_type": MODEL_TYPE,
         "architectures": ["ChatGLMModel"],
         "multi_query_attention": config.num_key_value_heads != config.num_attention_heads,
         "multi_query_group_num": config.num_key_value_heads,

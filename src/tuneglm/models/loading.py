@@ -117,8 +117,8 @@ def base_folder(adapter: Path) -> Path:
 
 def published_layout(family: Family, folder: Path) -> Layout | None:
     """The layout by which the folder's files are read; None where transformers reads them."""
-    config = read_json(folder / "config.json")
-    return family.layout if family.layout and family.recognises(folder, config) else None
+    model_type = read_json(folder / "config.json").get("model_type")
+    return family.layout if family.layout and family.layout.model_type == model_type else None
 
 
 def _load_native(folder: Path, placement: Placement) -> PreTrainedModel:
