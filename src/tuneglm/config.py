@@ -32,9 +32,9 @@ class ModelConfig(Section):
     """Which model, from where, and how it is held in memory."""
 
     path: str
-    """A folder, or an id on the hub such as `zai-org/chatglm3-6b`."""
+    """A folder, or an id on the hub (OWNER/NAME)."""
     family: str | None = None
-    """`chatglm2`, `chatglm3`, `glm4` or `native`; guessed, and said, when left out."""
+    """Family of the model; guessed, and said, when left out."""
     hub: Literal["huggingface", "modelscope"] = "huggingface"
     """Where an id is fetched from; a mirror is set by the hub's own variable (HF_ENDPOINT)."""
     revision: str | None = None
@@ -44,8 +44,6 @@ class ModelConfig(Section):
     else float32. Trained weights are always float32."""
     bits: Literal[4, 8] | None = None
     """Hold the frozen weights in 4 or 8 bits (needs the extra `quant`)."""
-    adapters: tuple[str, ...] = ()
-    """Adapters to merge into the model, in this order, before training."""
     attention: Literal["auto", "sdpa", "eager", "flash_attention_2", "flex_attention"] = "auto"
     """Attention kernel; `auto` lets transformers choose."""
 
@@ -327,7 +325,7 @@ def _siblings(place: list[str]) -> Iterable[str]:
 
 def _missing_hint(dotted: str) -> str | None:
     if dotted in ("model", "model.path"):
-        return "say which model: model.path=FOLDER, or an id such as zai-org/chatglm3-6b"
+        return "say which model: model.path=FOLDER, or an id of the hub (OWNER/NAME)"
     return None
 
 

@@ -87,6 +87,14 @@ def native_names(layout: Layout, published: str) -> tuple[str, ...]:
     return ()
 
 
+def native_targets(layout: Layout, published: str) -> tuple[str, ...]:
+    """The last part of a published module's name → of ours; none if it is unknown."""
+    for module, ours in layout.fused.items() | {(a, (b,)) for a, b in layout.modules.items()}:
+        if module.rpartition(".")[2] == published:
+            return tuple(name.rpartition(".")[2] for name in ours)
+    return ()
+
+
 def to_native(
     layout: Layout, config: PreTrainedConfig, key: str, tensor: torch.Tensor
 ) -> Iterator[tuple[str, torch.Tensor]]:

@@ -1,0 +1,17 @@
+"""Every weight is trained."""
+
+from transformers import PreTrainedModel
+
+from tuneglm.config import FullConfig
+from tuneglm.errors import ConfigError
+from tuneglm.models.family import Family
+
+
+def apply(model: PreTrainedModel, config: FullConfig, family: Family) -> PreTrainedModel:
+    """The model with all weights trained; raises ConfigError where they are packed in bits."""
+    if model.is_quantized:
+        raise ConfigError(
+            "`method=full` cannot train weights that are packed in bits.",
+            "leave model.bits out, or take method=lora",
+        )
+    return model.requires_grad_(True)

@@ -1,0 +1,237 @@
+"""What a run tells the person at the terminal, and what it writes down of itself."""
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table
+from transformers import TrainerCallback
+
+from tuneglm.data.encode import EncodedSet
+from tuneglm.data.registry import LoadedExamples
+
+LOG_FILE = "log.jsonl"
+CHART_FILE = "loss.png"
+SECONDS_BETWEEN_LINES = 10.0
+LISTED_PROBLEMS = 5
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is about to happen."""
+
+    model: str
+    family: str
+    method: str
+    precision: str
+    device: str
+    trained: int
+    parameters: int
+    steps: int
+    rows_a_step: int
+
+
+def console() -> Console:
+    """The terminal, or what stands in its place."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def print_data(terminal: Console, loaded: LoadedExamples, train: EncodedSet) -> None:
+    """Warnings about the data, rows that were not used, rows that were cut."""
+    for warning in loaded.warnings:
+        terminal.print(f"[yellow]Note:[/] {_plain(warning)}")
+    for problem in loaded.skipped[:LISTED_PROBLEMS]:
+        terminal.print(f"[yellow]Skipped[/] {_plain(str(problem))}")
+    if len(loaded.skipped) > LISTED_PROBLEMS:
+        terminal.print(f"[yellow]Skipped[/] {len(loaded.skipped)} rows in all.")
+    if train.cut:
+        terminal.print(
+            f"[yellow]Note:[/] {train.cut} of {len(train.rows)} rows were cut to fit data.cutoff; "
+            "`tuneglm data show` shows them."
+        )
+    if train.dropped or train.untrained:
+        terminal.print(
+            f"[yellow]Note:[/] {train.dropped} rows do not fit into data.cutoff and "
+            f"{train.untrained} hold no trained answer; they are left out."
+        )
+
+
+def print_summary(
+    terminal: Console, summary: Summary, train: EncodedSet, evaluation: EncodedSet | None
+) -> None:
+    """A table of what is trained, on what, for how long."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    rows = f"{len(train.rows):,} rows · {train.tokens:,} tokens, {train.trained_tokens:,} trained"
+    if evaluation is not None:
+        rows += f" · evaluation {len(evaluation.rows):,} rows"
+    share = 100 * summary.trained / summary.parameters
+    table.add_row("Model", _plain(f"{summary.model} · family {summary.family}"))
+    table.add_row("Data", rows)
+    table.add_row(
+        "Method",
+        f"{summary.method} · {summary.trained:,} of {summary.parameters:,} parameters "
+        f"trained ({share:.2f}%)",
+    )
+    table.add_row("Compute", f"{summary.device} · {summary.precision}")
+    table.add_row("Steps", f"{summary.steps:,} · {summary.rows_a_step} rows each")
+    terminal.print(table)
+
+
+class Progression(TrainerCallback):
+    """The progress line, `log.jsonl` and the picture of the loss."""
+
+    def __init__(self, terminal: Console, folder: Path) -> None:
+        self.terminal = terminal
+        self.folder = folder
+        self.history: list[dict[str, Any]] = []
+        self._line: _Line | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Open the line; a run that goes on begins with the log of its checkpoint."""
+        self.history = state.log_history
+        if not state.is_world_process_zero:
+            return
+        with (self.folder / LOG_FILE).open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(entry) + "\n" for entry in self.history)
+        self._line = _Line(self.terminal, state)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Move the line."""
+        if self._line is not None:
+            self._line.move(state)
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Write the figures down."""
+        if self._line is None or not logs:
+            return
+        with (self.folder / LOG_FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**logs, "step": state.global_step}) + "\n")
+        self._line.note(logs)
+
+    def close(self) -> None:
+        """Close the line, also when the run broke off."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    def curve(self, key: str) -> list[tuple[int, float]]:
+        """(step, value) of `loss` or `eval_loss`."""
+        return [(entry["step"], entry[key]) for entry in self.history if key in entry]
+
+
+class _Line:
+    """Step, loss, tokens a second and time left: one line that moves, or a line now and then."""
+
+    def __init__(self, terminal: Console, state: Any) -> None:
+        self.terminal = terminal
+        self.started, self.first_step = time.monotonic(), state.global_step
+        self.first_tokens = state.num_input_tokens_seen
+        self.printed = time.monotonic()
+        self.loss = self.evaluation = ""
+        self.progress: Progress | None = None
+        if terminal.is_terminal:
+            self.progress = Progress(
+                TextColumn("[bold]{task.completed}/{task.total}"),
+                BarColumn(bar_width=None),
+                TextColumn("{task.fields[text]}"),
+                console=terminal,
+            )
+            self.progress.start()
+            self.task = self.progress.add_task(
+                "", total=state.max_steps, completed=state.global_step, text=""
+            )
+
+    def move(self, state: Any) -> None:
+        text = self._text(state)
+        if self.progress is not None:
+            self.progress.update(self.task, completed=state.global_step, text=text)
+            return
+        last = state.global_step == state.max_steps
+        if last or time.monotonic() - self.printed > SECONDS_BETWEEN_LINES:
+            self.printed = time.monotonic()
+            self.terminal.print(f"step {state.global_step}/{state.max_steps} · {text}")
+
+    def note(self, logs: dict[str, Any]) -> None:
+        if "loss" in logs:
+            self.loss = f"loss {float(logs['loss']):.4f} · "
+        if "eval_loss" in logs:
+            self.evaluation = f"evaluation {float(logs['eval_loss']):.4f} · "
+
+    def close(self) -> None:
+        if self.progress is not None:
+            self.progress.stop()
+
+    def _text(self, state: Any) -> str:
+        seconds = max(time.monotonic() - self.started, 1e-9)
+        done = state.global_step - self.first_step
+        tokens = (state.num_input_tokens_seen - self.first_tokens) / seconds
+        left = seconds / max(done, 1) * (state.max_steps - state.global_step)
+        return f"{self.loss}{self.evaluation}{tokens:,.0f} tokens/s · {_duration(left)} left"
+
+
+def draw_chart(path: Path, training: list[tuple[int, float]], evaluation: list[tuple[int, float]]) -> None:
+    """The loss over the steps, of training and evaluation, as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), dpi=144, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    if training:
+        steps, losses = zip(*training, strict=True)
+        crowded = len(training) > 20
+        axes.plot(steps, losses, color="#9ec5e8" if crowded else "#1f6fb2", linewidth=1.2,
+                  label=None if crowded else "training", marker=None if crowded else ".")
+        if crowded:
+            axes.plot(steps, smoothed(losses), color="#1f6fb2", linewidth=2, label="training (smoothed)")
+    if evaluation:
+        axes.plot(*zip(*evaluation, strict=True), color="#d1495b", marker="o", label="evaluation")
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if training or evaluation:
+        axes.legend(frameon=False)
+    figure.savefig(path)
+
+
+def smoothed(values: tuple[float, ...], weight: float = 0.8) -> list[float]:
+    """Exponential mean, with the start corrected for its few values."""
+    mean, results = 0.0, []
+    for count, value in enumerate(values, 1):
+        mean = weight * mean + (1 - weight) * value
+        results.append(mean / (1 - weight**count))
+    return results
+
+
+def size_text(folder: Path) -> str:
+    """Size of the weights in a folder: `1.2 MB`."""
+    size = float(sum(path.stat().st_size for path in folder.glob("*.safetensors")))
+    for unit in ("B", "KB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _plain(text: str) -> str:
+    """Text that rich prints as it is."""
+    return text.replace("[", r"\[")

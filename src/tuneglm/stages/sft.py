@@ -1,0 +1,83 @@
+"""Supervised fine-tuning: cross entropy on the tokens of the answers.
+
+Logits are computed only where a token is predicted that is trained. With a
+vocabulary of 65,000 or 151,000 they are the largest tensor of a step, and of an
+instruction set about half of the positions are prompt.
+"""
+
+import inspect
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch.nn.functional import cross_entropy
+from transformers import Trainer, TrainingArguments
+
+from tuneglm.data.collate import Collator
+from tuneglm.data.encode import UNTRAINED, EncodedSet
+
+
+def trainer(
+    model: Any,
+    tokenizer: Any,
+    train: EncodedSet,
+    evaluation: EncodedSet | None,
+    arguments: TrainingArguments,
+) -> Trainer:
+    """transformers' Trainer with this stage's loss."""
+    pad = tokenizer.pad_token_id
+    return SftTrainer(
+        model=model,
+        args=arguments,
+        data_collator=Collator(tokenizer.eos_token_id if pad is None else pad),
+        train_dataset=train.rows,
+        eval_dataset=None if evaluation is None else evaluation.rows,
+        processing_class=tokenizer,
+    )
+
+
+class SftTrainer(Trainer):
+    """The Trainer with the loss summed over an accumulated batch's trained tokens, and divided once.
+
+    So four rows at a time and four times one row give the same gradient, whatever
+    the rows' lengths, and so do two processes and one.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        # the Trainer then counts the trained tokens of the whole accumulated batch for us
+        self.model_accepts_loss_kwargs = True
+        network = self.accelerator.unwrap_model(self.model)
+        network = network.get_base_model() if isinstance(network, PeftModel) else network
+        self._keeps_logits = "logits_to_keep" in inspect.signature(network.forward).parameters
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """Mean cross entropy of the trained tokens of the whole accumulated batch."""
+        inputs = dict(inputs)
+        targets = inputs.pop("labels")[:, 1:]
+        trained = (targets != UNTRAINED).any(dim=0).nonzero().squeeze(1)
+        if self._keeps_logits:
+            outputs = model(**inputs, logits_to_keep=trained, use_cache=False)
+            logits = outputs.logits
+        else:
+            outputs = model(**inputs, use_cache=False)
+            logits = outputs.logits[:, trained]
+        targets = targets[:, trained]
+        total = cross_entropy(
+            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=UNTRAINED, reduction="sum"
+        )
+        if num_items_in_batch is None:
+            loss = total / (targets != UNTRAINED).sum()
+        else:
+            loss = total / num_items_in_batch
+            if self.args.average_tokens_across_devices:
+                # gradients are averaged over the processes, the tokens were counted over all
+                loss = loss * self.accelerator.num_processes
+        return (loss, outputs) if return_outputs else loss
+
