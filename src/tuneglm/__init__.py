@@ -1,1 +1,51 @@
-"""Fine-tune the GLM family, and talk to the result."""
+"""Fine-tune the GLM family, and talk to the result.
+
+    import tuneglm
+
+    result = tuneglm.train(tuneglm.load_config("run.yaml"))
+    print(tuneglm.ChatModel(result.folder).reply([{"role": "user", "content": "你是谁？"}]))
+
+Names are imported when they are used: `import tuneglm` does not import torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tuneglm.config import ChatConfig, RunConfig, load_config
+    from tuneglm.errors import UserError
+    from tuneglm.generate import ChatModel
+    from tuneglm.models.loading import load_model, load_tokenizer
+    from tuneglm.training import train
+
+_MODULES = {
+    "ChatConfig": "tuneglm.config",
+    "ChatModel": "tuneglm.generate",
+    "RunConfig": "tuneglm.config",
+    "UserError": "tuneglm.errors",
+    "load_config": "tuneglm.config",
+    "load_model": "tuneglm.models.loading",
+    "load_tokenizer": "tuneglm.models.loading",
+    "train": "tuneglm.training",
+}
+
+__all__ = [
+    "ChatConfig",
+    "ChatModel",
+    "RunConfig",
+    "UserError",
+    "load_config",
+    "load_model",
+    "load_tokenizer",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module `tuneglm` has no attribute `{name}`")
+    return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -38,6 +38,21 @@ class Summary:
     rows_a_step: int
 
 
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run leaves.
+
+    finished               False when Ctrl-C stopped it: the same command goes on
+    loss, evaluation_loss  the last ones, None where there is none
+    """
+
+    folder: Path
+    finished: bool
+    steps: int
+    loss: float | None
+    evaluation_loss: float | None
+
+
 def console() -> Console:
     """The terminal, or what stands in its place."""
     return Console(highlight=False, soft_wrap=True)
@@ -84,6 +99,29 @@ def print_summary(
     table.add_row("Compute", f"{summary.device} · {summary.precision}")
     table.add_row("Steps", f"{summary.steps:,} · {summary.rows_a_step} rows each")
     terminal.print(table)
+
+
+def print_closing(
+    terminal: Console, result: TrainingResult, losses: list[float], held: list[float]
+) -> None:
+    """What was saved, the final losses, and the command to type next."""
+    if not result.finished:
+        terminal.print(
+            f"[yellow]Stopped[/] after step {result.steps}; a checkpoint is saved in "
+            f"{_plain(str(result.folder))}.\nGo on:  the same command again, or "
+            f"[bold]tuneglm train {_plain(str(result.folder))}/run.yaml[/]"
+        )
+        return
+    kind = "adapter" if (result.folder / "adapter_config.json").is_file() else "model"
+    terminal.print(
+        f"[green]Saved[/]  {_plain(str(result.folder))}: {kind} ({size_text(result.folder)}), "
+        f"tokenizer, run.yaml, {LOG_FILE}, {CHART_FILE}"
+    )
+    figures = [f"{losses[0]:.4f} → {losses[-1]:.4f}"] if losses else []
+    figures += [f"evaluation {held[0]:.4f} → {held[-1]:.4f}"] if held else []
+    if figures:
+        terminal.print(f"Loss   {' · '.join(figures)}")
+    terminal.print(f"Talk to it:  [bold]tuneglm chat {_plain(str(result.folder))}[/]")
 
 
 class Progression(TrainerCallback):

@@ -5,11 +5,12 @@ from transformers import PreTrainedModel
 from tuneglm.config import FullConfig
 from tuneglm.errors import ConfigError
 from tuneglm.models.family import Family
+from tuneglm.models.quantization import is_quantized
 
 
 def apply(model: PreTrainedModel, config: FullConfig, family: Family) -> PreTrainedModel:
     """The model with all weights trained; raises ConfigError where they are packed in bits."""
-    if model.is_quantized:
+    if is_quantized(model):
         raise ConfigError(
             "`method=full` cannot train weights that are packed in bits.",
             "leave model.bits out, or take method=lora",

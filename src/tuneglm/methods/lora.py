@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import peft
 from torch import nn
@@ -11,6 +12,7 @@ from tuneglm.config import LoraConfig
 from tuneglm.errors import ConfigError
 from tuneglm.models.family import Family
 from tuneglm.models.layout import native_targets
+from tuneglm.models.quantization import is_quantized
 
 ALL = "all"
 
@@ -20,10 +22,10 @@ def apply(model: PreTrainedModel, config: LoraConfig, family: Family) -> peft.Pe
 
     Raises ConfigError where the model has no linear layer of a target's name.
     """
-    if model.is_quantized:
+    if is_quantized(model):
         # norms in float32, inputs that carry gradients
         model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    return peft.get_peft_model(
+    adapted = peft.get_peft_model(
         model,
         peft.LoraConfig(
             task_type=peft.TaskType.CAUSAL_LM,
@@ -33,6 +35,9 @@ def apply(model: PreTrainedModel, config: LoraConfig, family: Family) -> peft.Pe
             target_modules=list(targets_of(model, config.targets, family)),
         ),
     )
+    # peft would add the embeddings where it cannot read the base's own config.json
+    adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)
+    return adapted
 
 
 def targets_of(model: PreTrainedModel, wanted: Sequence[str], family: Family) -> tuple[str, ...]:

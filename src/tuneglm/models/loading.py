@@ -8,6 +8,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
+from tuneglm.config import ModelConfig
 from tuneglm.errors import ModelError
 from tuneglm.hub import Hub, fetch, looks_like_id
 from tuneglm.models import family_of, saved_family
@@ -47,19 +48,20 @@ def load_model(
     """
     folder = local_folder(path)
     adapter_folders = [local_folder(adapter) for adapter in adapters]
-    family = family or saved_family(folder)
+    chosen = resolved_family(folder, family)
     if is_adapter(folder):
         adapter_folders.insert(0, folder)
         folder = base_folder(folder)
-    chosen = family_of(folder, family)
     target = torch.device(device) if device is not None else best_device()
     placement = Placement(torch_dtype(dtype, target), target, bits, attention)
     layout = published_layout(chosen, folder)
     if layout is not None:
         model = load_published(folder, layout, placement)
-        model.config.name_or_path = str(folder)
     else:
         model = _load_native(folder, placement)
+    # an adapter trained on this model names its base by this, wherever it is loaded from
+    model.config.name_or_path = model.name_or_path = str(folder.resolve())
+    _set_end_tokens(model, chosen, folder)
     for index, adapter_folder in enumerate(adapter_folders):
         add_adapter(model, adapter_folder, chosen, f"adapter_{index}")
     return model.eval()
@@ -71,9 +73,29 @@ def load_tokenizer(path: str | Path, *, family: str | None = None) -> PreTrained
     Its ids equal the published class's; `apply_chat_template` gives the family's prompt.
     """
     folder = local_folder(path, patterns=TOKENIZER_FILES)
+    chosen = resolved_family(folder, family)
     if is_adapter(folder) and not (folder / "tokenizer_config.json").is_file():
         folder = base_folder(folder)
-    return family_of(folder, family).load_tokenizer(folder)
+    return chosen.load_tokenizer(folder)
+
+
+def resolved_family(folder: Path, name: str | None = None) -> Family:
+    """The family of a model's folder; an adapter's is what it says itself, else its base's."""
+    name = name or saved_family(folder)
+    if name is None and is_adapter(folder):
+        folder = base_folder(folder)
+    return family_of(folder, name)
+
+
+def model_folder(config: ModelConfig) -> Path:
+    """The folder of the model that a run tunes; raises ModelError where it is an adapter."""
+    folder = local_folder(config.path, hub=config.hub, revision=config.revision)
+    if is_adapter(folder):
+        raise ModelError(
+            f"`{folder}` is an adapter, not a model.",
+            f"tune its base instead: model.path={read_base_path(folder)}",
+        )
+    return folder
 
 
 def local_folder(
@@ -119,6 +141,14 @@ def published_layout(family: Family, folder: Path) -> Layout | None:
     """The layout by which the folder's files are read; None where transformers reads them."""
     model_type = read_json(folder / "config.json").get("model_type")
     return family.layout if family.layout and family.layout.model_type == model_type else None
+
+
+def _set_end_tokens(model: PreTrainedModel, family: Family, folder: Path) -> None:
+    """Let `generate` stop where the family's answers end; a folder may lack a tokenizer."""
+    if any((folder / name).is_file() for name in ("tokenizer.model", "tokenizer.json")):
+        tokenizer = family.load_tokenizer(folder)
+        model.generation_config.eos_token_id = list(family.end_tokens(tokenizer))
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
 
 
 def _load_native(folder: Path, placement: Placement) -> PreTrainedModel:

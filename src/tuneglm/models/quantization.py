@@ -30,6 +30,11 @@ def quantization_config(bits: Bits, dtype: torch.dtype) -> BitsAndBytesConfig:
     )
 
 
+def is_quantized(model: PreTrainedModel) -> bool:
+    """Whether a model's linear layers are packed in bits."""
+    return getattr(model, "is_quantized", False)
+
+
 def quantize_linears(model: PreTrainedModel, placement: Placement) -> frozenset[str]:
     """Put bitsandbytes' layers in place of the linear ones; the names of their weights."""
     if placement.bits is None:

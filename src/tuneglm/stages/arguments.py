@@ -8,7 +8,7 @@ from transformers import TrainingArguments
 from tuneglm.config import RunConfig
 from tuneglm.errors import ConfigError
 from tuneglm.methods import METHODS
-from tuneglm.models.precision import computes_bfloat16
+from tuneglm.models.precision import best_device, computes_bfloat16
 
 DEFAULTS: dict[str, Any] = {
     "lr_scheduler_type": "cosine",
@@ -36,11 +36,15 @@ def training_arguments(config: RunConfig, *, evaluates: bool) -> TrainingArgumen
     method = METHODS[config.method.name]
     chosen = DEFAULTS | {"learning_rate": method.learning_rate}
     chosen |= EVALUATION_DEFAULTS if evaluates else {}
+    device = best_device()
+    if device.type == "cpu":
+        # without it transformers refuses bf16, and several processes train apart
+        chosen["use_cpu"] = True
+    if not config.training.keys() & {"bf16", "fp16"}:
+        chosen["bf16"] = computes_bfloat16(device)
     chosen |= config.training | FIXED
     try:
         arguments = TrainingArguments(**chosen)
-        if "bf16" not in config.training and "fp16" not in config.training:
-            arguments = TrainingArguments(**chosen, bf16=computes_bfloat16(arguments.device))
     except (TypeError, ValueError, ImportError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(f"transformers refuses `training:`: {reason}") from None

@@ -1,0 +1,5 @@
+"""`python -m tuneglm`: the command line."""
+
+from tuneglm.cli import main
+
+main()

@@ -1,0 +1,90 @@
+"""The conversation in a terminal or a pipe: `tuneglm chat`."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import TextIO
+
+from tuneglm.config import ChatConfig
+from tuneglm.errors import DataError
+from tuneglm.generate import ChatModel
+
+HELP = "/clear begins anew, /system TEXT sets the system message, /quit ends; Ctrl-C ends an answer"
+
+
+class Chat:
+    """A conversation and what the commands do to it."""
+
+    def __init__(self, model: ChatModel, config: ChatConfig, output: TextIO) -> None:
+        self.model = model
+        self.config = config
+        self.output = output
+        self.messages: list[dict[str, str]] = []
+
+    def run(self, lines: Iterator[str]) -> None:
+        """Answer line by line until `/quit` or the end of the input."""
+        for line in lines:
+            text = line.strip()
+            if text == "/quit":
+                return
+            if text.startswith("/"):
+                self._say(self._obey(text))
+            elif text:
+                self._answer(text)
+
+    def _obey(self, text: str) -> str:
+        command, _, argument = text.partition(" ")
+        if command == "/clear":
+            self.messages = []
+            return "The conversation begins anew."
+        if command == "/system":
+            self.messages = []
+            self.config = self.config.model_copy(update={"system": argument.strip()})
+            state = "is set" if argument.strip() else "is empty"
+            return f"The system message {state}; the conversation begins anew."
+        return f"There is no command `{command}`. {HELP}."
+
+    def _answer(self, question: str) -> None:
+        conversation = [*self.messages, {"role": "user", "content": question}]
+        answer = ""
+        try:
+            with closing(self.model.stream(conversation, self.config)) as pieces:
+                for piece in pieces:
+                    answer += piece
+                    print(piece, end="", flush=True, file=self.output)
+        except KeyboardInterrupt:
+            self._say(" …")
+        except DataError as error:
+            self._say(str(error))
+        else:
+            self._say("")
+        if answer:
+            self.messages = [*conversation, {"role": "assistant", "content": answer.strip()}]
+
+    def _say(self, text: str) -> None:
+        print(text, flush=True, file=self.output)
+
+
+def chat(model: ChatModel, config: ChatConfig) -> None:
+    """Talk at the terminal; from a pipe, each line is a message and only answers are printed."""
+    conversation = Chat(model, config, sys.stdout)
+    if not sys.stdin.isatty():
+        conversation.run(iter(sys.stdin))
+        return
+    print(f"{HELP}.")
+    conversation.run(_typed_lines())
+
+
+def _typed_lines() -> Iterator[str]:
+    """Lines from the terminal, with history; a pasted text of many lines is one message."""
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.formatted_text import FormattedText
+
+    ask: Callable[[], str] = PromptSession(FormattedText([("bold ansiblue", "> ")])).prompt
+    while True:
+        try:
+            yield ask()
+        except KeyboardInterrupt:
+            print("/quit ends the conversation.")
+        except EOFError:
+            return

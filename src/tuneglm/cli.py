@@ -1,0 +1,276 @@
+"""The command line: one small function a command, heavy imports inside.
+
+A person's error ends in exit code 2 with one sentence on stderr, Ctrl-C in 130.
+"""
+
+import argparse
+import difflib
+import logging
+import os
+import sys
+import textwrap
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, get_args
+
+from tuneglm.config import (
+    ChatConfig,
+    DataConfig,
+    DatasetEntry,
+    LoraConfig,
+    ModelConfig,
+    RunConfig,
+    Section,
+    load_config,
+)
+from tuneglm.errors import ConfigError, UserError
+
+USER_ERROR, INTERRUPTED = 2, 130
+TRAIN_EXAMPLE = "train model.path=MODEL data.train=my.json training.output_dir=OUT"
+SHOW_EXAMPLE = "data show model.path=MODEL data.train=my.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and leave with its exit code."""
+    given = _parser().parse_args(arguments)
+    _quiet()
+    try:
+        code = given.run(given)
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        code = USER_ERROR
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # whoever read our output has gone; Python would complain once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def train(given: argparse.Namespace) -> int:
+    """Tune a model."""
+    run_file, config = _config(given)
+    from tuneglm.checkpoints import repeated
+    from tuneglm.training import train
+
+    chosen = repeated(config, run_file)
+    if chosen is not config:
+        print(f"That run is finished; its repetition goes to {chosen.training['output_dir']}.")
+    return 0 if train(chosen).finished else INTERRUPTED
+
+
+def chat(given: argparse.Namespace) -> int:
+    """Talk to a model."""
+    from tuneglm.chat import chat
+    from tuneglm.generate import ChatModel
+
+    config = ChatConfig(**{name: getattr(given, name) for name in ChatConfig.model_fields})
+    model = ChatModel(
+        given.path,
+        family=given.family,
+        dtype=given.dtype,
+        bits=given.bits,
+        adapters=given.adapter,
+        device=given.device,
+    )
+    chat(model, config)
+    return 0
+
+
+def show_data(given: argparse.Namespace) -> int:
+    """Print rows as the model sees them."""
+    _, config = _config(given)
+    from rich.console import Console
+
+    from tuneglm.data.registry import load_examples
+    from tuneglm.data.show import show_rows
+    from tuneglm.models.loading import load_tokenizer, model_folder, resolved_family
+    from tuneglm.training import encode_rows
+
+    folder = model_folder(config.model)
+    family = resolved_family(folder, config.model.family)
+    tokenizer = load_tokenizer(folder, family=family.name)
+    examples = load_examples(config.data).train[: given.rows]
+    rows = encode_rows(config, examples, tokenizer, family)
+    show_rows(rows.rows, tokenizer.decode, Console())
+    return 0
+
+
+def demo(given: argparse.Namespace) -> int:
+    """Run the main job on the model that comes with tuneglm."""
+    from tuneglm.demo.run import run
+
+    return run(given.name, given.author, Path(given.output))
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors in our form: a sentence, the nearest known word, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"Error: {message}\n  hint: {self.prog} --help", file=sys.stderr)
+        sys.exit(USER_ERROR)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        choices = action.choices
+        if choices is None or value in choices or not isinstance(action.choices, dict):
+            super()._check_value(action, value)
+            return
+        near = difflib.get_close_matches(value, list(choices), n=1)
+        known = f"did you mean `{near[0]}`?" if near else f"commands: {', '.join(choices)}"
+        print(f"Error: There is no command `{value}`.\n  hint: {known}", file=sys.stderr)
+        sys.exit(USER_ERROR)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="tuneglm", description="Fine-tune the GLM family, and talk to the result.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, add in COMMANDS.items():
+        add(commands, name)
+    return parser
+
+
+def _add(commands: Any, name: str, run: Callable[..., int], text: str, **options: Any) -> Any:
+    parser = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **options,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_train(commands: Any, name: str) -> None:
+    parser = _add(
+        commands,
+        name,
+        train,
+        "Tune a model by a run file, by overrides, or by both.",
+        epilog=f"settings, with their defaults:\n{_options()}\n"
+        "  training.*\n      transformers' TrainingArguments; output_dir is where results go.\n\n"
+        "examples:\n  tuneglm train run.yaml method.rank=16\n"
+        f"  tuneglm {TRAIN_EXAMPLE}",
+    )
+    _add_config(parser)
+    parser.set_defaults(example=TRAIN_EXAMPLE)
+
+
+def _add_chat(commands: Any, name: str) -> None:
+    parser = _add(commands, name, chat, "Talk to a model, or to what a run made of it.")
+    parser.add_argument("path", help="output folder of a run, model folder, or id of the hub")
+    parser.add_argument("--family", help="family of the model; guessed when left out")
+    parser.add_argument("--adapter", action="append", default=[], help="LoRA folder; repeatable")
+    parser.add_argument("--dtype", help="auto, float32, bfloat16 or float16")
+    parser.add_argument("--bits", type=int, choices=(4, 8), help="hold the weights in 4 or 8 bits")
+    parser.add_argument("--device", help="cuda, cpu …; the GPU if there is one")
+    for field_name, field in ChatConfig.model_fields.items():
+        kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
+        parser.add_argument(
+            f"--{field_name.replace('_', '-')}",
+            type=kinds[0] if kinds else field.annotation,
+            default=field.default,
+            metavar=field_name.rpartition("_")[2].upper(),
+            help=f"{field.description} ({field.default!r})".replace("%", "%%"),
+        )
+
+
+def _add_data(commands: Any, name: str) -> None:
+    parser = commands.add_parser(name, help="Look at data sets.", description="Look at data sets.")
+    inner = parser.add_subparsers(metavar="COMMAND", required=True)
+    shown = _add(
+        inner,
+        "show",
+        show_data,
+        "Print rows as the model sees them: trained, context, special tokens.",
+        epilog=f"example:\n  tuneglm {SHOW_EXAMPLE}",
+    )
+    _add_config(shown)
+    shown.set_defaults(example=SHOW_EXAMPLE)
+    shown.add_argument("--rows", type=int, default=3, metavar="N", help="how many (3)")
+
+
+def _add_demo(commands: Any, name: str) -> None:
+    parser = _add(
+        commands,
+        name,
+        demo,
+        "Teach the small model that comes with tuneglm who it is: the main job in two minutes.",
+    )
+    parser.add_argument("--name", default="星河", help="the new name (%(default)s)")
+    parser.add_argument("--author", default="北斗实验室", help="who made it (%(default)s)")
+    parser.add_argument("--output", default="demo_output", help="where it goes (%(default)s)")
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "settings",
+        nargs="*",
+        metavar="RUN.yaml | SECTION.KEY=VALUE",
+        help="a run file, overrides, or both",
+    )
+
+
+def _config(given: argparse.Namespace) -> tuple[Path | None, RunConfig]:
+    """The run file, if one was named, and the config that it gives with the overrides."""
+    files = [setting for setting in given.settings if "=" not in setting]
+    overrides = [setting for setting in given.settings if "=" in setting]
+    if len(files) > 1:
+        raise ConfigError(
+            f"`{files[1]}` is a second run file.", "overrides are written section.key=value"
+        )
+    run_file = Path(files[0]) if files else None
+    if not given.settings:
+        raise ConfigError(
+            "There is nothing to do: no run file and no overrides.",
+            f"tuneglm {given.example}",
+        )
+    return run_file, load_config(run_file, overrides)
+
+
+def _options() -> str:
+    """Every option of a run with its default and its docstring, from the classes themselves."""
+    lines = []
+    for section, classes in SECTIONS.items():
+        for kind in classes:
+            for name, field in kind.model_fields.items():
+                if name == "name" and kind is not DatasetEntry:
+                    continue
+                default = "" if field.is_required() else f" ({_default(field)})"
+                text = " ".join((field.description or "").split())
+                lines.append(f"  {section}.{name}{default}")
+                lines += textwrap.wrap(text, 76, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return "\n".join(lines)
+
+
+def _default(field: Any) -> str:
+    value = field.get_default(call_default_factory=True)
+    return "none" if value is None else str(list(value) if isinstance(value, tuple) else value)
+
+
+def _quiet() -> None:
+    """Only our own words at the terminal: what the libraries want to say goes to developers."""
+    warnings.filterwarnings("ignore")
+    logging.basicConfig(format="%(message)s", level=logging.ERROR)
+    logging.getLogger("tuneglm").setLevel(logging.INFO)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "0")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    for name in ("bitsandbytes", "accelerate", "transformers", "peft", "modelscope"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+SECTIONS: dict[str, tuple[type[Section], ...]] = {
+    "model": (ModelConfig,),
+    "data": (DataConfig,),
+    "method": (LoraConfig,),
+}
+COMMANDS: dict[str, Callable[[Any, str], None]] = {
+    "train": _add_train,
+    "chat": _add_chat,
+    "data": _add_data,
+    "demo": _add_demo,
+}

@@ -1,0 +1,224 @@
+"""ChatModel: a model and its tokenizer, loaded once, that answers conversations."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers.generation.streamers import BaseStreamer
+
+from tuneglm.config import ChatConfig
+from tuneglm.errors import DataError
+from tuneglm.models.loading import load_model, load_tokenizer, local_folder, resolved_family
+from tuneglm.models.precision import Bits
+from tuneglm.models.prompt import example_of
+
+Conversation = Sequence[Mapping[str, Any]]
+
+# what a decoder shows for a character whose bytes are not all there yet
+_INCOMPLETE = "\ufffd"
+
+
+class ChatModel:
+    """Answers conversations; the prompt is the one that training used.
+
+    A conversation is a list of `{"role": …, "content": …}`, the last one the user's.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        family: str | None = None,
+        dtype: str | torch.dtype | None = None,
+        bits: Bits | None = None,
+        adapters: Sequence[str | Path] = (),
+        device: str | torch.device | None = None,
+    ) -> None:
+        """Load from a model folder, a hub's id or a run's output; see `load_model`."""
+        self.family = resolved_family(local_folder(path), family)
+        self.tokenizer = load_tokenizer(path, family=self.family.name)
+        self.model: Any = load_model(
+            path,
+            family=self.family.name,
+            dtype=dtype,
+            bits=bits,
+            adapters=adapters,
+            device=device,
+        )
+        self.end_tokens = self.family.end_tokens(self.tokenizer)
+
+    def prompt(self, conversation: Conversation, tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
+        """The ids that the model goes on from."""
+        example = example_of(conversation, tools)
+        (rendered,) = self.family.render(self.tokenizer, [example], generation_prompt=True)
+        return rendered.ids
+
+    def reply(self, conversation: Conversation, config: ChatConfig | None = None) -> str:
+        """The whole answer."""
+        return "".join(self.stream(conversation, config))
+
+    def stream(
+        self, conversation: Conversation, config: ChatConfig | None = None
+    ) -> Iterator[str]:
+        """The answer in pieces as it is drawn; leaving the loop stops the model."""
+        config = config or ChatConfig()
+        ids = torch.tensor([self.prompt(self._with_system(conversation, config))])
+        pieces = _Pieces(self.decode)
+        stop = Event()
+        worker = Thread(target=self._generate, args=(ids, config, pieces, stop), daemon=True)
+        worker.start()
+        try:
+            yield from _without_leading_space(pieces)
+        finally:
+            stop.set()
+            worker.join()
+
+    def replies(self, conversations: Sequence[Conversation], config: ChatConfig) -> list[str]:
+        """The answers to several conversations, drawn together: prompts of one length make a batch."""
+        prompts = [self.prompt(self._with_system(each, config)) for each in conversations]
+        answers = [""] * len(prompts)
+        for length in sorted({len(prompt) for prompt in prompts}):
+            places = [place for place, prompt in enumerate(prompts) if len(prompt) == length]
+            ids = torch.tensor([prompts[place] for place in places])
+            outputs = self._draw(ids, config)[:, length:].tolist()
+            for place, output in zip(places, outputs, strict=True):
+                answers[place] = self.decode(self._until_end(output)).strip()
+        return answers
+
+    def decode(self, ids: list[int]) -> str:
+        """Ids of an answer → its text, without special tokens."""
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return text
+
+    def _until_end(self, ids: list[int]) -> list[int]:
+        ends = [place for place, token in enumerate(ids) if token in self.end_tokens]
+        return ids[: ends[0]] if ends else ids
+
+    @staticmethod
+    def _with_system(conversation: Conversation, config: ChatConfig) -> Conversation:
+        if not config.system or any(each["role"] == "system" for each in conversation):
+            return conversation
+        return [{"role": "system", "content": config.system}, *conversation]
+
+    def _generate(
+        self, ids: torch.Tensor, config: ChatConfig, pieces: "_Pieces", stop: Event
+    ) -> None:
+        try:
+            self._draw(
+                ids,
+                config,
+                streamer=pieces,
+                stopping_criteria=StoppingCriteriaList([_WhenAsked(stop)]),
+            )
+        except BaseException as error:
+            pieces.fail(error)
+        else:
+            pieces.end()
+
+    @torch.inference_mode()
+    def _draw(self, ids: torch.Tensor, config: ChatConfig, **options: Any) -> torch.Tensor:
+        ids = ids.to(self.model.device)
+        positions = getattr(self.model.config, "max_position_embeddings", None)
+        room = config.max_new_tokens
+        if positions is not None:
+            room = min(room, positions - ids.shape[1])
+        if room <= 0:
+            raise DataError(
+                f"The conversation has {ids.shape[1]} tokens, and the model reads {positions}.",
+                "begin anew (`/clear`), or ask with less text",
+            )
+        if config.seed is not None:
+            torch.manual_seed(config.seed)
+        drawn: torch.Tensor = self.model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            generation_config=self._settings(config, room),
+            **options,
+        )
+        return drawn
+
+    def _settings(self, config: ChatConfig, room: int) -> GenerationConfig:
+        pad = self.tokenizer.pad_token_id
+        sampling = (
+            {"do_sample": True, "temperature": config.temperature, "top_p": config.top_p, "top_k": 0}
+            if config.temperature > 0
+            else {"do_sample": False}
+        )
+        return GenerationConfig(
+            max_new_tokens=room,
+            repetition_penalty=config.repetition_penalty,
+            eos_token_id=list(self.end_tokens),
+            pad_token_id=self.end_tokens[0] if pad is None else pad,
+            **sampling,
+        )
+
+
+class _WhenAsked(StoppingCriteria):
+    """Stops when the reader has gone."""
+
+    def __init__(self, stop: Event) -> None:
+        self._stop = stop
+
+    def __call__(self, input_ids: torch.LongTensor, scores: Any, **_: Any) -> torch.BoolTensor:
+        stopped = torch.full((input_ids.shape[0],), self._stop.is_set(), device=input_ids.device)
+        return stopped  # type: ignore[return-value]
+
+
+class _Pieces(BaseStreamer):  # type: ignore[no-untyped-call]
+    """Tokens put in by `generate` in one thread, pieces of text taken out in another.
+
+    Text is held back while its last character is incomplete: with byte fallback
+    a character may be made of several tokens.
+    """
+
+    def __init__(self, decode: Callable[[list[int]], str]) -> None:
+        self._decode = decode
+        self._queue: SimpleQueue[str | BaseException | None] = SimpleQueue()
+        self._ids: list[int] | None = None
+        self._shown = ""
+
+    def put(self, value: torch.Tensor) -> None:
+        """Take the prompt first, then each token."""
+        if self._ids is None:
+            self._ids = []
+            return
+        self._ids += value.flatten().tolist()
+        text = self._decode(self._ids)
+        if not text.endswith(_INCOMPLETE):
+            self._show(text)
+
+    def end(self) -> None:
+        """Show what was held back and close; `generate` calls it too, the second call is nothing."""
+        if self._ids is not None:
+            self._show(self._decode(self._ids))
+            self._ids = None
+            self._queue.put(None)
+
+    def fail(self, error: BaseException) -> None:
+        """Hand an error to the reader."""
+        self._queue.put(error)
+
+    def __iter__(self) -> Iterator[str]:
+        while (piece := self._queue.get()) is not None:
+            if isinstance(piece, BaseException):
+                raise piece
+            yield piece
+
+    def _show(self, text: str) -> None:
+        if len(text) > len(self._shown):
+            self._queue.put(text[len(self._shown) :])
+            self._shown = text
+
+
+def _without_leading_space(pieces: Iterator[str] | _Pieces) -> Iterator[str]:
+    """An answer without the line end that opens it in some formats."""
+    started = False
+    for piece in pieces:
+        text = piece if started else piece.lstrip()
+        if text:
+            started = True
+            yield text

@@ -1,0 +1,162 @@
+"""train(config): the main path.
+
+    RunConfig → folder, tokenizer, examples, model → method → stage → Trainer → result
+"""
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from transformers import PrinterCallback, Trainer, set_seed
+
+from tuneglm.checkpoints import SaveOnInterrupt, open_output, save_result, writing
+from tuneglm.config import RunConfig
+from tuneglm.data.encode import EncodedSet, encode_examples
+from tuneglm.data.messages import Example
+from tuneglm.data.registry import load_examples
+from tuneglm.hub import looks_like_id
+from tuneglm.methods import METHODS
+from tuneglm.models import family_of
+from tuneglm.models.family import Family
+from tuneglm.models.loading import load_model, load_tokenizer, model_folder
+from tuneglm.report import (
+    CHART_FILE,
+    Progression,
+    Summary,
+    TrainingResult,
+    console,
+    draw_chart,
+    print_closing,
+    print_data,
+    print_summary,
+)
+from tuneglm.stages import STAGES
+from tuneglm.stages.arguments import training_arguments
+
+# written by the libraries beside a result, and part of none
+NOT_RESULTS = ("training_args.bin", "README.md")
+
+
+def train(config: RunConfig) -> TrainingResult:
+    """Tune a model as `config` says; the result in `training.output_dir` loads by that one path.
+
+    Raises UserError for whatever in the config, the files or the folder is wrong,
+    before the first step where it can be known.
+    """
+    terminal = console()
+    folder = model_folder(config.model)
+    family = family_of(folder, config.model.family)
+    tokenizer = load_tokenizer(folder, family=family.name)
+    examples = load_examples(config.data)
+    rows = encode_rows(config, examples.train, tokenizer, family)
+    held = encode_rows(config, examples.evaluation, tokenizer, family) if examples.evaluation else None
+    arguments = training_arguments(config, evaluates=held is not None)
+    set_seed(arguments.seed)
+    model = _base(config, folder, family, arguments)
+    model = METHODS[config.method.name].apply(model, config.method, family)
+    output = open_output(config)
+    trainer = STAGES[config.stage.name](model, tokenizer, rows, held, arguments)
+    if trainer.is_world_process_zero():
+        print_data(terminal, examples, rows)
+        print_summary(terminal, _summary(config, family, trainer, len(rows.rows)), rows, held)
+    progression, interrupt = Progression(terminal, output.folder), SaveOnInterrupt()
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(progression)
+    trainer.add_callback(interrupt)
+    with writing(output.folder):
+        try:
+            trainer.train(resume_from_checkpoint=output.checkpoint and str(output.checkpoint))
+        finally:
+            progression.close()
+            interrupt.release()
+        if not interrupt.interrupted:
+            _save(trainer, output.folder, progression)
+    return _close(terminal, output.folder, trainer, progression, not interrupt.interrupted)
+
+
+def encode_rows(
+    config: RunConfig, examples: list[Example], tokenizer: Any, family: Family
+) -> EncodedSet:
+    """Examples → the rows that the family's model sees."""
+    return encode_examples(
+        examples,
+        partial(family.render, tokenizer),
+        config=config.data,
+        answers_per_row=family.answers_per_row,
+    )
+
+
+def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> Any:
+    """The model before the method: in float32 where its own weights are trained."""
+    trains_base = METHODS[config.method.name].trains_base
+    attention = config.model.attention
+    model = load_model(
+        folder,
+        family=family.name,
+        dtype="float32" if trains_base else config.model.dtype,
+        bits=config.model.bits,
+        device=arguments.device,
+        attention=None if attention == "auto" else attention,
+    )
+    if looks_like_id(config.model.path) and config.model.hub == "huggingface":
+        # an adapter names its base: an id is good on every machine, a cache's folder on one
+        model.config.name_or_path = model.name_or_path = config.model.path
+    if arguments.gradient_checkpointing:
+        model.enable_input_require_grads()
+    return model
+
+
+def _summary(config: RunConfig, family: Family, trainer: Trainer, rows: int) -> Summary:
+    model, arguments = trainer.model, trainer.args
+    rows_a_step = (
+        arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
+    )
+    steps = math.ceil(rows / rows_a_step) * arguments.num_train_epochs
+    dtype = str(model.dtype).removeprefix("torch.")
+    held = f"{config.model.bits} bits" if config.model.bits else dtype
+    autocast = "bfloat16" if arguments.bf16 else "float16" if arguments.fp16 else "float32"
+    return Summary(
+        model=config.model.path,
+        family=family.name,
+        method=config.method.name,
+        precision=f"weights in {held}, computed in {autocast}",
+        device=str(arguments.device),
+        trained=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
+        parameters=sum(weight.numel() for weight in model.parameters()),
+        steps=arguments.max_steps if arguments.max_steps > 0 else math.ceil(steps),
+        rows_a_step=rows_a_step,
+    )
+
+
+def _save(trainer: Trainer, folder: Path, progression: Progression) -> None:
+    """Adapter or weights, tokenizer and the picture of the loss."""
+
+    def save(unfinished: Path) -> None:
+        trainer.save_model(str(unfinished))
+        for name in NOT_RESULTS:
+            (unfinished / name).unlink(missing_ok=True)
+        draw_chart(
+            unfinished / CHART_FILE, progression.curve("loss"), progression.curve("eval_loss")
+        )
+
+    if trainer.is_world_process_zero() or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        save_result(folder, save)
+
+
+def _close(
+    terminal: Console, folder: Path, trainer: Trainer, progression: Progression, finished: bool
+) -> TrainingResult:
+    losses = [value for _, value in progression.curve("loss")]
+    held = [value for _, value in progression.curve("eval_loss")]
+    result = TrainingResult(
+        folder,
+        finished,
+        trainer.state.global_step,
+        losses[-1] if losses else None,
+        held[-1] if held else None,
+    )
+    if trainer.is_world_process_zero():
+        print_closing(terminal, result, losses, held)
+    return result
