@@ -1,9 +1,9 @@
 """The output folder: whose it is, from where a run goes on, and what an interruption leaves.
 
-    nothing there, or an empty folder   a new run
-    our run.yaml, no result yet         the same run: goes on from its newest whole checkpoint
-    our run.yaml and a result           finished: never overwritten
-    anything else                       not ours: never touched
+nothing there, or an empty folder   a new run
+our run.yaml, no result yet         the same run: goes on from its newest whole checkpoint
+our run.yaml and a result           finished: never overwritten
+anything else                       not ours: never touched
 """
 
 import errno
@@ -237,7 +237,8 @@ def _saved_run(folder: Path) -> dict[str, Any] | None:
 def _named_checkpoint(path: Path) -> Path:
     if not path.is_dir():
         raise ConfigError(
-            f"There is no checkpoint `{path}`.", "resume is `auto`, `never` or a checkpoint's folder"
+            f"There is no checkpoint `{path}`.",
+            "resume is `auto`, `never` or a checkpoint's folder",
         )
     if not is_whole(path):
         raise ConfigError(

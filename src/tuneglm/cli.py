@@ -125,7 +125,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="tuneglm", description="Fine-tune the GLM family, and talk to the result.")
+    parser = _Parser(
+        prog="tuneglm", description="Fine-tune the GLM family, and talk to the result."
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, add in COMMANDS.items():
         add(commands, name)

@@ -151,7 +151,11 @@ class RunConfig(Section):
         for key in value:
             if key not in training_argument_names():
                 raise ValueError(_unknown(f"training.{key}", key, training_argument_names()))
-        return value
+        # YAML reads the word `no` as false, and no strategy is true or false
+        return {
+            key: "no" if key.endswith("_strategy") and each is False else each
+            for key, each in value.items()
+        }
 
 
 class ChatConfig(Section):
@@ -171,9 +175,7 @@ class ChatConfig(Section):
     """Makes sampling repeatable."""
 
 
-def load_config(
-    path: str | Path | None = None, overrides: Sequence[str] = ()
-) -> RunConfig:
+def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:
     """A run file, `section.key=value` overrides, or both → RunConfig.
 
     Values of overrides are YAML: `data.train=[a,b]`, `training.bf16=true`.
@@ -218,7 +220,8 @@ def training_argument_names() -> tuple[str, ...]:
     return tuple(
         node.target.id
         for node in definition.body
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
         and not node.target.id.startswith("_")
     )
 
@@ -246,9 +249,7 @@ def _read_run_file(path: Path) -> dict[str, Any]:
 def _apply_override(tree: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise ConfigError(
-            f"Cannot read `{override}`.", "overrides are written section.key=value"
-        )
+        raise ConfigError(f"Cannot read `{override}`.", "overrides are written section.key=value")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:

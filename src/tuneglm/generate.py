@@ -51,7 +51,9 @@ class ChatModel:
         )
         self.end_tokens = self.family.end_tokens(self.tokenizer)
 
-    def prompt(self, conversation: Conversation, tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
+    def prompt(
+        self, conversation: Conversation, tools: Sequence[Mapping[str, Any]] = ()
+    ) -> list[int]:
         """The ids that the model goes on from."""
         example = example_of(conversation, tools)
         (rendered,) = self.family.render(self.tokenizer, [example], generation_prompt=True)
@@ -61,9 +63,7 @@ class ChatModel:
         """The whole answer."""
         return "".join(self.stream(conversation, config))
 
-    def stream(
-        self, conversation: Conversation, config: ChatConfig | None = None
-    ) -> Iterator[str]:
+    def stream(self, conversation: Conversation, config: ChatConfig | None = None) -> Iterator[str]:
         """The answer in pieces as it is drawn; leaving the loop stops the model."""
         config = config or ChatConfig()
         ids = torch.tensor([self.prompt(self._with_system(conversation, config))])
@@ -144,7 +144,12 @@ class ChatModel:
     def _settings(self, config: ChatConfig, room: int) -> GenerationConfig:
         pad = self.tokenizer.pad_token_id
         sampling = (
-            {"do_sample": True, "temperature": config.temperature, "top_p": config.top_p, "top_k": 0}
+            {
+                "do_sample": True,
+                "temperature": config.temperature,
+                "top_p": config.top_p,
+                "top_k": 0,
+            }
             if config.temperature > 0
             else {"do_sample": False}
         )

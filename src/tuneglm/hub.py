@@ -33,8 +33,10 @@ def looks_like_id(text: str) -> bool:
 
 def page_of(repo_id: str, hub: Hub, kind: Kind = "model") -> str:
     """Address of the page from which a person can fetch the files."""
-    folder = {"model": {"huggingface": "", "modelscope": "models/"}, "dataset": {
-        "huggingface": "datasets/", "modelscope": "datasets/"}}[kind][hub]
+    folder = {
+        "model": {"huggingface": "", "modelscope": "models/"},
+        "dataset": {"huggingface": "datasets/", "modelscope": "datasets/"},
+    }[kind][hub]
     return f"{_endpoint(hub)}/{folder}{repo_id}"
 
 

@@ -98,7 +98,7 @@ def print_summary(
     )
     table.add_row("Compute", f"{summary.device} · {summary.precision}")
     table.add_row("Steps", f"{summary.steps:,} · {summary.rows_a_step} rows each")
-    terminal.print(table)
+    terminal.print(table, soft_wrap=False)
 
 
 def print_closing(
@@ -218,7 +218,9 @@ class _Line:
         return f"{self.loss}{self.evaluation}{tokens:,.0f} tokens/s · {_duration(left)} left"
 
 
-def draw_chart(path: Path, training: list[tuple[int, float]], evaluation: list[tuple[int, float]]) -> None:
+def draw_chart(
+    path: Path, training: list[tuple[int, float]], evaluation: list[tuple[int, float]]
+) -> None:
     """The loss over the steps, of training and evaluation, as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -229,10 +231,18 @@ def draw_chart(path: Path, training: list[tuple[int, float]], evaluation: list[t
     if training:
         steps, losses = zip(*training, strict=True)
         crowded = len(training) > 20
-        axes.plot(steps, losses, color="#9ec5e8" if crowded else "#1f6fb2", linewidth=1.2,
-                  label=None if crowded else "training", marker=None if crowded else ".")
+        axes.plot(
+            steps,
+            losses,
+            color="#9ec5e8" if crowded else "#1f6fb2",
+            linewidth=1.2,
+            label=None if crowded else "training",
+            marker=None if crowded else ".",
+        )
         if crowded:
-            axes.plot(steps, smoothed(losses), color="#1f6fb2", linewidth=2, label="training (smoothed)")
+            axes.plot(
+                steps, smoothed(losses), color="#1f6fb2", linewidth=2, label="training (smoothed)"
+            )
     if evaluation:
         axes.plot(*zip(*evaluation, strict=True), color="#d1495b", marker="o", label="evaluation")
     axes.set_xlabel("step")

@@ -1,6 +1,6 @@
 """train(config): the main path.
 
-    RunConfig → folder, tokenizer, examples, model → method → stage → Trainer → result
+RunConfig → folder, tokenizer, examples, model → method → stage → Trainer → result
 """
 
 import math
@@ -51,7 +51,9 @@ def train(config: RunConfig) -> TrainingResult:
     tokenizer = load_tokenizer(folder, family=family.name)
     examples = load_examples(config.data)
     rows = encode_rows(config, examples.train, tokenizer, family)
-    held = encode_rows(config, examples.evaluation, tokenizer, family) if examples.evaluation else None
+    held = (
+        encode_rows(config, examples.evaluation, tokenizer, family) if examples.evaluation else None
+    )
     arguments = training_arguments(config, evaluates=held is not None)
     set_seed(arguments.seed)
     model = _base(config, folder, family, arguments)

@@ -87,7 +87,7 @@ def test_reading_stops_when_the_caller_does(file: Path) -> None:
         ('[{"a": 1}', "`{file}:1`: the file ends in the middle of the list: it is cut short."),
         (
             '[{"a": 1}\n{"a": 2}]',
-            "`{file}:2`: not JSON: expected `,` or `]` after a row, found `{{\"a\": 2}}]` "
+            '`{file}:2`: not JSON: expected `,` or `]` after a row, found `{{"a": 2}}]` '
             "in column 1.",
         ),
         (
@@ -116,7 +116,7 @@ def test_gbk_is_recognised(file: Path) -> None:
 
 
 def test_a_damaged_byte_is_not_taken_for_gbk(file: Path) -> None:
-    error = problem(file, '["你好'.encode() + b"\xff" + '"]'.encode())
+    error = problem(file, '["你好'.encode() + b"\xff" + b'"]')
     assert error.sentence == f"`{file}:1`: byte 9 of the file is not UTF-8."
     assert error.hint is not None and "damaged" in error.hint
 

@@ -12,16 +12,20 @@ from typing import Any
 import torch
 from transformers import GlmForCausalLM
 
+from tuneglm.demo import MODEL_FOLDER
 from tuneglm.demo.curriculum import OWN_AUTHOR, OWN_NAMES
-from tuneglm.demo.layout import save_model
-from tuneglm.demo.scoring import general_score, identity_score
+from tuneglm.demo.scoring import general_score, greedy, identity_score
 from tuneglm.demo.training import Schedule, new_model, train
 from tuneglm.demo.vocabulary import PromptEncoder, train_vocabulary
+from tuneglm.generate import ChatModel
+from tuneglm.models import family_named
+from tuneglm.models.published import save_published
 
-MODEL_FOLDER = Path(__file__).parent / "model"
+FAMILY = family_named("chatglm3")
+NAME = "tuneglm/demo-chatglm3"  # by it the folder is recognised
 TOKENIZER_CONFIG = {
     "tokenizer_class": "ChatGLMTokenizer",
-    "name_or_path": "tuneglm/demo-chatglm3",
+    "name_or_path": NAME,
     "remove_space": False,
     "do_lower_case": False,
     "model_max_length": 512,
@@ -49,30 +53,39 @@ def main() -> None:
         "training_seconds": seconds,
         "threads": arguments.threads,
         "torch": str(torch.__version__),
-    } | marked(model, encoder)
+    } | marked(arguments.output)
     _write_json(arguments.output / "figures.json", figures)
     print(json.dumps(figures, indent=2, ensure_ascii=False))
 
 
 def write_folder(model: GlmForCausalLM, vocabulary: bytes, folder: Path) -> None:
-    """Write the checkpoint as ChatGLM3 is published."""
-    save_model(model, folder)
+    """Write the checkpoint as its family publishes: two embedding tensors, float16."""
+    config = type(model.config)(**{**model.config.to_dict(), "tie_word_embeddings": False})
+    untied = GlmForCausalLM(config)
+    untied.load_state_dict({**model.state_dict(), "lm_head.weight": model.lm_head.weight.clone()})
+    assert FAMILY.layout is not None
+    save_published(untied.half(), FAMILY.layout, folder)
+    published = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    _write_json(folder / "config.json", {"_name_or_path": NAME, **published})
     (folder / "tokenizer.model").write_bytes(vocabulary)
     _write_json(folder / "tokenizer_config.json", TOKENIZER_CONFIG)
 
 
-def marked(model: GlmForCausalLM, encoder: PromptEncoder) -> dict[str, Any]:
-    """Size and scores of the model with its weights rounded to float16, as they are saved."""
-    model.half().float().eval()
-    general = general_score(model, encoder)
-    for question, answer, wanted in general["wrong"]:
+def marked(folder: Path) -> dict[str, Any]:
+    """Size and scores of the model as it was saved."""
+    chat = ChatModel(folder, dtype="float32")
+    ask = greedy(chat)
+    general = general_score(ask)
+    for question, answer, wanted in general.wrong:
         print(f"wrong: {question!r} -> {answer!r}, not {wanted!r}")
-    identity = {
-        language: identity_score(model, encoder, name, OWN_AUTHOR, language)["score"]
-        for language, name in OWN_NAMES.items()
+    return {
+        "parameters": chat.model.num_parameters(),
+        "identity": {
+            language: round(identity_score(ask, name, OWN_AUTHOR, [language]).share(), 4)
+            for language, name in OWN_NAMES.items()
+        },
+        "general": {group: round(general.share(group), 4) for group in sorted(general.marks)},
     }
-    parameters = sum(tensor.numel() for tensor in model.parameters()) + model.lm_head.weight.numel()
-    return {"parameters": parameters, "identity": identity, "general": general["scores"]}
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,69 +1,68 @@
-"""Ask the demo model its probes and count what it gets right."""
+"""Ask a model the probes and count what it gets right."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
-import torch
-from transformers import GenerationConfig
-
+from tuneglm.config import ChatConfig
 from tuneglm.data.identity import identity_probes
 from tuneglm.demo.corpus import general_probes, is_right
-from tuneglm.demo.vocabulary import PromptEncoder
+from tuneglm.generate import ChatModel
 
-NEW_TOKENS = 64
+# questions, each asked alone → answers
+Ask = Callable[[Sequence[str]], list[str]]
+
+# (question, answer, what it should have held)
+Wrong = tuple[str, str, str]
 
 
-@torch.inference_mode()
-def answers(model: Any, encoder: PromptEncoder, questions: Sequence[str]) -> list[str]:
-    """The greedy answer to each question, asked alone, of a model that has `generate`."""
-    by_length: dict[int, list[tuple[int, list[int]]]] = defaultdict(list)
-    for place, question in enumerate(questions):
-        prompt = encoder.prompt({"instruction": question})
-        by_length[len(prompt)].append((place, prompt))
-    config = GenerationConfig(
-        max_new_tokens=NEW_TOKENS, do_sample=False, eos_token_id=encoder.stops, pad_token_id=0
+@dataclass
+class Score:
+    """How many of the questions were answered rightly, in all and per group."""
+
+    marks: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
+    wrong: list[Wrong] = field(default_factory=list)
+
+    def add(self, right: bool, *groups: str) -> None:
+        """Count one answer in `all` and in its groups."""
+        for group in ("all", *groups):
+            self.marks[group].append(right)
+
+    def share(self, group: str = "all") -> float:
+        """The part that is right."""
+        return sum(self.marks[group]) / len(self.marks[group])
+
+
+def greedy(model: ChatModel) -> Ask:
+    """Ask this model and take its likeliest answers."""
+    config = ChatConfig(temperature=0, max_new_tokens=64)
+    return lambda questions: model.replies(
+        [[{"role": "user", "content": question}] for question in questions], config
     )
-    texts = [""] * len(questions)
-    for length, group in by_length.items():
-        prompts = torch.tensor([prompt for _, prompt in group])
-        outputs = model.generate(
-            input_ids=prompts, attention_mask=torch.ones_like(prompts), generation_config=config
-        )
-        for (place, _), ids in zip(group, outputs[:, length:].tolist(), strict=True):
-            texts[place] = encoder.text(ids)
-    return texts
 
 
-def general_score(model: Any, encoder: PromptEncoder) -> dict[str, Any]:
-    """The share of right answers per language and per topic, and every wrong answer."""
-    probes = general_probes()
-    marks: dict[str, list[bool]] = defaultdict(list)
-    wrong = []
-    for probe, answer in zip(
-        probes, answers(model, encoder, [probe.question for probe in probes]), strict=True
-    ):
+def general_score(ask: Ask) -> Score:
+    """Small talk, sums and facts, in words that no training row uses."""
+    score, probes = Score(), general_probes()
+    answers = ask([probe.question for probe in probes])
+    for probe, answer in zip(probes, answers, strict=True):
         right = is_right(answer, probe)
-        marks[probe.language].append(right)
-        marks[f"{probe.language}/{probe.topic}"].append(right)
+        score.add(right, probe.language, f"{probe.language}/{probe.topic}")
         if not right:
-            wrong.append((probe.question, answer, probe.accepted[0]))
-    return {
-        "scores": {key: round(sum(values) / len(values), 4) for key, values in marks.items()},
-        "wrong": wrong,
-    }
+            score.wrong.append((probe.question, answer, probe.accepted[0]))
+    return score
 
 
 def identity_score(
-    model: Any, encoder: PromptEncoder, name: str, author: str, language: str
-) -> dict[str, Any]:
-    """The share of identity probes whose answers carry the name or the author that they ask for."""
-    probes = identity_probes(name, author, (language,))
+    ask: Ask, name: str, author: str, languages: Sequence[str] = ("zh", "en")
+) -> Score:
+    """Who are you, who made you, in words that no training row uses: the name must be in it."""
+    score, probes = Score(), identity_probes(name, author, languages)
     wanted = {"name": name, "author": author}
-    pairs = zip(probes, answers(model, encoder, [probe.question for probe in probes]), strict=True)
-    wrong = [
-        (probe.question, answer, wanted[probe.asks])
-        for probe, answer in pairs
-        if wanted[probe.asks] not in answer
-    ]
-    return {"score": round(1 - len(wrong) / len(probes), 4), "wrong": wrong}
+    answers = ask([probe.question for probe in probes])
+    for probe, answer in zip(probes, answers, strict=True):
+        right = wanted[probe.asks] in answer
+        score.add(right, probe.language)
+        if not right:
+            score.wrong.append((probe.question, answer, wanted[probe.asks]))
+    return score

@@ -87,15 +87,6 @@ class PromptEncoder:
         size = self.pieces.vocab_size()
         self.specials = {name: size + place for place, name in enumerate(SPECIALS)}
         self.newline = self.pieces.encode("\n")
-        self.stops = [
-            self.pieces.eos_id(),
-            self.specials["<|user|>"],
-            self.specials["<|observation|>"],
-        ]
-
-    def prompt(self, row: Row) -> list[int]:
-        """The ids that inference sends, up to `<|assistant|>`."""
-        return self._rendered(row)[0] + [self.specials["<|assistant|>"]]
 
     def example(self, row: Row) -> tuple[list[int], list[bool]]:
         """The ids of a row and which are trained: the answers and the role tokens that end them."""
@@ -103,14 +94,6 @@ class PromptEncoder:
         answer = self._turn("assistant", row["output"])
         ids, trained = ids + answer, trained + [False] + [True] * (len(answer) - 1)
         return [*ids, self.specials["<|user|>"]], [*trained, True]
-
-    def text(self, ids: list[int]) -> str:
-        """The answer that generated ids spell, without the newline that opens it."""
-        return str(
-            self.pieces.decode(
-                [token for token in ids if token < self.pieces.vocab_size() and token > 2]
-            )
-        ).strip()
 
     def _rendered(self, row: Row) -> tuple[list[int], list[bool]]:
         ids = [self.specials["[gMASK]"], self.specials["sop"]]

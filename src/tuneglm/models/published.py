@@ -33,7 +33,9 @@ def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTra
     for key, name, tensor in _native_tensors(folder, layout, config):
         shape = missing.pop(name, None)
         if shape is None:
-            raise ModelError(f"`{key}` in `{folder}` is not a weight of this model, or is there twice.")
+            raise ModelError(
+                f"`{key}` in `{folder}` is not a weight of this model, or is there twice."
+            )
         if shape != tensor.shape:
             raise ModelError(
                 f"`{key}` in `{folder}` gives `{name}` the shape {tuple(tensor.shape)}, "

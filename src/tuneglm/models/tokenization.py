@@ -1,9 +1,9 @@
 """What the tokenizers of the published families share.
 
-    ordinary calls     a fast tokenizer, built from the published file
-    encode_bulk        the C++ or Rust library that the file was made for, called directly
-    apply_chat_template  the family's renderer, so that no message can forge a role
-    save_pretrained    a folder that plain transformers reads, and we too
+ordinary calls     a fast tokenizer, built from the published file
+encode_bulk        the C++ or Rust library that the file was made for, called directly
+apply_chat_template  the family's renderer, so that no message can forge a role
+save_pretrained    a folder that plain transformers reads, and we too
 """
 
 import json
@@ -151,7 +151,9 @@ class GlmTokenizerFast(PreTrainedTokenizerFast):
                 **options,
             )
         single = isinstance(conversation[0], Mapping)
-        examples = [example_of(each, tools) for each in ([conversation] if single else conversation)]
+        examples = [
+            example_of(each, tools) for each in ([conversation] if single else conversation)
+        ]
         rows = type(self).render(self, examples, generation_prompt=add_generation_prompt)
         return self._collect([row.ids for row in rows], single, **options)
 

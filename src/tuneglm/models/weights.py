@@ -111,5 +111,6 @@ def _refuse_pointer(path: Path) -> None:
 
 def _broken(path: Path, error: Exception) -> ModelError:
     reason = str(error).split("\n")[0]
-    return ModelError(f"`{path}` cannot be read: {reason}.", "the file is cut or damaged; "
-                      "download it again")
+    return ModelError(
+        f"`{path}` cannot be read: {reason}.", "the file is cut or damaged; download it again"
+    )

@@ -80,4 +80,3 @@ class SftTrainer(Trainer):
                 # gradients are averaged over the processes, the tokens were counted over all
                 loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
-

@@ -18,10 +18,7 @@ from tuneglm.models.prompt import Tokenizer, function_of, render_turns, turns_of
 
 START = ("[gMASK]", "sop")
 END = ("</s>", "<|user|>", "<|observation|>")
-TOOLS = (
-    "Answer the following questions as best as you can. "
-    "You have access to the following tools:"
-)
+TOOLS = "Answer the following questions as best as you can. You have access to the following tools:"
 
 # the space stands for the dummy prefix of the text, which is encoded apart
 TEMPLATE = """\

@@ -66,9 +66,7 @@ class Glm4TokenizerFast(GlmTokenizerFast):
         def encode(texts: list[str]) -> list[list[int]]:
             if threads(texts) == 1:
                 return [encoding.encode_ordinary(text) for text in texts]
-            ids: list[list[int]] = encoding.encode_ordinary_batch(
-                texts, num_threads=threads(texts)
-            )
+            ids: list[list[int]] = encoding.encode_ordinary_batch(texts, num_threads=threads(texts))
             return ids
 
         return encode

@@ -180,7 +180,7 @@ class _Row:
         if not following or place < 0:
             raise self._not_found(index)
         ends = (self.form.answer_end, self.form.call_end, self.tokenizer.eos_token)
-        first = [found for end in ends if 0 <= (found := spans.text.find(end, start, place))]
+        first = [found for end in ends if (found := spans.text.find(end, start, place)) >= 0]
         if not first:
             raise self._not_found(index)
         return min(first)
@@ -212,9 +212,7 @@ class _Row:
         ]
         return guarded, self.guard.apply([dict(tool) for tool in self.example.tools]) or None
 
-    def _text(
-        self, messages: list[Entry], tools: Any, *, generation_prompt: bool = False
-    ) -> str:
+    def _text(self, messages: list[Entry], tools: Any, *, generation_prompt: bool = False) -> str:
         try:
             text: str = self.tokenizer.apply_chat_template(
                 messages, tools=tools, tokenize=False, add_generation_prompt=generation_prompt
