@@ -144,7 +144,7 @@ class SaveOnInterrupt(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Where a step ends, everything can be saved."""
         if self.interrupted:
-            control.should_save = not state.global_step == state.max_steps
+            control.should_save = state.global_step != state.max_steps
             control.should_training_stop = True
 
     def release(self) -> None:
@@ -208,7 +208,8 @@ def _refuse_foreign(folder: Path, config: RunConfig) -> None:
     for section in IDENTITY:
         if saved.get(section) != ours[section]:
             raise OutputError(
-                f"`{folder}` holds an unfinished run with another `{_difference(section, saved, ours)}`.",
+                f"`{folder}` holds an unfinished run with another "
+                f"`{_difference(section, saved, ours)}`.",
                 f"choose another training.output_dir, or go on with it: tuneglm train "
                 f"{folder / RUN_FILE}",
             )

@@ -95,7 +95,7 @@ def show_data(given: argparse.Namespace) -> int:
     tokenizer = load_tokenizer(folder, family=family.name)
     examples = load_examples(config.data).train[: given.rows]
     rows = encode_rows(config, examples, tokenizer, family)
-    show_rows(rows.rows, tokenizer.decode, Console())
+    show_rows(rows.rows, lambda ids: str(tokenizer.decode(ids)), Console())
     return 0
 
 

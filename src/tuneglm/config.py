@@ -9,6 +9,7 @@ handed on unchanged.
 import ast
 import difflib
 import importlib.util
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -84,7 +85,7 @@ class DataConfig(Section):
     @field_validator("train", "evaluation", mode="before")
     @classmethod
     def _entries(cls, value: Any) -> Any:
-        """`a,b`, `[a, b]` and `{name: a}` alike; what ends like a file or holds a slash is a path."""
+        """`a,b`, `[a, b]` and `{name: a}` alike; what looks like a file is a path."""
         if isinstance(value, str):
             value = [part for part in value.split(",") if part]
         if isinstance(value, Mapping):
@@ -151,11 +152,7 @@ class RunConfig(Section):
         for key in value:
             if key not in training_argument_names():
                 raise ValueError(_unknown(f"training.{key}", key, training_argument_names()))
-        # YAML reads the word `no` as false, and no strategy is true or false
-        return {
-            key: "no" if key.endswith("_strategy") and each is False else each
-            for key, each in value.items()
-        }
+        return value
 
 
 class ChatConfig(Section):
@@ -226,6 +223,31 @@ def training_argument_names() -> tuple[str, ...]:
     )
 
 
+REPLACED_TAGS = (":bool", ":float", ":timestamp")
+
+
+class _YamlLoader(yaml.SafeLoader):
+    """YAML as people mean it, and YAML 1.2 has it: `1e-4` is a number, `no` is a word."""
+
+
+_YamlLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(REPLACED_TAGS)]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_YamlLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_YamlLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?((\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|\.inf|\.nan)$"),
+    list("-+.0123456789"),
+)
+
+
+def _read_yaml(text: str) -> Any:
+    return yaml.load(text, _YamlLoader)
+
+
 def _entry(text: str) -> dict[str, str]:
     is_path = "/" in text or "\\" in text or Path(text).suffix != "" or Path(text).exists()
     return {"path": text} if is_path else {"name": text}
@@ -238,7 +260,7 @@ def _read_run_file(path: Path) -> dict[str, Any]:
             "a run file is YAML; without one, give overrides such as model.path=FOLDER",
         )
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        tree = _read_yaml(path.read_text(encoding="utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"`{path}` is not readable YAML: {_one_line(error)}.") from None
     if not isinstance(tree, dict):
@@ -251,7 +273,7 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise ConfigError(f"Cannot read `{override}`.", "overrides are written section.key=value")
     try:
-        value = yaml.safe_load(text)
+        value = _read_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"The value of `{key}` is not readable: {_one_line(error)}.") from None
     *parents, last = key.split(".")

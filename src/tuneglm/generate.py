@@ -1,6 +1,6 @@
 """ChatModel: a model and its tokenizer, loaded once, that answers conversations."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -63,7 +63,9 @@ class ChatModel:
         """The whole answer."""
         return "".join(self.stream(conversation, config))
 
-    def stream(self, conversation: Conversation, config: ChatConfig | None = None) -> Iterator[str]:
+    def stream(
+        self, conversation: Conversation, config: ChatConfig | None = None
+    ) -> Generator[str, None, None]:
         """The answer in pieces as it is drawn; leaving the loop stops the model."""
         config = config or ChatConfig()
         ids = torch.tensor([self.prompt(self._with_system(conversation, config))])
@@ -78,7 +80,7 @@ class ChatModel:
             worker.join()
 
     def replies(self, conversations: Sequence[Conversation], config: ChatConfig) -> list[str]:
-        """The answers to several conversations, drawn together: prompts of one length make a batch."""
+        """The answers to several conversations: prompts of one length make a batch."""
         prompts = [self.prompt(self._with_system(each, config)) for each in conversations]
         answers = [""] * len(prompts)
         for length in sorted({len(prompt) for prompt in prompts}):
@@ -91,8 +93,7 @@ class ChatModel:
 
     def decode(self, ids: list[int]) -> str:
         """Ids of an answer → its text, without special tokens."""
-        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
-        return text
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
 
     def _until_end(self, ids: list[int]) -> list[int]:
         ends = [place for place, token in enumerate(ids) if token in self.end_tokens]
@@ -169,8 +170,8 @@ class _WhenAsked(StoppingCriteria):
         self._stop = stop
 
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **_: Any) -> torch.BoolTensor:
-        stopped = torch.full((input_ids.shape[0],), self._stop.is_set(), device=input_ids.device)
-        return stopped  # type: ignore[return-value]
+        asked = self._stop.is_set()
+        return torch.full((len(input_ids),), asked, device=input_ids.device)  # type: ignore[return-value]
 
 
 class _Pieces(BaseStreamer):  # type: ignore[no-untyped-call]
@@ -197,7 +198,7 @@ class _Pieces(BaseStreamer):  # type: ignore[no-untyped-call]
             self._show(text)
 
     def end(self) -> None:
-        """Show what was held back and close; `generate` calls it too, the second call is nothing."""
+        """Show what was held back and close; a second call does nothing."""
         if self._ids is not None:
             self._show(self._decode(self._ids))
             self._ids = None

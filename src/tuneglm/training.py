@@ -69,7 +69,9 @@ def train(config: RunConfig) -> TrainingResult:
     trainer.add_callback(interrupt)
     with writing(output.folder):
         try:
-            trainer.train(resume_from_checkpoint=output.checkpoint and str(output.checkpoint))
+            trainer.train(
+                resume_from_checkpoint=str(output.checkpoint) if output.checkpoint else None
+            )
         finally:
             progression.close()
             interrupt.release()
@@ -111,7 +113,8 @@ def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> An
 
 
 def _summary(config: RunConfig, family: Family, trainer: Trainer, rows: int) -> Summary:
-    model, arguments = trainer.model, trainer.args
+    model: Any = trainer.model
+    arguments = trainer.args
     rows_a_step = (
         arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
     )

@@ -151,7 +151,7 @@ def test_a_missing_file_names_a_near_one(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="folder `.*nowhere` does not exist"):
+    with pytest.raises(DataError, match=r"folder `.*nowhere` does not exist"):
         list(read_rows(tmp_path / "nowhere" / "a.json"))
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
 
 from tuneglm.models import family_named
@@ -137,6 +138,25 @@ def test_adapters_of_others_on_fused_modules(family: str) -> None:
     torch.testing.assert_close(
         model(**inputs).logits[real], golden["logits"][real], atol=1e-5, rtol=0
     )
+
+
+@pytest.mark.parametrize("family", WITH_ADAPTERS)
+def test_adapters_merged_into_the_weights(family: str) -> None:
+    folder = GOLDEN / FOLDERS[family]
+    model: Any = load_model(
+        folder / "base",
+        family=family,
+        dtype="float32",
+        device="cpu",
+        adapters=[folder / "lora_adapter"],
+    )
+    ids = load_file(folder / "lora_adapter" / "golden.safetensors")["input_ids"]
+    apart = model(ids).logits
+    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
+    assert layers
+    for layer in layers:
+        layer.merge()
+    torch.testing.assert_close(model(ids).logits, apart, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("family", WITH_ADAPTERS)

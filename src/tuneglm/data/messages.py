@@ -31,7 +31,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a row came from: data set, file, and line (1-based; the row's number in a JSON list)."""
+    """Where a row came from: data set, file, and line (1-based)."""
 
     dataset: str
     file: str

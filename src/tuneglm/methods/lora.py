@@ -1,4 +1,4 @@
-"""Low-rank adapters by peft (arXiv 2106.09685): W + alpha / rank · B·A, where A and B are trained."""
+"""Low-rank adapters by peft (arXiv 2106.09685): W + alpha / rank · B·A; A and B are trained."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -36,7 +36,8 @@ def apply(model: PreTrainedModel, config: LoraConfig, family: Family) -> peft.Pe
         ),
     )
     # peft would add the embeddings where it cannot read the base's own config.json
-    adapted.save_pretrained = partial(adapted.save_pretrained, save_embedding_layers=False)
+    save = partial(adapted.save_pretrained, save_embedding_layers=False)
+    adapted.save_pretrained = save  # type: ignore[method-assign]
     return adapted
 
 

@@ -160,9 +160,9 @@ def _fuse(
     rows = layout.rows(model)
     for layer in range(model.num_hidden_layers):
         names = [part.replace("*", str(layer)) for part in parts]
-        downs = [weights.get(f"{name}.lora_A.weight") for name in names]
-        ups = [weights.get(f"{name}.lora_B.weight") for name in names]
-        present = [index for index, down in enumerate(downs) if down is not None]
+        present = [place for place, name in enumerate(names) if f"{name}.lora_A.weight" in weights]
+        downs = {place: weights[f"{names[place]}.lora_A.weight"] for place in present}
+        ups = {place: weights[f"{names[place]}.lora_B.weight"] for place in present}
         if not present:
             continue
         rank = downs[present[0]].shape[0]

@@ -31,7 +31,9 @@ class Render(Protocol):
         examples: Sequence[Example],
         *,
         generation_prompt: bool = False,
-    ) -> list[Rendered]: ...
+    ) -> list[Rendered]:
+        """Render many rows in one call."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -156,7 +157,7 @@ def _load_native(folder: Path, placement: Placement) -> PreTrainedModel:
     if placement.bits is not None:
         arguments["quantization_config"] = quantization_config(placement.bits, placement.dtype)
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder, output_loading_info=True, device_map={"": placement.device}, **arguments
         )
     except (OSError, RuntimeError, ValueError, SafetensorError, pickle.UnpicklingError) as error:
@@ -164,6 +165,7 @@ def _load_native(folder: Path, placement: Placement) -> PreTrainedModel:
             f"transformers cannot load `{folder}`: {str(error).strip().splitlines()[0]}",
             "the folder needs config.json and whole weight files of one model",
         ) from None
+    model, report = loaded
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[problem]:
             first = sorted(report[problem], key=str)[0]

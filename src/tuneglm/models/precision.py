@@ -45,7 +45,7 @@ def computes_bfloat16(device: torch.device) -> bool:
 
 
 def torch_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    """A name → the type; `auto` and None: bfloat16 where the device computes in it, else float32."""
+    """A name → the type; `auto` and None take bfloat16 where it is native, else float32."""
     if isinstance(dtype, torch.dtype):
         return dtype
     if dtype is None or dtype == "auto":

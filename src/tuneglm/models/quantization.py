@@ -48,9 +48,10 @@ def quantize_linears(model: PreTrainedModel, placement: Placement) -> frozenset[
     # what transformers and peft look at to know that the weights are packed
     model.hf_quantizer = quantizer
     model.config.quantization_config = config
-    model.quantization_method = config.quant_method
-    setattr(model, f"is_loaded_in_{placement.bits}bit", True)
-    model.is_quantized = True
+    flags: Any = model
+    flags.quantization_method = config.quant_method
+    setattr(flags, f"is_loaded_in_{placement.bits}bit", True)
+    flags.is_quantized = True
     return frozenset(
         f"{name}.weight" for name, module in model.named_modules() if _is_quantized(module)
     )

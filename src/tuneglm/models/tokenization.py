@@ -50,7 +50,7 @@ class GlmTokenizerFast(PreTrainedTokenizerFast):
     render: ClassVar[Render]
 
     padding_side = "left"
-    model_input_names: ClassVar[list[str]] = ["input_ids", "attention_mask"]
+    model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012 (so in the base class)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -125,7 +125,7 @@ class GlmTokenizerFast(PreTrainedTokenizerFast):
         known = {self.eos_name, self.pad_name, self.unk_name, *self.specials}
         return any(token not in known for token in self.added_tokens_encoder)
 
-    def apply_chat_template(
+    def apply_chat_template(  # type: ignore[override]
         self,
         conversation: Any,
         tools: Any = None,
@@ -175,7 +175,7 @@ class GlmTokenizerFast(PreTrainedTokenizerFast):
         rows = [row[-limit:] if left else row[:limit] for row in rows] if limit else rows
         batch = single and return_tensors is None
         encoded: BatchEncoding = self.pad(
-            {"input_ids": rows[0] if batch else rows},
+            {"input_ids": rows[0] if batch else rows},  # type: ignore[arg-type]
             padding=padding,
             max_length=max_length,
             return_tensors=return_tensors,

@@ -1,4 +1,4 @@
-"""The `training:` section → transformers.TrainingArguments, with what suits us where it is silent."""
+"""The `training:` section → transformers.TrainingArguments, filled in where it is silent."""
 
 import os
 from typing import Any

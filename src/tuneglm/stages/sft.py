@@ -37,7 +37,7 @@ def trainer(
 
 
 class SftTrainer(Trainer):
-    """The Trainer with the loss summed over an accumulated batch's trained tokens, and divided once.
+    """The Trainer with a loss summed over an accumulated batch's trained tokens, divided once.
 
     So four rows at a time and four times one row give the same gradient, whatever
     the rows' lengths, and so do two processes and one.

@@ -71,7 +71,9 @@ class Glm4TokenizerFast(GlmTokenizerFast):
 
         return encode
 
-    def _decode(self, token_ids: Any, skip_special_tokens: bool = False, **options: Any) -> str:
+    def _decode(  # type: ignore[override]
+        self, token_ids: Any, skip_special_tokens: bool = False, **options: Any
+    ) -> str:
         """As the published class: a space on either side of a special token that is shown."""
         ids = [token_ids] if isinstance(token_ids, int) else list(token_ids)
         specials = self.added_tokens_decoder

@@ -14,7 +14,6 @@ comes after an answer, or before whoever answers the answer.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from os.path import commonprefix
 from typing import Any
 
 from jinja2 import TemplateError
@@ -160,7 +159,7 @@ class _Row:
             return len(prompt)
         # a prompt may open a thought which the template leaves out of the conversation
         if text.startswith(self._text(messages[:index], tools)):
-            return len(commonprefix([text, prompt]))
+            return len(common_prefix(text, prompt))
         raise self._not_found(index)
 
     def _end_token(self, text: str, start: int, limit: int) -> int | None:
@@ -265,7 +264,7 @@ def _end(tokenizer: Any, messages: list[Entry], following: Entry) -> str | None:
     if not shorter or not longer.startswith(shorter):
         return None
     names = [name for name in tokenizer.all_special_tokens if name != tokenizer.bos_token]
-    answer = shorter[len(commonprefix([opening, shorter])) :].rstrip()
+    answer = shorter[len(common_prefix(opening, shorter)) :].rstrip()
     inside = [name for name in names if answer.endswith(name)]
     after = [name for name in names if longer.startswith(name, len(shorter))]
     return max(inside or after, key=len, default=None)
@@ -281,6 +280,15 @@ def _parts(marked: str) -> Spans:
         spans.contents.append((len(spans.text), len(spans.text) + len(content)))
         spans.text += content + tail
     return spans
+
+
+def common_prefix(first: str, second: str) -> str:
+    """What two texts begin with alike."""
+    pairs = zip(first, second, strict=False)
+    length = next(
+        (at for at, (one, other) in enumerate(pairs) if one != other), min(len(first), len(second))
+    )
+    return first[:length]
 
 
 def _flags(starts: Sequence[int], spans: Sequence[tuple[int, int]]) -> list[bool]:

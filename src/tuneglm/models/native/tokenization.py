@@ -88,7 +88,7 @@ class Tokens:
 
 
 def specials_of(tokenizer: Any) -> re.Pattern[str]:
-    """What the tokenizer finds in a text as special tokens, the longer of two before the shorter."""
+    """What a tokenizer finds in a text as special tokens, longer ones first."""
     added = tokenizer.added_tokens_decoder.values()
     names = {str(token) for token in added if token.special and str(token).strip()}
     longest_first = sorted(names, key=lambda name: (-len(name), name))

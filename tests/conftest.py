@@ -1,0 +1,53 @@
+"""What many tests need: a small model that knows how to chat, and runs on it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tuneglm.config import RunConfig, load_config
+from tuneglm.demo import MODEL_FOLDER
+
+ROWS = [
+    {"instruction": "你是谁？", "input": "", "output": "我是星河。"},
+    {"instruction": "Who made you?", "input": "", "output": "北斗实验室 made me."},
+    {
+        "instruction": "And in Chinese?",
+        "input": "",
+        "output": "你好！很高兴认识你。",
+        "history": [["Say hello", "Hello there, nice to meet you."]],
+    },
+    {"instruction": "3+4=", "input": "", "output": "7"},
+] * 3
+
+Configure = Callable[..., RunConfig]
+
+
+@pytest.fixture(scope="session")
+def rows_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "rows.json"
+    path.write_text(json.dumps(ROWS, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def configure(rows_file: Path) -> Configure:
+    """A run of six float32 steps on the demo model, and whatever is overridden."""
+
+    def configured(output: Path, *overrides: str) -> RunConfig:
+        settings: dict[str, Any] = {
+            "model.path": MODEL_FOLDER,
+            "model.dtype": "float32",
+            "data.train": rows_file,
+            "training.output_dir": output,
+            "training.bf16": "false",
+            "training.max_steps": 6,
+            "training.per_device_train_batch_size": 2,
+            "training.learning_rate": 0.005,
+            "training.logging_steps": 1,
+        }
+        return load_config(None, [*(f"{k}={v}" for k, v in settings.items()), *overrides])
+
+    return configured
