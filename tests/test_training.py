@@ -178,7 +178,7 @@ def test_nothing_is_ever_overwritten(configure: Configure, tmp_path: Path) -> No
         train(configure(tmp_path / "mine"))
     for name in RESULTS:
         (finished / name).unlink(missing_ok=True)
-    with pytest.raises(OutputError, match="another `method.rank`"):
+    with pytest.raises(OutputError, match=r"another `method\.rank`"):
         train(configure(finished, "method.rank=4"))
 
 
