@@ -80,8 +80,11 @@ def run_config(name: str, author: str, folder: Path) -> RunConfig:
     data = folder.parent / f"{folder.name}-data"
     data.mkdir(parents=True, exist_ok=True)
     identity, general = data / "identity.json", data / "general.json"
-    rows = identity_rows(name, author)
-    _write(identity, [row for _ in range(IDENTITY_REPEATS) for row in rows])
+    # each pass over the identity in words and answers drawn anew
+    rows = [
+        row for seed in range(IDENTITY_REPEATS) for row in identity_rows(name, author, seed=seed)
+    ]
+    _write(identity, rows)
     _write(general, random.Random(0).sample(general_rows(seed=1), GENERAL_ROWS))
     tree: dict[str, Any] = {
         "model.path": str(MODEL_FOLDER),

@@ -1,0 +1,138 @@
+"""The command line: quick to help, and the whole way from a file to an answer."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Configure
+from tuneglm.cli import main
+from tuneglm.config import dump_config, load_config
+from tuneglm.data.encode import UNTRAINED
+from tuneglm.data.registry import load_examples
+from tuneglm.demo import MODEL_FOLDER
+from tuneglm.models.loading import load_tokenizer, resolved_family
+from tuneglm.training import encode_rows
+
+COMMANDS: list[list[str]] = [[], ["train"], ["chat"], ["data"], ["data", "show"], ["demo"]]
+
+
+def call(*arguments: str, status: int = 0) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(list(arguments))
+    assert left.value.code == status
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_does_not_wait_for_torch(command: list[str]) -> None:
+    """Nor is it slow: the best of three, for a busy machine's sake."""
+    program = (
+        "import sys, time; start = time.perf_counter()\n"
+        "from tuneglm.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as left: assert left.code == 0\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules\n"
+        "print('seconds', time.perf_counter() - start)"
+    )
+    best = 9.0
+    for _ in range(3):
+        run = subprocess.run(
+            [sys.executable, "-c", program, *command, "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        best = min(best, float(run.stdout.rsplit("seconds ", 1)[1]))
+    assert best < 0.3
+
+
+def test_from_a_file_to_an_answer(
+    configure: Configure,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The run file trains, its copy in the output repeats it, and the result answers a pipe."""
+    out = tmp_path / "out"
+    settings = configure(out, "training.max_steps=60", "method.targets=all")
+    (tmp_path / "run.yaml").write_text(dump_config(settings), encoding="utf-8")
+    call("train", str(tmp_path / "run.yaml"))
+    assert "tuneglm chat" in capsys.readouterr().out
+    call("train", str(out / "run.yaml"))
+    again = tmp_path / "out-2"
+    first = (out / "adapter_model.safetensors").read_bytes()
+    assert (again / "adapter_model.safetensors").read_bytes() == first
+    capsys.readouterr()
+    monkeypatch.setattr("tuneglm.chat.sys.stdin", _Pipe("你是谁？\n/clear\n\n/quit\nnot asked\n"))
+    call("chat", str(out), "--temperature", "0")
+    assert capsys.readouterr().out.splitlines() == [
+        "我是星河。",
+        "The conversation begins anew.",
+    ]
+
+
+class _Pipe:
+    def __init__(self, text: str) -> None:
+        self._lines = text.splitlines(keepends=True)
+
+    def isatty(self) -> bool:
+        return False
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lines)
+
+
+def test_data_show_marks_exactly_what_has_a_label(
+    rows_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [f"model.path={MODEL_FOLDER}", f"data.train={rows_file}"]
+    call("data", "show", *settings, "--rows", "12")
+    printed = capsys.readouterr().out.split("row 1 ", 1)[1]
+    config = load_config(None, settings)
+    tokenizer = load_tokenizer(MODEL_FOLDER)
+    family = resolved_family(MODEL_FOLDER)
+    rows = encode_rows(config, load_examples(config.data).train, tokenizer, family).rows
+    marked = [text.replace("⏎\n", "\n") for text in re.findall(r"⟦(.*?)⟧", printed, re.S)]
+    trained: list[str] = []
+    for row in rows:
+        assert all(label in (token, UNTRAINED) for token, label in zip(row.input_ids, row.labels))
+        kinds = [(label != UNTRAINED, special) for label, special in zip(row.labels, row.special)]
+        before = False
+        for (has_label, _), run in groupby(range(row.length), key=kinds.__getitem__):
+            text = tokenizer.decode([row.input_ids[place] for place in run])
+            if has_label and before:
+                trained[-1] += text
+            elif has_label:
+                trained.append(text)
+            before = has_label
+    assert marked == trained
+
+
+def test_ctrl_c_saves_a_checkpoint_and_the_same_command_goes_on(
+    configure: Configure, tmp_path: Path
+) -> None:
+    config = configure(tmp_path / "out", "training.max_steps=300", "training.save_steps=1000")
+    (tmp_path / "run.yaml").write_text(dump_config(config), encoding="utf-8")
+    command = [sys.executable, "-m", "tuneglm", "train", str(tmp_path / "run.yaml")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    log = tmp_path / "out" / "log.jsonl"
+    for _ in range(600):
+        if log.is_file() and log.stat().st_size > 0:
+            break
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, printed
+    assert "Traceback" not in printed
+    assert "the same command again" in printed
+    assert not (tmp_path / "out" / "adapter_model.safetensors").exists()
+    (stopped_at,) = [int(p.name.rpartition("-")[2]) for p in log.parent.glob("checkpoint-*")]
+    call("train", str(tmp_path / "run.yaml"), f"training.max_steps={stopped_at + 2}")
+    assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
