@@ -69,7 +69,7 @@ def test_words_that_are_not_known(
         (b"", "is empty"),
         (b"[]", "no rows"),
         (GOOD.encode()[:-9], "good.json"),
-        ("[{'instruction': 'a'}]".encode(), "good.json"),
+        (b"[{'instruction': 'a'}]", "good.json"),
         (b'[{"instruction": "a"}]', "`output`"),
         (b'["a"]', "expected an object"),
         (b'[{"instruction": "a", "output": ""}]', "output"),
