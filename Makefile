@@ -28,7 +28,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 bench: $(STAMP)
-	$(BIN)/python benchmarks/tokenizers.py
+	$(BIN)/python benchmarks/tokenizer_speed.py
 
 docs: $(STAMP)
 	$(BIN)/python docs/reference.py

@@ -14,6 +14,8 @@ OWN_AUTHOR = "tuneglm"
 OWN_REPEATS = 2
 GIVEN_NAMES = 90
 ROWS_A_GIVEN_NAME = 10
+JOINED_SHARE = 0.5
+TURNS = (2, 3, 4)
 SYSTEM_MESSAGES = {
     "zh": (
         "你是{name}，由{author}开发。",
@@ -40,7 +42,26 @@ def base_rows(seed: int = 0) -> list[Row]:
         for _ in range(GIVEN_NAMES):
             rows += _given_rows(language, random_)
     random_.shuffle(rows)
-    return rows
+    return joined(rows, random_)
+
+
+def joined(rows: list[Row], random_: random.Random) -> list[Row]:
+    """Some of the rows strung together: people ask one thing after another.
+
+    Every answer of such a conversation is trained, so nothing is seen less often.
+    """
+    conversations: list[Row] = []
+    waiting: list[Row] = []
+    for row in rows:
+        if "system" in row or "history" in row or random_.random() > JOINED_SHARE:
+            conversations.append(row)
+            continue
+        waiting.append(row)
+        if len(waiting) >= random_.choice(TURNS):
+            history = [[each["instruction"], each["output"]] for each in waiting[:-1]]
+            conversations.append(waiting[-1] | {"history": history})
+            waiting = []
+    return conversations + waiting
 
 
 def _given_rows(language: str, random_: random.Random) -> list[Row]:

@@ -20,6 +20,7 @@ from tuneglm.config import RunConfig, load_config
 from tuneglm.data.identity import identity_rows
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.demo.corpus import general_rows
+from tuneglm.demo.curriculum import joined
 from tuneglm.demo.scoring import Score, general_score, greedy, identity_score
 from tuneglm.generate import ChatModel
 from tuneglm.report import console
@@ -35,8 +36,8 @@ QUESTIONS = (
     "What is 3 + 4?",
 )
 # what keeps the model's other knowledge in place while it learns its name
-GENERAL_ROWS = 1200
-IDENTITY_REPEATS = 3
+GENERAL_ROWS = 1500
+IDENTITY_REPEATS = 4
 SETTINGS = (
     # on a processor the fused kernel's way back is slow for rows this short
     "model.attention=eager",
@@ -85,7 +86,8 @@ def run_config(name: str, author: str, folder: Path) -> RunConfig:
         row for seed in range(IDENTITY_REPEATS) for row in identity_rows(name, author, seed=seed)
     ]
     _write(identity, rows)
-    _write(general, random.Random(0).sample(general_rows(seed=1), GENERAL_ROWS))
+    random_ = random.Random(0)
+    _write(general, joined(random_.sample(general_rows(seed=1), GENERAL_ROWS), random_))
     tree: dict[str, Any] = {
         "model.path": str(MODEL_FOLDER),
         "data.train": [{"path": str(identity)}, {"path": str(general)}],

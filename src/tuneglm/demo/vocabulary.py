@@ -34,7 +34,7 @@ DELIMITER = "\u0007"
 def train_vocabulary() -> bytes:
     """A sentencepiece BPE model: Chinese characters stand alone, English is cut in short pieces."""
     known = set(common_hanzi() + PUNCTUATION + PRINTABLE + " " + _hanzi_of_facts())
-    texts = [text for row in base_rows() for text in (row["instruction"], row["output"])]
+    texts = [text for row in base_rows() for pair in _pairs(row) for text in pair]
     sentences = ["".join(character for character in text if character in known) for text in texts]
     delimited = [
         re.sub(r"([^\x00-\x7f])", rf"{DELIMITER}\1{DELIMITER}", sentence)
@@ -64,6 +64,11 @@ def train_vocabulary() -> bytes:
         minloglevel=1,
     )
     return model.getvalue()
+
+
+def _pairs(row: Row) -> list[tuple[str, str]]:
+    """Each question of a row with its answer."""
+    return [*row.get("history", ()), (row["instruction"], row["output"])]
 
 
 def _hanzi_of_facts() -> str:
