@@ -114,7 +114,8 @@ def _read_adapter(folder: Path) -> tuple[dict[str, Any], Tensors]:
         )
     for name in WEIGHT_FILES:
         if (folder / name).is_file():
-            return config, dict(read_tensors(folder / name))
+            tensors = read_tensors(folder / name)
+            return config, {".".join(_split_key(key)): tensor for key, tensor in tensors}
     raise ModelError(
         f"The adapter `{folder}` has no weights.", f"`{WEIGHT_FILES[0]}` belongs beside its config"
     )
