@@ -80,6 +80,8 @@ def save_result(folder: Path, save: Callable[[Path], None]) -> None:
     save(unfinished)
     # what marks a run as finished comes last
     for path in sorted(unfinished.iterdir(), key=lambda path: path.name in RESULTS):
+        # safetensors writes for its owner alone; a team reads the folder by its own rules
+        path.chmod((folder / RUN_FILE).stat().st_mode)
         path.replace(folder / path.name)
     unfinished.rmdir()
 

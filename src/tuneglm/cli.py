@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def train(given: argparse.Namespace) -> int:
     """Tune a model."""
     run_file, config = _config(given)
+    _no_bars()
     from tuneglm.checkpoints import repeated
     from tuneglm.training import train
 
@@ -64,6 +65,7 @@ def train(given: argparse.Namespace) -> int:
 
 def chat(given: argparse.Namespace) -> int:
     """Talk to a model."""
+    _no_bars()
     from tuneglm.chat import chat
     from tuneglm.generate import ChatModel
 
@@ -83,6 +85,7 @@ def chat(given: argparse.Namespace) -> int:
 def show_data(given: argparse.Namespace) -> int:
     """Print rows as the model sees them."""
     _, config = _config(given)
+    _no_bars()
     from rich.console import Console
 
     from tuneglm.data.registry import load_examples
@@ -101,6 +104,7 @@ def show_data(given: argparse.Namespace) -> int:
 
 def demo(given: argparse.Namespace) -> int:
     """Run the main job on the model that comes with tuneglm."""
+    _no_bars()
     from tuneglm.demo.run import run
 
     return run(given.name, given.author, Path(given.output))
@@ -254,15 +258,21 @@ def _default(field: Any) -> str:
 
 
 def _quiet() -> None:
-    """Only our own words at the terminal: what the libraries want to say goes to developers."""
+    """Only our own words at the terminal, not those of the libraries beneath."""
     warnings.filterwarnings("ignore")
     logging.basicConfig(format="%(message)s", level=logging.ERROR)
     logging.getLogger("tuneglm").setLevel(logging.INFO)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "0")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     for name in ("bitsandbytes", "accelerate", "transformers", "peft", "modelscope"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _no_bars() -> None:
+    """No bars for reading and writing weights; importing transformers takes its time, so late."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
 
 
 SECTIONS: dict[str, tuple[type[Section], ...]] = {
