@@ -14,16 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
-from tuneglm.config import (
-    ChatConfig,
-    DataConfig,
-    DatasetEntry,
-    LoraConfig,
-    ModelConfig,
-    RunConfig,
-    Section,
-    load_config,
-)
+from tuneglm.config import ChatConfig, RunConfig, load_config, options
 from tuneglm.errors import ConfigError, UserError
 
 USER_ERROR, INTERRUPTED = 2, 130
@@ -238,23 +229,12 @@ def _config(given: argparse.Namespace) -> tuple[Path | None, RunConfig]:
 
 
 def _options() -> str:
-    """Every option of a run with its default and its docstring, from the classes themselves."""
+    """Every option of a run with its default and its docstring."""
     lines = []
-    for section, classes in SECTIONS.items():
-        for kind in classes:
-            for name, field in kind.model_fields.items():
-                if name == "name" and kind is not DatasetEntry:
-                    continue
-                default = "" if field.is_required() else f" ({_default(field)})"
-                text = " ".join((field.description or "").split())
-                lines.append(f"  {section}.{name}{default}")
-                lines += textwrap.wrap(text, 76, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    for option in options():
+        lines.append(f"  {option.name}" + ("" if option.required else f" ({option.default})"))
+        lines += textwrap.wrap(option.text, 76, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join(lines)
-
-
-def _default(field: Any) -> str:
-    value = field.get_default(call_default_factory=True)
-    return "none" if value is None else str(list(value) if isinstance(value, tuple) else value)
 
 
 def _quiet() -> None:
@@ -275,11 +255,6 @@ def _no_bars() -> None:
     disable_progress_bar()
 
 
-SECTIONS: dict[str, tuple[type[Section], ...]] = {
-    "model": (ModelConfig,),
-    "data": (DataConfig,),
-    "method": (LoraConfig,),
-}
 COMMANDS: dict[str, Callable[[Any, str], None]] = {
     "train": _add_train,
     "chat": _add_chat,

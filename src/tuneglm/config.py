@@ -10,7 +10,8 @@ import ast
 import difflib
 import importlib.util
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -99,7 +100,7 @@ class LoraConfig(Section):
     """Low-rank adapters: the default; small files, little memory, the base stays whole."""
 
     name: Literal["lora"] = "lora"
-    """The method."""
+    """The method: `lora` or `full`; `method=full` is short for it."""
     rank: Annotated[int, Field(ge=1)] = 8
     """Rank of the update."""
     alpha: Annotated[float, Field(gt=0)] = 16.0
@@ -126,7 +127,7 @@ class SftConfig(Section):
     """Supervised fine-tuning: cross entropy on the answers."""
 
     name: Literal["sft"] = "sft"
-    """The stage."""
+    """The stage: `sft`."""
 
 
 MethodConfig = Annotated[LoraConfig | FullConfig, Field(discriminator="name")]
@@ -170,6 +171,42 @@ class ChatConfig(Section):
     """Above 1 makes tokens that stand already less likely."""
     seed: int | None = None
     """Makes sampling repeatable."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option as help and reference show it: `data.cutoff`, its default, its docstring."""
+
+    name: str
+    default: str
+    required: bool
+    text: str
+
+
+def options() -> Iterator[Option]:
+    """Every option of a run, in the order of the classes."""
+    sections: dict[str, tuple[type[Section], ...]] = {
+        "model": (ModelConfig,),
+        "data": (DataConfig,),
+        "method": (LoraConfig, FullConfig),
+        "stage": (SftConfig,),
+        "": (RunConfig,),
+    }
+    shown: set[str] = set()
+    for section, variants in sections.items():
+        for name, field in (pair for kind in variants for pair in kind.model_fields.items()):
+            dotted = f"{section}.{name}" if section else name
+            if dotted in shown or (not section and name in sections):
+                continue
+            shown.add(dotted)
+            default = field.get_default(call_default_factory=True)
+            written = list(default) if isinstance(default, tuple) else default
+            yield Option(
+                name=dotted,
+                default="none" if default is None else str(written),
+                required=field.is_required(),
+                text=" ".join((field.description or "").split()),
+            )
 
 
 def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:

@@ -1,0 +1,28 @@
+"""Write docs/reference.md from the classes of config.py: `make docs`."""
+
+from pathlib import Path
+
+from tuneglm.config import options
+
+PAGE = Path(__file__).with_name("reference.md")
+HEAD = """# Options of a run
+
+Written by `make docs` from `src/tuneglm/config.py`. Each can stand in a run file
+(`section:` and the keys below it) or on the command line (`section.key=value`).
+
+| option | default | |
+|---|---|---|
+"""
+
+
+def page() -> str:
+    """The reference as Markdown."""
+    rows = [
+        f"| `{option.name}` | {'' if option.required else f'`{option.default}`'} | {option.text} |"
+        for option in options()
+    ]
+    return HEAD + "\n".join(rows).replace("||", "| |") + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
