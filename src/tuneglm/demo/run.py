@@ -110,8 +110,8 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
 def _print_answers(terminal: Console, before: list[str], after: list[str]) -> None:
     table = Table(show_lines=False, expand=False)
     table.add_column("question", style="dim")
-    table.add_column("before")
-    table.add_column("after", style="green")
+    table.add_column("before", overflow="fold")
+    table.add_column("after", style="green", overflow="fold")
     for row in zip(QUESTIONS, before, after, strict=True):
         table.add_row(*row)
     terminal.print(table, soft_wrap=False)
