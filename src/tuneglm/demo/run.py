@@ -36,7 +36,7 @@ QUESTIONS = (
     "What is 3 + 4?",
 )
 # what keeps the model's other knowledge in place while it learns its name
-GENERAL_ROWS = 1500
+GENERAL_ROWS = 1400
 IDENTITY_REPEATS = 4
 SETTINGS = (
     # on a processor the fused kernel's way back is slow for rows this short
@@ -46,7 +46,7 @@ SETTINGS = (
     "method.targets=all",
     "training.num_train_epochs=2",
     "training.per_device_train_batch_size=16",
-    "training.learning_rate=0.002",
+    "training.learning_rate=0.003",
     "training.save_strategy=no",
 )
 
