@@ -2,6 +2,10 @@
 
 import json
 import logging
+import re
+import shlex
+import shutil
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +55,19 @@ class TrainingResult:
     steps: int
     loss: float | None
     evaluation_loss: float | None
+
+
+def command(*words: object) -> str:
+    """A tuneglm command as it can be typed here: the program need not be on the path."""
+    program = Path(sys.executable).with_name("tuneglm")
+    if shutil.which("tuneglm") is None and program.exists():
+        here = Path.cwd()
+        words = (program.relative_to(here) if program.is_relative_to(here) else program, *words)
+    else:
+        words = ("tuneglm", *words)
+    return " ".join(
+        text if re.fullmatch(r"[\w./-]+", text) else shlex.quote(text) for text in map(str, words)
+    )
 
 
 def console() -> Console:
@@ -109,7 +126,7 @@ def print_closing(
         terminal.print(
             f"[yellow]Stopped[/] after step {result.steps}; a checkpoint is saved in "
             f"{_plain(str(result.folder))}.\nGo on:  the same command again, or "
-            f"[bold]tuneglm train {_plain(str(result.folder))}/run.yaml[/]"
+            f"[bold]{_plain(command('train', result.folder / 'run.yaml'))}[/]"
         )
         return
     kind = "adapter" if (result.folder / "adapter_config.json").is_file() else "model"
@@ -121,7 +138,7 @@ def print_closing(
     figures += [f"evaluation {held[0]:.4f} → {held[-1]:.4f}"] if held else []
     if figures:
         terminal.print(f"Loss   {' · '.join(figures)}")
-    terminal.print(f"Talk to it:  [bold]tuneglm chat {_plain(str(result.folder))}[/]")
+    terminal.print(f"Talk to it:  [bold]{_plain(command('chat', result.folder))}[/]")
 
 
 class Progression(TrainerCallback):

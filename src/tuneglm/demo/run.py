@@ -7,7 +7,6 @@ ask the model who it is → write identity rows for the new name → mix in gene
 import json
 import random
 import re
-import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from tuneglm.demo.corpus import general_rows
 from tuneglm.demo.curriculum import joined
 from tuneglm.demo.scoring import Score, general_score, greedy, identity_score
 from tuneglm.generate import ChatModel
-from tuneglm.report import console
+from tuneglm.report import command, console
 from tuneglm.training import train
 
 QUESTIONS = (
@@ -72,7 +71,7 @@ def run(name: str, author: str, output: Path) -> int:
     scores = (identity_before, identity_score(after, name, author))
     _print_scores(terminal, scores, (general_before, general_score(after)))
     terminal.print(f"In {time.monotonic() - started:.0f} seconds. Talk to it:")
-    terminal.print(f"[bold]tuneglm chat {shlex.quote(str(result.folder))}[/]")
+    terminal.print(f"[bold]{command('chat', result.folder)}[/]")
     return 0
 
 
