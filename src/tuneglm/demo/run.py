@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tuneglm.checkpoints import free_sibling
@@ -21,6 +22,7 @@ from tuneglm.demo import MODEL_FOLDER
 from tuneglm.demo.corpus import general_rows
 from tuneglm.demo.curriculum import joined
 from tuneglm.demo.scoring import Score, general_score, greedy, identity_score
+from tuneglm.errors import ConfigError
 from tuneglm.generate import ChatModel
 from tuneglm.report import command, console
 from tuneglm.training import train
@@ -52,6 +54,8 @@ SETTINGS = (
 
 def run(name: str, author: str, output: Path) -> int:
     """The whole demonstration; 0 where it keeps what it promises."""
+    if not name.strip() or not author.strip():
+        raise ConfigError("A name and an author are needed.", "--name 星河 --author 北斗实验室")
     started = time.monotonic()
     terminal = console()
     folder = _folder(output, name)
@@ -60,7 +64,9 @@ def run(name: str, author: str, output: Path) -> int:
     answers_before, general_before = before(QUESTIONS), general_score(before)
     identity_before = identity_score(before, name, author)
 
-    terminal.print(f"\n[bold]2. Tuning[/]: the model learns that it is {name}, made by {author}")
+    terminal.print(
+        f"\n[bold]2. Tuning[/]: it learns that it is {escape(name)}, made by {escape(author)}"
+    )
     result = train(run_config(name, author, folder))
     if not result.finished:
         return 130
@@ -112,7 +118,7 @@ def _print_answers(terminal: Console, before: list[str], after: list[str]) -> No
     table.add_column("before", overflow="fold")
     table.add_column("after", style="green", overflow="fold")
     for row in zip(QUESTIONS, before, after, strict=True):
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     terminal.print(table, soft_wrap=False)
 
 
