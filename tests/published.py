@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 
 SHARED = Path(os.environ.get("TUNEGLM_SHARED", Path(__file__).parents[2] / "shared"))
-FOLDERS = {"chatglm2": "chatglm2-6b", "chatglm3": "chatglm3-6b", "glm4": "glm-4-9b-chat"}
-VERSIONS = {"chatglm2": "v2", "chatglm3": "v3", "glm4": "glm4"}
+FOLDERS = {
+    "chatglm": "chatglm-6b",
+    "chatglm2": "chatglm2-6b",
+    "chatglm3": "chatglm3-6b",
+    "glm4": "glm-4-9b-chat",
+}
+VERSIONS = {"chatglm": "v1", "chatglm2": "v2", "chatglm3": "v3", "glm4": "glm4"}
 
 
 def tokenizer_folder(family: str) -> Path:

@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from tuneglm.errors import ModelError
+from tuneglm.models.chatglm import CHATGLM
 from tuneglm.models.chatglm2 import CHATGLM2
 from tuneglm.models.chatglm3 import CHATGLM3
 from tuneglm.models.family import Family
@@ -15,6 +16,7 @@ from tuneglm.models.weights import read_json
 log = logging.getLogger(__name__)
 
 FAMILIES: dict[str, Family] = {
+    "chatglm": CHATGLM,
     "chatglm2": CHATGLM2,
     "chatglm3": CHATGLM3,
     "glm4": GLM4,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import torch
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from tuneglm.data.messages import Example, Rendered
@@ -47,6 +48,7 @@ class Layout:
     fused                published module → ours, into which it is split by rows
     rows                 config → rows of each part of a fused module
     ignored              ends of published keys that hold no weight of ours
+    read                 (config, published key, tensor) → the tensor as this layout now has it
     """
 
     model_type: str
@@ -56,6 +58,9 @@ class Layout:
     fused: Mapping[str, tuple[str, ...]]
     rows: Callable[[PreTrainedConfig], tuple[int, ...]]
     ignored: tuple[str, ...] = ()
+    read: Callable[[PreTrainedConfig, str, torch.Tensor], torch.Tensor] = lambda _, __, tensor: (
+        tensor
+    )
 
 
 @dataclass(frozen=True)

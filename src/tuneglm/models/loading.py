@@ -20,7 +20,7 @@ from tuneglm.models.published import load_published
 from tuneglm.models.quantization import quantization_config
 from tuneglm.models.weights import read_json
 
-TOKENIZER_FILES = ("*.json", "tokenizer.model", "*.jinja")
+TOKENIZER_FILES = ("*.json", "*.model", "*.jinja")
 
 
 def load_model(
@@ -146,7 +146,7 @@ def published_layout(family: Family, folder: Path) -> Layout | None:
 
 def _set_end_tokens(model: PreTrainedModel, family: Family, folder: Path) -> None:
     """Let `generate` stop where the family's answers end; a folder may lack a tokenizer."""
-    if any((folder / name).is_file() for name in ("tokenizer.model", "tokenizer.json")):
+    if (folder / "tokenizer.json").is_file() or any(folder.glob("*.model")):
         tokenizer = family.load_tokenizer(folder)
         model.generation_config.eos_token_id = list(family.end_tokens(tokenizer))
         model.generation_config.pad_token_id = tokenizer.pad_token_id

@@ -46,6 +46,43 @@ class Turn:
 CallText = Callable[[Any], str]
 
 
+@dataclass(frozen=True, slots=True)
+class PromptRow:
+    """A prompt of one text, in parts, each with whether the format wrote it; and the answer."""
+
+    parts: tuple[tuple[str, bool], ...]
+    answer: str | None
+    trained: bool
+
+    @property
+    def prompt(self) -> str:
+        """The whole text."""
+        return "".join(text for text, _ in self.parts)
+
+
+def prompt_row(
+    example: Example,
+    parts: Callable[[Sequence[Message]], Iterable[tuple[str, bool]]],
+    name: str,
+    *,
+    generation_prompt: bool,
+) -> PromptRow:
+    """A conversation in a format of rounds, called `name`: all but the last answer is the prompt.
+
+    Raises DataError where it calls tools, for which such a format has no place.
+    """
+    messages = list(example.messages)
+    if example.tools or any(each.role == "tool" or each.tool_calls for each in messages):
+        where = f" ({example.source})" if example.source else ""
+        raise DataError(
+            f"A conversation calls tools, for which {name}'s prompt has no place{where}.",
+            "leave these rows out, or tune ChatGLM3, GLM-4 or a later model",
+        )
+    last = messages.pop() if messages and messages[-1].role == "assistant" else None
+    trained = last is not None and last.trained is not False and not generation_prompt
+    return PromptRow(tuple(parts(messages)), last.content if last else None, trained)
+
+
 def encode_pieces(tokenizer: Tokenizer, texts: Iterable[str]) -> dict[str, list[int]]:
     """Each different text with its ids, from one call."""
     different = list(dict.fromkeys(texts))

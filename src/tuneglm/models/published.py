@@ -1,6 +1,7 @@
 """Checkpoints in a published layout: read shard by shard into transformers' class, and written."""
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tuneglm.models.precision import Placement
 from tuneglm.models.quantization import quantize_linears, set_quantized_weight
 from tuneglm.models.weights import SINGLE_FILES, read_json, read_tensors, weight_files
 
+log = logging.getLogger(__name__)
+
 
 def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTrainedModel:
     """A published checkpoint as transformers' model.
@@ -28,9 +31,14 @@ def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTra
     config = layout.to_native_config(read_json(folder / "config.json"))
     with init_empty_weights(include_buffers=False):
         model = AutoModelForCausalLM.from_config(config, **placement.model_arguments)
-    missing = {name: parameter.shape for name, parameter in model.named_parameters()}
+    tied = model.all_tied_weights_keys
+    missing = {name: each.shape for name, each in model.named_parameters() if name not in tied}
+    repeated = {}
     quantized = quantize_linears(model, placement)
     for key, name, tensor in _native_tensors(folder, layout, config):
+        if name in tied:
+            repeated[name] = tensor
+            continue
         shape = missing.pop(name, None)
         if shape is None:
             raise ModelError(
@@ -54,14 +62,29 @@ def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTra
             + (" …" if len(missing) > 3 else ""),
             "a shard is missing, or config.json is another model's",
         )
+    model.tie_weights()
+    for name, tensor in repeated.items():
+        _check_tied(folder, name, tensor, model.get_parameter(tied[name]))
     return model.to(placement.device)
+
+
+def _check_tied(folder: Path, name: str, tensor: torch.Tensor, weight: torch.Tensor) -> None:
+    """A tied weight is written twice; the copy is dropped, and must be one."""
+    if not torch.equal(tensor.to(weight.dtype), weight.cpu()):
+        log.warning(
+            "`%s` in `%s` differs from the weight that it is tied to, which is used for both, "
+            "as the published code does",
+            name,
+            folder,
+        )
 
 
 def save_published(model: PreTrainedModel, layout: Layout, folder: Path) -> None:
     """Weights and config.json as the family publishes them, for its own code and its converters."""
     folder.mkdir(parents=True, exist_ok=True)
     weights = to_published(layout, model.config, model.state_dict())
-    weights = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
+    # cloned: safetensors refuses two names for one memory, which a tied weight has
+    weights = {name: tensor.cpu().clone() for name, tensor in weights.items()}
     save_file(weights, folder / SINGLE_FILES[0], metadata={"format": "pt"})
     config = json.dumps(layout.to_published_config(model.config), indent=2)
     (folder / "config.json").write_text(config + "\n", encoding="utf-8")
@@ -76,11 +99,13 @@ def _native_tensors(
             if key.endswith(layout.ignored):
                 continue
             try:
-                parts = list(to_native(layout, config, key, tensor))
+                parts = list(to_native(layout, config, key, layout.read(config, key, tensor)))
             except KeyError:
                 raise ModelError(
-                    f"`{file}` holds `{key}`, which is no weight of this family.",
-                    "say which family it is with model.family=NAME",
+                    f"`{file}` holds `{key}`, which is no weight of the model that config.json "
+                    "describes.",
+                    "the two are of different models: download the folder again, or say which "
+                    "family it is with model.family=NAME",
                 ) from None
             except RuntimeError:
                 raise ModelError(

@@ -32,21 +32,26 @@ class GlmTokenizerFast(PreTrainedTokenizerFast):
     """The fast tokenizer of a published family; a folder of `models/` completes it.
 
     family                   the word in tokenizer_config.json from which we know it again
-    specials                 the tokens behind the vocabulary, in the order of their ids
-    start                    the tokens before every sequence
+    file_name                the published vocabulary
+    specials                 the format's tokens; those not in the vocabulary follow it in order
+    single, pair             where they stand around one text, `$A`, or two
     eos_name, pad_name, unk_name  the published class's
     template                 the chat template for tools that know nothing of us
     reads_special_text       whether an ordinary call turns `<|user|>` into that token
+    cleans_up_spaces         whether decoding takes the space before a comma away
     """
 
     family: ClassVar[str]
+    file_name: ClassVar[str] = "tokenizer.model"
     specials: ClassVar[tuple[str, ...]]
-    start: ClassVar[tuple[str, str]]
+    single: ClassVar[str] = "[gMASK] <sop> $A"
+    pair: ClassVar[str]
     eos_name: ClassVar[str]
     pad_name: ClassVar[str]
     unk_name: ClassVar[str | None]
     template: ClassVar[str]
     reads_special_text: ClassVar[bool]
+    cleans_up_spaces: ClassVar[bool] = False
     render: ClassVar[Render]
 
     padding_side = "left"
@@ -64,7 +69,7 @@ class GlmTokenizerFast(PreTrainedTokenizerFast):
     @staticmethod
     @abstractmethod
     def build(published: bytes) -> Tokenizer:
-        """The vocabulary of a `tokenizer.model`; raises ValueError when it is none."""
+        """The vocabulary in a published file; raises ValueError when it is none."""
 
     @staticmethod
     @abstractmethod
@@ -74,7 +79,7 @@ class GlmTokenizerFast(PreTrainedTokenizerFast):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The tokenizer of a published folder, or of one that `save_pretrained` wrote."""
-        path = folder / "tokenizer.model"
+        path = folder / cls.file_name
         published = read_file(path) if path.is_file() else None
         if published is None or _is_ours(folder):
             tokenizer = cls._load_saved(folder)
@@ -87,7 +92,7 @@ class GlmTokenizerFast(PreTrainedTokenizerFast):
     def _load_saved(cls, folder: Path) -> Self:
         path = folder / "tokenizer.json"
         if not path.is_file():
-            raise ModelError(f"There is no `tokenizer.model` in `{folder}`.", _FETCH)
+            raise ModelError(f"There is no `{cls.file_name}` in `{folder}`.", _FETCH)
         if "model" not in _read_json(path):
             raise ModelError(f"`{path}` holds no tokenizer.", _FETCH)
         tokenizer: Self = cls.from_pretrained(folder)
@@ -99,7 +104,7 @@ class GlmTokenizerFast(PreTrainedTokenizerFast):
             backend = cls.build(published)
         except ValueError as error:
             raise ModelError(f"`{path}` cannot be read: {error}.", _FETCH) from error
-        add_specials(backend, cls.specials, cls.start, cls.eos_name)
+        add_specials(backend, cls.specials, cls.single, cls.pair, cls.eos_name)
         return cls(
             tokenizer_object=backend,
             eos_token=cls.eos_name,
@@ -107,7 +112,7 @@ class GlmTokenizerFast(PreTrainedTokenizerFast):
             unk_token=cls.unk_name,
             extra_special_tokens=list(cls.specials),
             chat_template=cls.template,
-            clean_up_tokenization_spaces=False,
+            clean_up_tokenization_spaces=cls.cleans_up_spaces,
         )
 
     def encode_bulk(self, texts: Sequence[str]) -> list[list[int]]:
@@ -193,7 +198,7 @@ class GlmTokenizerFast(PreTrainedTokenizerFast):
         config.write_text(text + "\n", encoding="utf-8")
         if self._published is None:
             return names
-        published = Path(save_directory) / "tokenizer.model"
+        published = Path(save_directory) / self.file_name
         published.write_bytes(self._published)
         return (*names, str(published))
 
@@ -203,15 +208,14 @@ class GlmTokenizerFast(PreTrainedTokenizerFast):
 
 
 def add_specials(
-    backend: Tokenizer, specials: Sequence[str], start: Sequence[str], eos: str
+    backend: Tokenizer, specials: Sequence[str], single: str, pair: str, eos: str
 ) -> None:
-    """Append the specials behind the vocabulary and put `start` before every sequence."""
+    """Make the specials tokens (behind the vocabulary where they are not in it), and put them."""
     backend.add_special_tokens([AddedToken(name, normalized=False) for name in specials])
-    front = " ".join(f"{name}:0" for name in start)
     backend.post_processor = TemplateProcessing(
-        single=f"{front} $A:0",
-        pair=f"{front} $A:0 $B:0 {eos}:0",
-        special_tokens=[(name, backend.token_to_id(name)) for name in (*start, eos)],
+        single=single,
+        pair=pair,
+        special_tokens=[(name, backend.token_to_id(name)) for name in (*specials, eos)],
     )
 
 

@@ -65,9 +65,7 @@ class ChatGLMRotaryEmbedding(nn.Module):
         self.inv_freq = nn.Buffer(self.compute_inv_freq(config), persistent=False)
 
     @staticmethod
-    def compute_inv_freq(
-        config: ChatGLMConfig, device: torch.device | None = None
-    ) -> torch.Tensor:
+    def compute_inv_freq(config: ChatGLMConfig, device: torch.device | None = None) -> torch.Tensor:
         """Frequencies of half a head, (head_dim / 4,), with the published rounding to float16."""
         half = config.head_dim // 2
         exponents = torch.arange(0, half, 2, dtype=torch.float32) / half
@@ -102,7 +100,7 @@ def eager_attention_forward(
     dropout: float = 0.0,
     **_: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attention spelled out; (batch, heads, length, head_dim) → (batch, length, heads, head_dim)."""
+    """(batch, heads, length, head_dim) each → (batch, length, heads, head_dim), and the weights."""
     # scaled before the product: the scores of float16 queries and keys may overflow
     scores = torch.matmul(query * scaling, key.transpose(2, 3))
     if attention_mask is not None:
@@ -297,6 +295,7 @@ class ChatGLMModel(ChatGLMPreTrainedModel):
             raise ValueError("`inputs_embeds` tell no positions: give `position_ids` with them.")
         if attention_mask is not None and attention_mask.ndim != 2:
             raise ValueError("A ready attention mask tells no padding: give `position_ids` too.")
+        starts: torch.Tensor | None
         seen = past_key_values.get_seq_length() if past_key_values is not None else 0
         if seen == 0:
             starts = answer_starts(self.config, input_ids, attention_mask)
@@ -308,7 +307,8 @@ class ChatGLMModel(ChatGLMPreTrainedModel):
                 raise ValueError("This cache was filled elsewhere: give `position_ids` too.")
         if attention_mask is None:
             attention_mask = input_ids.new_ones(len(input_ids), seen + input_ids.shape[1])
-        return position_pairs(attention_mask, starts)[..., -input_ids.shape[1] :]
+        positions: Any = position_pairs(attention_mask, starts)[..., -input_ids.shape[1] :]
+        return positions
 
 
 class ChatGLMForConditionalGeneration(ChatGLMPreTrainedModel, GenerationMixin):
@@ -339,7 +339,7 @@ class ChatGLMForConditionalGeneration(ChatGLMPreTrainedModel, GenerationMixin):
         logits_to_keep: int | torch.Tensor = 0,
         **kwargs: Any,
     ) -> CausalLMOutputWithPast:
-        """As `ChatGLMModel.forward`; `labels` (batch, length) are shifted here, -100 is no label."""
+        """As `ChatGLMModel.forward`; `labels` (batch, length) are shifted here, -100 is none."""
         outputs = self.transformer(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -366,7 +366,7 @@ class ChatGLMForConditionalGeneration(ChatGLMPreTrainedModel, GenerationMixin):
     def prepare_inputs_for_generation(
         self,
         input_ids: torch.LongTensor,
-        attention_mask: torch.Tensor | None = None,
+        attention_mask: Any = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
         """As in transformers, with the positions of all tokens so far; the new ones' are kept."""
@@ -464,7 +464,7 @@ def create_prefix_mask(
     context = None
     if past_key_values is None or past_key_values.get_seq_length() == 0:
         context = position_ids[:, 1].clamp(max=1).neg()
-    mask: torch.Tensor | None = create_causal_mask(
+    mask: Any = create_causal_mask(
         config,
         inputs_embeds,
         attention_mask,

@@ -10,14 +10,12 @@ blank line after it. Nor has it one for tools: they are an error.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tuneglm.data.messages import Example, Message, Rendered
-from tuneglm.errors import DataError
-from tuneglm.models.prompt import encode_pieces
+from tuneglm.models.prompt import PromptRow, encode_pieces, prompt_row
 
 START = ("[gMASK]", "sop")
 END = ("</s>",)
@@ -36,21 +34,14 @@ TEMPLATE = """\
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The prompt, each byte of it marked 1 where the format wrote it, and the last answer."""
-
-    prompt: str
-    written: bytes
-    answer: str | None
-    trained: bool
-
-
 def render(
     tokenizer: Any, examples: Sequence[Example], *, generation_prompt: bool = False
 ) -> list[Rendered]:
     """See `tuneglm.models.family.Render`."""
-    rows = [_row(example, generation_prompt) for example in examples]
+    rows = [
+        prompt_row(example, _parts, "ChatGLM2", generation_prompt=generation_prompt)
+        for example in examples
+    ]
     texts = [row.prompt for row in rows] + [row.answer for row in rows if row.answer is not None]
     pieces = encode_pieces(tokenizer, texts)
     start, end = (tokenizer.convert_tokens_to_ids(list(names)) for names in (START, END))
@@ -60,7 +51,7 @@ def render(
         result = Rendered()
         result.extend(start, special=True)
         result.extend(ids)
-        result.special[len(start) :] = _special(tokenizer.piece_bytes, ids, row.written)
+        result.special[len(start) :] = _special(tokenizer.piece_bytes, ids, row)
         if row.answer is not None:
             result.extend(pieces[row.answer], trained=row.trained)
         if row.trained:
@@ -72,23 +63,6 @@ def render(
 def end_tokens(tokenizer: Any) -> tuple[int, ...]:
     """Ids at which an answer ends."""
     return tuple(tokenizer.convert_tokens_to_ids(list(END)))
-
-
-def _row(example: Example, generation_prompt: bool) -> Row:
-    messages = list(example.messages)
-    if example.tools or any(each.role == "tool" or each.tool_calls for each in messages):
-        where = f" ({example.source})" if example.source else ""
-        raise DataError(
-            f"A conversation calls tools, for which ChatGLM2's prompt has no place{where}.",
-            "leave these rows out, or tune ChatGLM3, GLM-4 or a later model",
-        )
-    last = messages.pop() if messages and messages[-1].role == "assistant" else None
-    prompt, written = "", b""
-    for text, by_format in _parts(messages):
-        prompt += text
-        written += bytes([by_format]) * len(text.encode())
-    trained = last is not None and last.trained is not False and not generation_prompt
-    return Row(prompt, written, last.content if last else None, trained)
 
 
 def _parts(messages: Sequence[Message]) -> list[tuple[str, bool]]:
@@ -105,13 +79,14 @@ def _parts(messages: Sequence[Message]) -> list[tuple[str, bool]]:
     return parts
 
 
-def _special(piece_bytes: "np.ndarray[Any, Any]", ids: Sequence[int], written: bytes) -> list[bool]:
+def _special(piece_bytes: "np.ndarray[Any, Any]", ids: Sequence[int], row: PromptRow) -> list[bool]:
     """Which tokens of the prompt lie wholly in what the format wrote.
 
     Tokens are laid along the text by their lengths in bytes; the first one holds
     the dummy prefix, which is in no text. A model whose tokenizer changes the
     text (none that was published) gets no such flags.
     """
+    written = b"".join(bytes([by_format]) * len(text.encode()) for text, by_format in row.parts)
     marks = np.frombuffer(b"\1" + written, dtype=np.uint8)
     ends = np.cumsum(piece_bytes[ids])
     if not ids or ends[-1] != len(marks):

@@ -10,7 +10,7 @@ import sentencepiece
 from tokenizers import Tokenizer
 
 from tuneglm.models.chatglm2.prompt import TEMPLATE, render
-from tuneglm.models.sentencepiece_bpe import SPACE, SentencePieceFile, build
+from tuneglm.models.sentencepiece_model import BYTE_PAIRS, SPACE, SentencePieceFile, build_bpe
 from tuneglm.models.tokenization import BulkEncoder, GlmTokenizerFast, threads
 
 # The published class calls these two tokens by words that a text may hold. In
@@ -29,7 +29,7 @@ class ChatGLM2TokenizerFast(GlmTokenizerFast):
 
     family = "chatglm2"
     specials: ClassVar[tuple[str, ...]] = ("[MASK]", "[gMASK]", "[sMASK]", "<sop>", "<eop>")
-    start = ("[gMASK]", "<sop>")
+    pair = "[gMASK] <sop> $A $B </s>"
     eos_name = "</s>"
     pad_name = "<unk>"
     unk_name = "<unk>"
@@ -40,7 +40,7 @@ class ChatGLM2TokenizerFast(GlmTokenizerFast):
     @staticmethod
     def build(published: bytes) -> Tokenizer:
         """See `GlmTokenizerFast.build`."""
-        return build(SentencePieceFile.parse(published))
+        return build_bpe(SentencePieceFile.parse(published, BYTE_PAIRS))
 
     @staticmethod
     def bulk_encoder(published: bytes) -> BulkEncoder:

@@ -32,7 +32,7 @@ class Glm4TokenizerFast(GlmTokenizerFast):
         *ROLE_TOKENS.values(),
         *MEDIA,
     )
-    start = ("[gMASK]", "<sop>")
+    pair = f"[gMASK] <sop> $A $B {EOS}"
     eos_name = EOS
     pad_name = EOS
     unk_name = None
@@ -108,7 +108,7 @@ def parse_ranks(published: bytes) -> dict[bytes, int]:
 def merges(ranks: dict[bytes, int]) -> list[tuple[bytes, bytes]]:
     """Every way to make a token of two, in tiktoken's order; of one token the longer part first.
 
-    tiktoken takes the leftmost of equals: see `sentencepiece_bpe.merges`.
+    tiktoken takes the leftmost of equals: see `sentencepiece_model.merges`.
     """
     return [
         (token[:cut], token[cut:])

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as PEFT_TARGETS
-from transformers import CONFIG_MAPPING, PreTrainedConfig
+from transformers import PreTrainedConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from tuneglm.models.family import Family
 from tuneglm.models.native.prompt import end_tokens, render
@@ -24,7 +25,8 @@ TARGETS: Mapping[str, tuple[str, ...]] = {
 
 def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
     """Whether transformers has a class for this type of model."""
-    return config.get("model_type") in CONFIG_MAPPING
+    # its own classes: one that a family of ours registered is that family's
+    return config.get("model_type") in CONFIG_MAPPING_NAMES
 
 
 def adapter_targets(config: PreTrainedConfig) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A sentencepiece BPE file (`tokenizer.model`) as a fast tokenizer, without its specials.
+"""A sentencepiece file, BPE or unigram, as a fast tokenizer without its specials.
 
 The file is a protocol buffer, of which a few fields are needed; reading them
 here spares a dependency. Field numbers: sentencepiece_model.proto.
@@ -8,18 +8,21 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, normalizers
-from tokenizers.models import BPE
+from tokenizers.models import BPE, Unigram
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
-_BPE = 2
+UNIGRAM, BYTE_PAIRS = 1, 2
 SPACE = "▁"
+# what no text may become by its spelling scores below every way to spell it
+UNREACHABLE = -1e6
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One entry of the vocabulary; the higher the score, the earlier BPE merges it."""
+    """One entry of the vocabulary; a higher score is likelier (unigram) or merged earlier (BPE)."""
 
     text: str
     score: float
@@ -28,7 +31,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class SentencePieceFile:
-    """What the file says, as far as a tokenizer needs it; raises ValueError when it is not BPE."""
+    """What the file says, as far as a tokenizer needs it."""
 
     pieces: tuple[Piece, ...]
     charsmap: bytes
@@ -36,12 +39,13 @@ class SentencePieceFile:
     collapses_spaces: bool
 
     @classmethod
-    def parse(cls, data: bytes) -> "SentencePieceFile":
-        """The content of a `tokenizer.model`."""
+    def parse(cls, data: bytes, algorithm: int) -> "SentencePieceFile":
+        """The content of a file of that algorithm; raises ValueError when it is none."""
         fields = _by_number(data)
         trainer = _by_number(fields[2][-1]) if fields[2] else defaultdict(list)
-        if not fields[1] or trainer[3][-1:] != [_BPE]:
-            raise ValueError("not a sentencepiece model of type BPE")
+        if not fields[1] or (trainer[3] or [UNIGRAM])[-1] != algorithm:
+            name = {UNIGRAM: "unigram", BYTE_PAIRS: "BPE"}[algorithm]
+            raise ValueError(f"not a sentencepiece model of type {name}")
         normalizer = _by_number(fields[3][-1]) if fields[3] else defaultdict(list)
         return cls(
             pieces=tuple(_piece(piece) for piece in fields[1]),
@@ -51,23 +55,26 @@ class SentencePieceFile:
         )
 
 
-def build(file: SentencePieceFile) -> Tokenizer:
+def build_bpe(file: SentencePieceFile) -> Tokenizer:
     """The same ids as sentencepiece gives, from the `tokenizers` library."""
-    unknown = next(piece.text for piece in file.pieces if piece.kind == UNKNOWN)
     model = BPE(
         vocab={piece.text: index for index, piece in enumerate(file.pieces)},
         merges=merges(file.pieces),
-        unk_token=unknown,
+        unk_token=next(piece.text for piece in file.pieces if piece.kind == UNKNOWN),
         fuse_unk=True,
         byte_fallback=any(piece.kind == BYTE for piece in file.pieces),
     )
-    tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.Sequence(_normalizers(file))
-    strip = [decoders.Strip(" ", 1, 0)] if file.dummy_prefix else []
-    tokenizer.decoder = decoders.Sequence(
-        [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), *strip]
+    return _around(model, file)
+
+
+def build_unigram(file: SentencePieceFile) -> Tokenizer:
+    """The same ids as sentencepiece gives; the spelling of a control piece stays text."""
+    model = Unigram(
+        vocab=[(piece.text, _unigram_score(piece)) for piece in file.pieces],
+        unk_id=next(i for i, piece in enumerate(file.pieces) if piece.kind == UNKNOWN),
+        byte_fallback=any(piece.kind == BYTE for piece in file.pieces),
     )
-    return tokenizer
+    return _around(model, file)
 
 
 def merges(pieces: tuple[Piece, ...]) -> list[tuple[str, str]]:
@@ -85,6 +92,24 @@ def merges(pieces: tuple[Piece, ...]) -> list[tuple[str, str]]:
         for cut in range(len(text) - 1, 0, -1)
         if text[:cut] in scores and text[cut:] in scores
     ]
+
+
+def _unigram_score(piece: Piece) -> float:
+    if piece.kind in (UNKNOWN, CONTROL, BYTE):
+        return UNREACHABLE
+    # sentencepiece takes a user's own symbol before every other way to read it
+    return 0.0 if piece.kind == USER_DEFINED else piece.score
+
+
+def _around(model: Any, file: SentencePieceFile) -> Tokenizer:
+    """The tokenizer of a model: sentencepiece's way to and from its pieces."""
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.Sequence(_normalizers(file))
+    strip = [decoders.Strip(" ", 1, 0)] if file.dummy_prefix else []
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(), *strip]
+    )
+    return tokenizer
 
 
 def _normalizers(file: SentencePieceFile) -> list[normalizers.Normalizer]:
