@@ -15,9 +15,9 @@ which type when its weights are float16, and what this module does:
                                                           rounds them by up to half a radian at
                                                           positions above 1,024 and has no odd
                                                           ones above 2,048
-    scores                 float16; queries divided by    queries scaled before the product,
-                           the layer's number, the        which keeps the scores small enough
-                           scores multiplied back         without a detour
+    scores                 float16; queries divided by    eager: the same; other kernels scale
+                           the layer's number, the        before they multiply, and add up in
+                           scores multiplied back         float32
     softmax                float32                        float32
     LayerNorm              float32 inside                 float32 inside
     gelu                   float16, x² overflows at 256   float32 inside
@@ -91,7 +91,7 @@ def apply_rotary_pos_emb(
 
 
 def eager_attention_forward(
-    module: nn.Module,
+    module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -101,11 +101,12 @@ def eager_attention_forward(
     **_: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(batch, heads, length, head_dim) each → (batch, length, heads, head_dim), and the weights."""
-    # scaled before the product: the scores of float16 queries and keys may overflow
-    scores = torch.matmul(query * scaling, key.transpose(2, 3))
+    # scores grow with depth; float16 holds them divided by the layer's number, float32 as they are
+    layer = module.layer_idx + 1
+    scores = torch.matmul(query * (scaling / layer), key.transpose(2, 3))
     if attention_mask is not None:
         scores = scores + attention_mask
-    weights = nn.functional.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+    weights = nn.functional.softmax(scores.float() * layer, dim=-1).to(query.dtype)
     weights = nn.functional.dropout(weights, p=dropout, training=module.training)
     return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
 
