@@ -14,6 +14,7 @@ from transformers import GlmConfig, PreTrainedConfig
 
 from tuneglm.errors import ModelError
 from tuneglm.models.family import Layout
+from tuneglm.models.packed import stored_form
 
 MODULES = {
     "transformer.embedding.word_embeddings": "model.embed_tokens",
@@ -188,7 +189,7 @@ def _published_config(
         "tie_word_embeddings": config.tie_word_embeddings,
         "pad_token_id": config.pad_token_id,
         "eos_token_id": config.eos_token_id,
-        "torch_dtype": str(config.dtype).removeprefix("torch."),
+        **stored_form(config),
         # read by the published code, without effect on the result
         "apply_query_key_layer_scaling": True,
         "attention_softmax_in_fp32": True,

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from tuneglm.errors import ModelError
 from tuneglm.models.family import Layout
 from tuneglm.models.layout import to_native, to_published
+from tuneglm.models.packed import SCALE, packed_bits, put_packed_linears
 from tuneglm.models.precision import Placement
 from tuneglm.models.quantization import quantize_linears, set_quantized_weight
 from tuneglm.models.weights import SINGLE_FILES, read_json, read_tensors, weight_files
@@ -28,11 +29,22 @@ def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTra
     peak is the model and one shard. Raises ModelError for a key that is
     missing, unexpected, or of another shape than config.json makes it.
     """
-    config = layout.to_native_config(read_json(folder / "config.json"))
+    published = read_json(folder / "config.json")
+    config = layout.to_native_config(published)
+    packed = packed_bits(published)
+    if packed is not None and placement.bits is not None:
+        raise ModelError(
+            f"`{folder}` is packed in {packed} bits already; model.bits={placement.bits} packs a "
+            "16-bit model.",
+            "leave model.bits out",
+        )
     with init_empty_weights(include_buffers=False):
         model = AutoModelForCausalLM.from_config(config, **placement.model_arguments)
+    if packed is not None:
+        put_packed_linears(model, packed)
     tied = model.all_tied_weights_keys
-    missing = {name: each.shape for name, each in model.named_parameters() if name not in tied}
+    # scales of packed weights are buffers, which the files hold too
+    missing = {name: each.shape for name, each in model.state_dict().items() if name not in tied}
     repeated = {}
     quantized = quantize_linears(model, placement)
     for key, name, tensor in _native_tensors(folder, layout, config):
@@ -50,7 +62,9 @@ def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTra
                 f"but config.json makes it {tuple(shape)}.",
                 "config.json and the weights are of different models",
             )
-        weight = tensor.to(placement.dtype, copy=True)
+        weight = (
+            tensor.clone() if _keeps_type(name, tensor) else tensor.to(placement.dtype, copy=True)
+        )
         if name in quantized:
             set_quantized_weight(model, name, weight, placement.device)
         else:
@@ -66,6 +80,11 @@ def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTra
     for name, tensor in repeated.items():
         _check_tied(folder, name, tensor, model.get_parameter(tied[name]))
     return model.to(placement.device)
+
+
+def _keeps_type(name: str, tensor: torch.Tensor) -> bool:
+    """Packed weights and their scales are what they are, in whatever type the model computes."""
+    return not tensor.is_floating_point() or name.endswith(f".{SCALE}")
 
 
 def _check_tied(folder: Path, name: str, tensor: torch.Tensor, weight: torch.Tensor) -> None:

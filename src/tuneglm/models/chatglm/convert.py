@@ -14,6 +14,7 @@ from tuneglm.errors import ModelError
 from tuneglm.models.chatglm.configuration_chatglm import ChatGLMConfig
 from tuneglm.models.chatglm.modeling_chatglm import ChatGLMForConditionalGeneration, ChatGLMModel
 from tuneglm.models.family import Layout
+from tuneglm.models.packed import stored_form
 
 IMAGE_TOKENS = 20_000
 FIRST_VOCABULARY = 150_528
@@ -61,7 +62,7 @@ def to_published_config(config: PreTrainedConfig) -> dict[str, Any]:
     return {key: getattr(config, key) for key in CONFIG_KEYS} | {
         "model_type": ChatGLMConfig.model_type,
         "architectures": ["ChatGLMModel"],
-        "torch_dtype": str(config.dtype).removeprefix("torch."),
+        **stored_form(config),
     }
 
 
