@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from tests.conftest import Configure
 from tuneglm.checkpoints import RESULTS
+from tuneglm.demo import MODEL_FOLDER
 from tuneglm.errors import ConfigError, OutputError
 from tuneglm.models.loading import load_model
 from tuneglm.training import train
@@ -60,6 +61,19 @@ def test_what_a_run_leaves(configure: Configure, tmp_path: Path) -> None:
     assert [entry["step"] for entry in log if "loss" in entry] == [1, 2, 3, 4, 5, 6]
     base = json.loads((result.folder / "adapter_config.json").read_text())
     assert Path(base["base_model_name_or_path"]).is_absolute()
+
+
+def test_a_relative_folder_is_not_taken_for_an_id(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`models/demo` has the form of an id; the adapter must find it from any folder."""
+    shutil.copytree(MODEL_FOLDER, tmp_path / "models" / "demo")
+    monkeypatch.chdir(tmp_path)
+    result = train(configure(Path("out"), "model.path=models/demo", "training.max_steps=1"))
+    base = json.loads((result.folder / "adapter_config.json").read_text())
+    assert base["base_model_name_or_path"] == str(tmp_path / "models" / "demo")
+    monkeypatch.chdir("/")
+    load(tmp_path / "out")
 
 
 def test_a_tuned_model_is_another_model(configure: Configure, tmp_path: Path) -> None:

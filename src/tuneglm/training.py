@@ -16,7 +16,6 @@ from tuneglm.config import RunConfig
 from tuneglm.data.encode import EncodedSet, encode_examples
 from tuneglm.data.messages import Example
 from tuneglm.data.registry import load_examples
-from tuneglm.hub import looks_like_id
 from tuneglm.methods import METHODS
 from tuneglm.models import family_of
 from tuneglm.models.family import Family
@@ -104,7 +103,7 @@ def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> An
         device=arguments.device,
         attention=None if attention == "auto" else attention,
     )
-    if looks_like_id(config.model.path) and config.model.hub == "huggingface":
+    if config.model.hub == "huggingface" and not Path(config.model.path).expanduser().is_dir():
         # an adapter names its base: an id is good on every machine, a cache's folder on one
         model.config.name_or_path = model.name_or_path = config.model.path
     if arguments.gradient_checkpointing:
