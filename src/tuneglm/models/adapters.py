@@ -1,57 +1,71 @@
-"""LoRA adapters: ours and others', on split or on fused modules, put into a model and out again."""
+"""Adapters: ours and others', on split or on fused modules, put into a model and out again."""
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, set_peft_model_state_dict
+from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import save_file
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from tuneglm.errors import ModelError
 from tuneglm.models.family import Family, Layout
-from tuneglm.models.layout import native_names
+from tuneglm.models.layout import native_names, native_targets
+from tuneglm.models.partial import ADAPTER_FILES, add_partial, is_partial
 from tuneglm.models.weights import read_json, read_tensors
 
 CONFIG_FILE = "adapter_config.json"
-WEIGHT_FILES = ("adapter_model.safetensors", "adapter_model.bin")
 PREFIXES = ("base_model.model.", "base_model.")
 
 Tensors = dict[str, torch.Tensor]
 
 
 def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds an adapter rather than a model."""
-    return (folder / CONFIG_FILE).is_file()
+    """Whether a folder holds trained parts rather than a whole model."""
+    return (folder / CONFIG_FILE).is_file() or is_partial(folder)
 
 
 def read_base_path(folder: Path) -> str:
     """Folder or id of the model that the adapter was trained on."""
-    base = read_json(folder / CONFIG_FILE).get("base_model_name_or_path")
+    file, key = folder / CONFIG_FILE, "base_model_name_or_path"
+    if not file.is_file():
+        # official P-tuning scripts save the config of the model that they loaded
+        file, key = folder / "config.json", "_name_or_path"
+    base = read_json(file, {}).get(key)
     if not base:
         raise ModelError(
-            f"`{folder / CONFIG_FILE}` does not say which model it was trained on.",
-            "write the model's folder or id into `base_model_name_or_path`",
+            f"`{folder}` holds trained parts of a model, and does not say of which.",
+            f"give the model and these as its adapter, or write its folder or id as `{key}` "
+            f"into {file}",
         )
     return str(base)
 
 
 def add_adapter(model: PreTrainedModel, folder: Path, family: Family, name: str) -> None:
-    """Put the LoRA adapter in `folder` into the model's own layers, active beside those before it.
+    """Put the adapter in `folder` into the model's own layers, active beside those before it.
 
-    An adapter on the published fused modules is converted exactly. Every weight
-    of the adapter must find its place and the other way round, else ModelError.
+    LoRA on the published fused modules is converted exactly; a prefix is added,
+    and weights that were trained themselves take the place of the model's. Every
+    weight must find its place and the other way round, else ModelError.
     """
+    if is_partial(folder):
+        add_partial(model, folder, family.layout)
+        return
     config, weights = _read_adapter(folder)
     if family.layout is not None:
         config, weights = to_split(family.layout, model.config, config, weights)
     active = model.active_adapters() if model._hf_peft_config_loaded else []
     try:
         model.add_adapter(LoraConfig(**config), adapter_name=name)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ModelError(f"The adapter `{folder}` does not fit this model: {error}") from None
+    # peft would save the embeddings too where it cannot read the base's own config.json
+    model.get_adapter_state_dict = partial(  # type: ignore[method-assign]
+        _adapter_state_dict, model
+    )
     _fill(model, folder, weights, name)
     model.set_adapter([*active, name])
 
@@ -61,20 +75,28 @@ def to_split(
 ) -> tuple[dict[str, Any], Tensors]:
     """An adapter on published modules → the same one on ours; any other comes back as it is.
 
-    A fused module's A serves each of its parts, and B is split by rows: the sum
-    of the parts' updates is the fused update, number for number.
+    A fused module's A serves each of its parts, and B (as DoRA's magnitudes) is
+    split by rows: the parts' updates are the fused update, number for number.
     """
     converted: Tensors = {}
     for key, tensor in weights.items():
         module, leaf = _split_key(key)
         names = native_names(layout, module)
         parts = [tensor] * len(names)
-        if len(names) > 1 and leaf.startswith("lora_B"):
+        if len(names) > 1 and not leaf.startswith("lora_A"):
             parts = list(tensor.split(layout.rows(model)))
         for name, part in zip(names or (module,), parts or [tensor], strict=True):
             converted[f"{name}.{leaf}"] = part
     targets = sorted({_split_key(key)[0].rpartition(".")[2] for key in converted})
-    return {**config, "target_modules": targets}, converted
+    patterns = {
+        name: {
+            own: value
+            for key, value in (config.get(name) or {}).items()
+            for own in native_names(layout, key) or native_targets(layout, key) or (key,)
+        }
+        for name in ("rank_pattern", "alpha_pattern")
+    }
+    return {**config, **patterns, "target_modules": targets}, converted
 
 
 def to_fused(layout: Layout, model: PreTrainedConfig, weights: Tensors) -> Tensors:
@@ -101,9 +123,19 @@ def save_adapter(folder: Path, config: Mapping[str, Any], weights: Tensors) -> N
     """Write an adapter in peft's layout."""
     folder.mkdir(parents=True, exist_ok=True)
     named = {f"{PREFIXES[0]}{key}": tensor.contiguous() for key, tensor in weights.items()}
-    save_file(named, folder / WEIGHT_FILES[0], metadata={"format": "pt"})
+    save_file(named, folder / ADAPTER_FILES[0], metadata={"format": "pt"})
     text = json.dumps(dict(config), indent=2, ensure_ascii=False, default=list)
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _adapter_state_dict(
+    model: PreTrainedModel, adapter_name: str | None = None, state_dict: Any = None
+) -> Any:
+    """See `PreTrainedModel.get_adapter_state_dict`."""
+    name = adapter_name or model.active_adapters()[0]
+    return get_peft_model_state_dict(
+        model, state_dict=state_dict, adapter_name=name, save_embedding_layers=False
+    )
 
 
 def _read_adapter(folder: Path) -> tuple[dict[str, Any], Tensors]:
@@ -112,12 +144,18 @@ def _read_adapter(folder: Path) -> tuple[dict[str, Any], Tensors]:
         raise ModelError(
             f"`{folder}` is an adapter of type `{config.get('peft_type')}`; LORA is known."
         )
-    for name in WEIGHT_FILES:
+    if config.get("modules_to_save"):
+        raise ModelError(
+            f"The adapter `{folder}` holds whole modules beside LoRA: "
+            f"{', '.join(config['modules_to_save'])}.",
+            "merge it into its model with the tool that made it",
+        )
+    for name in ADAPTER_FILES:
         if (folder / name).is_file():
             tensors = read_tensors(folder / name)
             return config, {".".join(_split_key(key)): tensor for key, tensor in tensors}
     raise ModelError(
-        f"The adapter `{folder}` has no weights.", f"`{WEIGHT_FILES[0]}` belongs beside its config"
+        f"The adapter `{folder}` has no weights.", f"`{ADAPTER_FILES[0]}` belongs beside its config"
     )
 
 
@@ -132,9 +170,10 @@ def _split_key(key: str) -> tuple[str, str]:
 def _fill(model: PreTrainedModel, folder: Path, weights: Tensors, name: str) -> None:
     """Copy the weights in; every one must have its place, and every place its weight."""
     expected = {
-        key.replace(f".{name}.", "."): parameter.shape
+        # a vector of magnitudes goes by its module's name alone in a file
+        key.replace(f".{name}.", ".").replace("_vector.weight", "_vector"): parameter.shape
         for key, parameter in model.named_parameters()
-        if f".lora_A.{name}." in key or f".lora_B.{name}." in key
+        if ".lora_" in key and f".{name}." in key
     }
     for key, tensor in weights.items():
         shape = expected.pop(key, None)

@@ -14,7 +14,6 @@ from transformers import GlmConfig, PreTrainedConfig
 
 from tuneglm.errors import ModelError
 from tuneglm.models.family import Layout
-from tuneglm.models.packed import stored_form
 
 MODULES = {
     "transformer.embedding.word_embeddings": "model.embed_tokens",
@@ -27,6 +26,9 @@ MODULES = {
     "transformer.encoder.layers.*.mlp.dense_4h_to_h": "model.layers.*.mlp.down_proj",
     "transformer.encoder.final_layernorm": "model.norm",
     "transformer.output_layer": "lm_head",
+    "transformer.prefix_encoder.embedding": "model.prefix_encoder.embedding",
+    "transformer.prefix_encoder.trans.0": "model.prefix_encoder.trans.0",
+    "transformer.prefix_encoder.trans.2": "model.prefix_encoder.trans.2",
 }
 FUSED = {
     "transformer.encoder.layers.*.self_attention.query_key_value": (
@@ -189,7 +191,6 @@ def _published_config(
         "tie_word_embeddings": config.tie_word_embeddings,
         "pad_token_id": config.pad_token_id,
         "eos_token_id": config.eos_token_id,
-        **stored_form(config),
         # read by the published code, without effect on the result
         "apply_query_key_layer_scaling": True,
         "attention_softmax_in_fp32": True,

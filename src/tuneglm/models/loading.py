@@ -15,10 +15,11 @@ from tuneglm.hub import Hub, fetch, looks_like_id
 from tuneglm.models import family_of, saved_family
 from tuneglm.models.adapters import add_adapter, is_adapter, read_base_path
 from tuneglm.models.family import Family, Layout
-from tuneglm.models.precision import Bits, Placement, best_device, torch_dtype
+from tuneglm.models.precision import Bits, Placement, checked_bits, device_named, torch_dtype
+from tuneglm.models.prefix import MODULE, add_prefix, split_prefix
 from tuneglm.models.published import load_published
 from tuneglm.models.quantization import quantization_config
-from tuneglm.models.weights import read_json
+from tuneglm.models.weights import read_json, read_tensors, weight_files
 
 TOKENIZER_FILES = ("*.json", "*.model", "*.jinja")
 
@@ -29,7 +30,7 @@ def load_model(
     family: str | None = None,
     dtype: str | torch.dtype | None = None,
     bits: Bits | None = None,
-    adapters: Sequence[str | Path] = (),
+    adapters: str | Path | Sequence[str | Path] = (),
     device: str | torch.device | None = None,
     attention: str | None = None,
 ) -> PreTrainedModel:
@@ -40,21 +41,24 @@ def load_model(
     dtype      type of the weights; `auto` or None: bfloat16 where the device computes
                in it natively, else float32
     bits       4 or 8: hold the linear weights packed by bitsandbytes
-    adapters   LoRA folders, added in this order and all active; ours or others'
+    adapters   folders of trained parts, added in this order and all active: LoRA, a
+               P-tuning prefix, or weights alone; ours or others'
     device     None: the GPU if there is one
     attention  transformers' `attn_implementation`
 
     Every weight of the model must be in the files and the other way round: a key
     that is missing, unexpected or of another shape raises ModelError naming it.
     """
+    target = device_named(device)
     folder = local_folder(path)
-    adapter_folders = [local_folder(adapter) for adapter in adapters]
+    listed = [adapters] if isinstance(adapters, str | Path) else adapters
+    adapter_folders = [_adapter_folder(adapter) for adapter in listed]
     chosen = resolved_family(folder, family)
     if is_adapter(folder):
         adapter_folders.insert(0, folder)
         folder = base_folder(folder)
-    target = torch.device(device) if device is not None else best_device()
-    placement = Placement(torch_dtype(dtype, target), target, bits, attention)
+    _refuse_twice(adapter_folders)
+    placement = Placement(torch_dtype(dtype, target), target, checked_bits(bits), attention)
     layout = published_layout(chosen, folder)
     if layout is not None:
         model = load_published(folder, layout, placement)
@@ -86,6 +90,25 @@ def resolved_family(folder: Path, name: str | None = None) -> Family:
     if name is None and is_adapter(folder):
         folder = base_folder(folder)
     return family_of(folder, name)
+
+
+def _adapter_folder(path: str | Path) -> Path:
+    folder = local_folder(path)
+    if not is_adapter(folder):
+        raise ModelError(
+            f"`{folder}` holds no adapter.",
+            "an adapter's folder has adapter_config.json and adapter_model.safetensors",
+        )
+    return folder
+
+
+def _refuse_twice(folders: Sequence[Path]) -> None:
+    resolved = [folder.resolve() for folder in folders]
+    for folder in resolved:
+        if resolved.count(folder) > 1:
+            raise ModelError(
+                f"The adapter `{folder}` is given twice.", "its updates would be added twice"
+            )
 
 
 def model_folder(config: ModelConfig) -> Path:
@@ -166,6 +189,7 @@ def _load_native(folder: Path, placement: Placement) -> PreTrainedModel:
             "the folder needs config.json and whole weight files of one model",
         ) from None
     model, report = loaded
+    prefix = _native_prefix(folder, report)
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if report[problem]:
             first = sorted(report[problem], key=str)[0]
@@ -174,4 +198,22 @@ def _load_native(folder: Path, placement: Placement) -> PreTrainedModel:
                 f"{problem.replace('_', ' ')}, the first is `{first}`.",
                 "config.json and the weights are of different models, or a shard is missing",
             )
+    if prefix:
+        add_prefix(model, prefix)
     return model
+
+
+def _native_prefix(folder: Path, report: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """A prefix saved with a model of transformers', which knows no place for it."""
+    names = {name for name in report["unexpected_keys"] if f"{MODULE}." in name}
+    report["unexpected_keys"] = set(report["unexpected_keys"]) - names
+    if not names:
+        return {}
+    return split_prefix(
+        {
+            name: tensor
+            for file in weight_files(folder)
+            for name, tensor in read_tensors(file)
+            if name in names
+        }
+    )[0]

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.quantizers import HfQuantizer, register_quantization_config, register_quantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
@@ -44,15 +44,6 @@ def packed_bits(config: Mapping[str, Any]) -> PackedBits | None:
             "take the -int4 or -int8 checkpoint whose embeddings are in 16 bits",
         )
     return bits
-
-
-def stored_form(config: PreTrainedConfig) -> dict[str, Any]:
-    """What a published config.json says of how the weights are stored."""
-    dtype = {"torch_dtype": str(config.dtype or torch.float32).removeprefix("torch.")}
-    settings = getattr(config, "quantization_config", None)
-    if not isinstance(settings, PackedConfig):
-        return dtype
-    return dtype | {"quantization_bit": settings.bits, "quantization_embeddings": False}
 
 
 def pack(weight: torch.Tensor, bits: PackedBits) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,7 +1,7 @@
 """Where a model computes, and in which type: chosen by what the device can do."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 import torch
 
@@ -33,6 +33,32 @@ def best_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def device_named(device: str | torch.device | None) -> torch.device:
+    """The device of that name, which must be there; None is the best one."""
+    if device is None:
+        return best_device()
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise ModelError(
+            f"There is no device `{device}`.", "known: cuda, cuda:1, mps, cpu"
+        ) from None
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(chosen.type, True):
+        raise ModelError(
+            f"This machine has no device `{device}` that PyTorch can use.",
+            "leave the device out, or install a PyTorch that is built for it",
+        )
+    return chosen
+
+
+def checked_bits(bits: Any) -> Bits | None:
+    """`bits` if it is a width that is known."""
+    if bits not in (None, *get_args(Bits)):
+        raise ModelError(f"A model cannot be loaded in `{bits}` bits.", "known: 4, 8, or none")
+    return cast("Bits | None", bits)
 
 
 def computes_bfloat16(device: torch.device) -> bool:

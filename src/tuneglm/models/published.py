@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import init_empty_weights
@@ -14,8 +15,9 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from tuneglm.errors import ModelError
 from tuneglm.models.family import Layout
 from tuneglm.models.layout import to_native, to_published
-from tuneglm.models.packed import SCALE, packed_bits, put_packed_linears
+from tuneglm.models.packed import SCALE, PackedConfig, packed_bits, put_packed_linears
 from tuneglm.models.precision import Placement
+from tuneglm.models.prefix import MODULE, add_prefix
 from tuneglm.models.quantization import quantize_linears, set_quantized_weight
 from tuneglm.models.weights import SINGLE_FILES, read_json, read_tensors, weight_files
 
@@ -47,7 +49,8 @@ def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTra
     missing = {name: each.shape for name, each in model.state_dict().items() if name not in tied}
     repeated = {}
     quantized = quantize_linears(model, placement)
-    for key, name, tensor in _native_tensors(folder, layout, config):
+    prefix: dict[str, torch.Tensor] = {}
+    for key, name, tensor in _tensors_but_prefix(_native_tensors(folder, layout, config), prefix):
         if name in tied:
             repeated[name] = tensor
             continue
@@ -79,7 +82,28 @@ def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTra
     model.tie_weights()
     for name, tensor in repeated.items():
         _check_tied(folder, name, tensor, model.get_parameter(tied[name]))
+    if prefix:
+        add_prefix(model, prefix)
+    elif published.get("pre_seq_len"):
+        raise ModelError(
+            f"config.json in `{folder}` says `pre_seq_len: {published['pre_seq_len']}`, but the "
+            "weights hold no prefix.",
+            "the prefix was saved apart: give its folder as an adapter, and the model without "
+            "`pre_seq_len` as the base",
+        )
     return model.to(placement.device)
+
+
+def _tensors_but_prefix(
+    tensors: Iterator[tuple[str, str, torch.Tensor]], prefix: dict[str, torch.Tensor]
+) -> Iterator[tuple[str, str, torch.Tensor]]:
+    """The model's own tensors; those of a prefix, whose sizes only they tell, are put aside."""
+    for key, name, tensor in tensors:
+        _, is_prefix, short = key.rpartition(f"{MODULE}.")
+        if is_prefix:
+            prefix[short] = tensor
+        else:
+            yield key, name, tensor
 
 
 def _keeps_type(name: str, tensor: torch.Tensor) -> bool:
@@ -105,8 +129,22 @@ def save_published(model: PreTrainedModel, layout: Layout, folder: Path) -> None
     # cloned: safetensors refuses two names for one memory, which a tied weight has
     weights = {name: tensor.cpu().clone() for name, tensor in weights.items()}
     save_file(weights, folder / SINGLE_FILES[0], metadata={"format": "pt"})
-    config = json.dumps(layout.to_published_config(model.config), indent=2)
+    content = layout.to_published_config(model.config) | _stored_form(model.config)
+    config = json.dumps(content, indent=2)
     (folder / "config.json").write_text(config + "\n", encoding="utf-8")
+
+
+def _stored_form(config: PreTrainedConfig) -> dict[str, Any]:
+    """What config.json says of the weights beside it: their type, their packing, their prefix."""
+    form: dict[str, Any] = {
+        "torch_dtype": str(config.dtype or torch.float32).removeprefix("torch.")
+    }
+    packing = getattr(config, "quantization_config", None)
+    if isinstance(packing, PackedConfig):
+        form |= {"quantization_bit": packing.bits, "quantization_embeddings": False}
+    if getattr(config, "pre_seq_len", None):
+        form |= {key: getattr(config, key) for key in ("pre_seq_len", "prefix_projection")}
+    return form
 
 
 def _native_tensors(

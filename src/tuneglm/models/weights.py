@@ -33,6 +33,14 @@ def weight_files(folder: Path) -> list[Path]:
     )
 
 
+def weight_names(folder: Path) -> list[str]:
+    """Names of all weights of a model folder; of shards, from their index."""
+    for name in INDEX_FILES:
+        if (folder / name).is_file():
+            return list(_weight_map(folder / name))
+    return [name for file in weight_files(folder) for name, _ in read_tensors(file)]
+
+
 def read_tensors(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
     """(name, tensor) of one weight file, mapped from disk: copy what you keep.
 
@@ -85,11 +93,7 @@ def _is_zip(path: Path) -> bool:
 
 
 def _indexed_files(index: Path) -> list[Path]:
-    try:
-        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-    except (json.JSONDecodeError, KeyError, UnicodeDecodeError):
-        raise ModelError(f"`{index}` is not an index of weights.", "download it again") from None
-    files = [index.parent / name for name in sorted(set(weight_map.values()))]
+    files = [index.parent / name for name in sorted(set(_weight_map(index).values()))]
     for file in files:
         if not file.is_file():
             present = sum(other.is_file() for other in files)
@@ -98,6 +102,16 @@ def _indexed_files(index: Path) -> list[Path]:
                 "finish the download; the index names every shard",
             )
     return files
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    """Name of a weight → its file."""
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(
+        isinstance(name, str) for name in weight_map.values()
+    ):
+        raise ModelError(f"`{index}` is not an index of weights.", "download it again")
+    return weight_map
 
 
 def _refuse_pointer(path: Path) -> None:

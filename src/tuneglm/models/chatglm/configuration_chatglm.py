@@ -79,6 +79,11 @@ class ChatGLMConfig(PreTrainedConfig):  # type: ignore[misc]
         super().__post_init__(**kwargs)
 
     @property
+    def num_key_value_heads(self) -> int:
+        """Every head has its own keys and values."""
+        return self.num_attention_heads
+
+    @property
     def head_dim(self) -> int:
         """Width of one head."""
         return self.hidden_size // self.num_attention_heads

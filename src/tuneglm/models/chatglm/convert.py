@@ -14,7 +14,6 @@ from tuneglm.errors import ModelError
 from tuneglm.models.chatglm.configuration_chatglm import ChatGLMConfig
 from tuneglm.models.chatglm.modeling_chatglm import ChatGLMForConditionalGeneration, ChatGLMModel
 from tuneglm.models.family import Layout
-from tuneglm.models.packed import stored_form
 
 IMAGE_TOKENS = 20_000
 FIRST_VOCABULARY = 150_528
@@ -29,6 +28,9 @@ MODULES = (
     f"{BLOCK}.mlp.dense_4h_to_h",
     "transformer.final_layernorm",
     "lm_head",
+    "transformer.prefix_encoder.embedding",
+    "transformer.prefix_encoder.trans.0",
+    "transformer.prefix_encoder.trans.2",
 )
 # keys of the published config.json that say what the network is
 CONFIG_KEYS = (
@@ -62,7 +64,6 @@ def to_published_config(config: PreTrainedConfig) -> dict[str, Any]:
     return {key: getattr(config, key) for key in CONFIG_KEYS} | {
         "model_type": ChatGLMConfig.model_type,
         "architectures": ["ChatGLMModel"],
-        **stored_form(config),
     }
 
 

@@ -1,0 +1,160 @@
+"""P-tuning v2's prefix (arXiv:2110.07602): keys and values that every layer's attention sees.
+
+The prefix stands before the keys of each layer. It is not rotated, every query
+sees all of it, and the tokens' own positions do not shift. It goes neither
+through the cache nor through the mask that the model makes: the attention itself
+puts it in front, so that every kind of cache, mask and model is served alike.
+
+    PrefixEncoder   the trained tensors → keys and values of all layers
+    add_prefix      into a model: as `prefix_encoder` of its network, as published
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from tuneglm.errors import ModelError
+
+ATTENTION = "prefix_sdpa"
+MODULE = "prefix_encoder"
+DROPOUT = 0.1
+
+Tensors = Mapping[str, torch.Tensor]
+
+
+class PrefixEncoder(nn.Module):
+    """Trained embeddings, with or without a network behind them, as keys and values.
+
+    embedding  (prefix length, width)
+    trans      Linear, tanh, Linear → `layers · 2 · key-value heads · head_dim`; without it
+               the embedding has that width itself
+    """
+
+    def __init__(
+        self, length: int, sizes: tuple[int, int, int, int], width: int | None, hidden: int | None
+    ) -> None:
+        super().__init__()
+        self.length, self.sizes = length, sizes
+        total = sizes[0] * sizes[1] * sizes[2] * sizes[3]
+        self.embedding = nn.Embedding(length, width or total)
+        self.trans = (
+            nn.Sequential(nn.Linear(width or total, hidden), nn.Tanh(), nn.Linear(hidden, total))
+            if hidden is not None
+            else None
+        )
+        self.dropout = nn.Dropout(DROPOUT)
+
+    def forward(self) -> torch.Tensor:
+        """(layers, 2, key-value heads, prefix length, head_dim): keys and values of each layer."""
+        states = self.embedding.weight
+        if self.trans is not None:
+            states = self.trans(states)
+        states = self.dropout(states.view(self.length, *self.sizes))
+        return states.permute(1, 2, 3, 0, 4)
+
+
+def prefix_sizes(config: Any) -> tuple[int, int, int, int]:
+    """(layers, 2, key-value heads, head_dim) of a model."""
+    return config.num_hidden_layers, 2, config.num_key_value_heads, config.head_dim
+
+
+def split_prefix(tensors: Tensors) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Tensors of a checkpoint → those of its prefix under short names, and the others."""
+    prefix, others = {}, {}
+    for key, tensor in tensors.items():
+        _, found, name = key.rpartition(f"{MODULE}.")
+        if found:
+            prefix[name] = tensor
+        else:
+            others[key] = tensor
+    return prefix, others
+
+
+def add_prefix(model: PreTrainedModel, tensors: Tensors) -> None:
+    """Put a trained prefix into a model; its length and form are those of the tensors.
+
+    Raises ModelError where it is not whole, or was trained on a model of other sizes.
+    """
+    encoder = _encoder(model.config, tensors)
+    encoder.load_state_dict(
+        {name: tensor.to(torch.float32) for name, tensor in tensors.items()}, strict=True
+    )
+    put_prefix(model, encoder)
+
+
+def put_prefix(model: PreTrainedModel, encoder: PrefixEncoder) -> None:
+    """Let a model's attention see what an encoder gives, from the next forward on."""
+    network: Any = model.base_model
+    if hasattr(network, MODULE):
+        raise ModelError("The model has a prefix already; it can have one.")
+    encoder.to(model.device).train(model.training)
+    network.add_module(MODULE, encoder)
+    network.register_forward_pre_hook(_give_prefix, with_kwargs=True)
+    model.set_attn_implementation(ATTENTION)
+    model.config.pre_seq_len = encoder.length
+    model.config.prefix_projection = encoder.trans is not None
+
+
+def _encoder(config: Any, tensors: Tensors) -> PrefixEncoder:
+    if "embedding.weight" not in tensors:
+        raise ModelError(
+            f"The prefix lacks `{MODULE}.embedding.weight`.", "its file is not whole; save it again"
+        )
+    length, width = tensors["embedding.weight"].shape
+    first = tensors.get("trans.0.weight")
+    sizes = prefix_sizes(config)
+    encoder = PrefixEncoder(length, sizes, width, None if first is None else len(first))
+    wanted = {name: tensor.shape for name, tensor in encoder.state_dict().items()}
+    given = {name: tensor.shape for name, tensor in tensors.items()}
+    total = sizes[0] * sizes[1] * sizes[2] * sizes[3]
+    if wanted != given or (first is None and width != total):
+        shapes = ", ".join(f"{name} {tuple(shape)}" for name, shape in given.items())
+        raise ModelError(
+            f"The prefix is of another form than this model's layers, which need {total} values "
+            f"a position: {shapes}.",
+            "it was trained on a model of other sizes, or its file is not whole",
+        )
+    return encoder
+
+
+def _give_prefix(network: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    return args, {**kwargs, "prefix": getattr(network, MODULE)()}
+
+
+def _attend(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    prefix: torch.Tensor,
+    **kwargs: Any,
+) -> Any:
+    """sdpa over the layer's prefix and the keys: (batch, heads, length, head_dim) each."""
+    own = prefix[module.layer_idx].to(key.dtype)
+    own_key, own_value = own[:, None].expand(-1, len(key), -1, -1, -1)
+    if attention_mask is not None:
+        attention_mask = nn.functional.pad(attention_mask, (own.shape[-2], 0), value=True)
+    return sdpa_attention_forward(
+        module,
+        query,
+        torch.cat((own_key, key), dim=2),
+        torch.cat((own_value, value), dim=2),
+        attention_mask,
+        **kwargs,
+    )
+
+
+def _mask(*args: Any, **kwargs: Any) -> torch.Tensor | None:
+    """sdpa's mask, written out: "causal" alone would count the prefix among the tokens."""
+    mask: torch.Tensor | None = sdpa_mask(*args, **{**kwargs, "allow_is_causal_skip": False})
+    return mask
+
+
+AttentionInterface.register(ATTENTION, _attend)
+AttentionMaskInterface.register(ATTENTION, _mask)
