@@ -2,7 +2,9 @@
 
 import difflib
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tuneglm.errors import ModelError
 from tuneglm.models.chatglm import CHATGLM
@@ -32,9 +34,11 @@ def family_of(folder: Path, name: str | None = None) -> Family:
     """
     name = name or saved_family(folder)
     if name is not None:
-        return family_named(name)
+        chosen = family_named(name)
+        _refuse_other_network(folder, chosen)
+        return chosen
     config = read_json(folder / "config.json")
-    candidates = [family for family in FAMILIES.values() if family.recognises(folder, config)]
+    candidates = _candidates(folder, config)
     if not candidates:
         raise ModelError(
             f"`{folder}` holds a model of type `{config.get('model_type')}`, "
@@ -46,6 +50,23 @@ def family_of(folder: Path, name: str | None = None) -> Family:
     if chosen.layout is not None:
         log.info("Family: %s, by its files; override with model.family=NAME", chosen.name)
     return chosen
+
+
+def _candidates(folder: Path, config: Mapping[str, Any]) -> list[Family]:
+    return [family for family in FAMILIES.values() if family.recognises(folder, config)]
+
+
+def _refuse_other_network(folder: Path, chosen: Family) -> None:
+    """A family that was named may differ from the guess, but not in the network itself."""
+    guesses = _candidates(folder, read_json(folder / "config.json", {}))
+    published = [family for family in guesses if family.layout is not None]
+    modules = None if chosen.layout is None else chosen.layout.modules
+    if published and all(guess.layout.modules != modules for guess in published if guess.layout):
+        raise ModelError(
+            f"`{folder}` holds no model of the family `{chosen.name}`: by its files it is "
+            f"{published[-1].name}.",
+            "leave the family out, or name the right one",
+        )
 
 
 def saved_family(folder: Path) -> str | None:

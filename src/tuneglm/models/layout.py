@@ -6,7 +6,7 @@ transformers' `GlmForCausalLM`. What differs between them (the meaning of
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -78,6 +78,15 @@ def glm_layout(
         rows=_query_key_value_rows,
         ignored=("rotary_pos_emb.inv_freq",),
     )
+
+
+def check_config(published: Mapping[str, Any], needed: Sequence[str]) -> None:
+    """Raises ModelError where a published config.json lacks a size, or has one that is none."""
+    for key in needed:
+        value = published.get(key)
+        if not isinstance(value, int | float) or value <= 0:
+            problem = f"has `{key}: {value}`" if key in published else f"lacks `{key}`"
+            raise ModelError(f"config.json {problem}.", "download config.json again")
 
 
 def native_names(layout: Layout, published: str) -> tuple[str, ...]:
@@ -159,11 +168,10 @@ def _native_config(
                 f"config.json has `{key}: {published[key]}`, which no published GLM has.",
                 f"this network is known with `{key}: {value}` only",
             )
-    missing = [key for key in CONFIG_KEYS if key not in published and key != "attention_dropout"]
-    if missing:
-        raise ModelError(f"config.json lacks `{missing[0]}`.", "download config.json again")
-    heads = published["num_attention_heads"]
+    heads = published.get("num_attention_heads")
     grouped = published.get("multi_query_attention", False)
+    needed = [key for key in CONFIG_KEYS if key != "attention_dropout"]
+    check_config(published, [*needed, *(["multi_query_group_num"] if grouped else [])])
     return GlmConfig(
         **{ours: published[key] for key, ours in CONFIG_KEYS.items() if key in published},
         num_key_value_heads=published["multi_query_group_num"] if grouped else heads,

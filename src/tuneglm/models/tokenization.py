@@ -103,7 +103,10 @@ class GlmTokenizerFast(PreTrainedTokenizerFast):
         try:
             backend = cls.build(published)
         except ValueError as error:
-            raise ModelError(f"`{path}` cannot be read: {error}.", _FETCH) from error
+            raise ModelError(
+                f"`{path}` cannot be read: {error}.",
+                f"if the folder is of another family than {cls.family}, say which; else {_FETCH}",
+            ) from error
         add_specials(backend, cls.specials, cls.single, cls.pair, cls.eos_name)
         return cls(
             tokenizer_object=backend,

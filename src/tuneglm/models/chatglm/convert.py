@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedConfig
 
 from tuneglm.errors import ModelError
 from tuneglm.models.chatglm.configuration_chatglm import ChatGLMConfig
 from tuneglm.models.chatglm.modeling_chatglm import ChatGLMForConditionalGeneration, ChatGLMModel
 from tuneglm.models.family import Layout
+from tuneglm.models.layout import check_config
 
 IMAGE_TOKENS = 20_000
 FIRST_VOCABULARY = 150_528
@@ -38,14 +40,12 @@ CONFIG_KEYS = (
     *("max_sequence_length", "layernorm_epsilon", "position_encoding_2d", "use_cache"),
     *("bos_token_id", "eos_token_id", "mask_token_id", "gmask_token_id", "pad_token_id"),
 )
-REQUIRED = CONFIG_KEYS[:5]
+SIZES = CONFIG_KEYS[:5]
 
 
 def to_native_config(published: Mapping[str, Any]) -> ChatGLMConfig:
     """A published `config.json` → ours; that of a first release with the later ids."""
-    for key in REQUIRED:
-        if key not in published:
-            raise ModelError(f"config.json lacks `{key}`.", "download config.json again")
+    check_config(published, SIZES)
     values = {key: published[key] for key in CONFIG_KEYS if published.get(key) is not None}
     if values["vocab_size"] == FIRST_VOCABULARY:
         values["vocab_size"] -= IMAGE_TOKENS
@@ -54,7 +54,7 @@ def to_native_config(published: Mapping[str, Any]) -> ChatGLMConfig:
                 values[key] -= IMAGE_TOKENS
     try:
         return ChatGLMConfig(**values)
-    except (TypeError, ValueError) as error:
+    except (StrictDataclassError, ValueError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise ModelError(f"config.json cannot be used: {reason}") from None
 
