@@ -20,7 +20,7 @@ LEVELS = (
     ("methods",),
     ("models",),
     ("data",),
-    ("config", "hub"),
+    ("config", "hub", "trainer_options"),
     ("errors",),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -6,13 +6,10 @@ told apart by `name`. `training:` is transformers' own TrainingArguments and is
 handed on unchanged.
 """
 
-import ast
 import difflib
-import importlib.util
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tuneglm.errors import ConfigError
+from tuneglm.trainer_options import expected_value, trainer_options
 
 
 class Section(BaseModel):
@@ -150,9 +148,12 @@ class RunConfig(Section):
     @field_validator("training")
     @classmethod
     def _known_arguments(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for key in value:
-            if key not in training_argument_names():
-                raise ValueError(_unknown(f"training.{key}", key, training_argument_names()))
+        for key, given in value.items():
+            if key not in trainer_options():
+                raise ValueError(_unknown(f"training.{key}", key, trainer_options()))
+            expected = expected_value(key, given)
+            if expected is not None:
+                raise ValueError(_unfit(f"training.{key}", given, expected))
         return value
 
 
@@ -235,31 +236,6 @@ def dump_config(config: RunConfig) -> str:
     return yaml.safe_dump(tree, allow_unicode=True, sort_keys=False)
 
 
-@cache
-def training_argument_names() -> tuple[str, ...]:
-    """Fields of transformers.TrainingArguments, read from its source.
-
-    Importing the class costs seconds (it imports torch); a run file is judged
-    before that.
-    """
-    package = importlib.util.find_spec("transformers")
-    assert package is not None and package.submodule_search_locations
-    source = Path(package.submodule_search_locations[0]) / "training_args.py"
-    tree = ast.parse(source.read_text(encoding="utf-8"))
-    (definition,) = (
-        node
-        for node in tree.body
-        if isinstance(node, ast.ClassDef) and node.name == "TrainingArguments"
-    )
-    return tuple(
-        node.target.id
-        for node in definition.body
-        if isinstance(node, ast.AnnAssign)
-        and isinstance(node.target, ast.Name)
-        and not node.target.id.startswith("_")
-    )
-
-
 REPLACED_TAGS = (":bool", ":float", ":timestamp")
 
 
@@ -315,7 +291,9 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"The value of `{key}` is not readable: {_one_line(error)}.") from None
     *parents, last = key.split(".")
     for parent in parents:
-        inner = tree.setdefault(parent, {})
+        inner = tree.get(parent)
+        if inner is None:
+            inner = tree[parent] = {}
         if isinstance(inner, str) and parent in ("method", "stage"):
             inner = tree[parent] = {"name": inner}
         if not isinstance(inner, dict):
@@ -326,7 +304,9 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
 
 def _short_forms(tree: dict[str, Any]) -> dict[str, Any]:
     """`method: full` means `{name: full}`; a method without a name is LoRA."""
-    tree = dict(tree)
+    # a section of which nothing is written (`training:` alone) is as if left out
+    sections = RunConfig.model_fields
+    tree = {key: value for key, value in tree.items() if value is not None or key not in sections}
     for key, default in (("method", "lora"), ("stage", "sft")):
         if isinstance(tree.get(key), str):
             tree[key] = {"name": tree[key]}
@@ -355,6 +335,9 @@ def _config_error(error: ValidationError) -> ConfigError:
         return ConfigError(f"There is no {dotted} `{problem['ctx']['tag']}`.", f"known: {known}")
     if problem["type"] == "value_error":
         return ConfigError(*str(problem["ctx"]["error"]).split("\n", 1))
+    if problem["type"] in ("model_type", "model_attributes_type"):
+        hint = f"write model.path={problem['input']}" if dotted == "model" else None
+        return ConfigError(f"`{dotted}` is a section, not the value `{problem['input']}`.", hint)
     return ConfigError(f"`{dotted}` cannot be `{problem['input']}`: {problem['msg'].lower()}.")
 
 
@@ -365,6 +348,12 @@ def _unknown(dotted: str, key: str, known: Iterable[str]) -> str:
     if near:
         return f"There is no option `{dotted}`.\ndid you mean `{prefix}{near[0]}`?"
     return f"There is no option `{dotted}`.\nknown here: {', '.join(names)}"
+
+
+def _unfit(dotted: str, given: Any, expected: str) -> str:
+    shown = yaml.safe_dump(given, allow_unicode=True).removesuffix("\n...\n").strip()
+    hint = f"\nin quotes a number is text: {dotted}=\"'{shown}'\"" if expected == "text" else ""
+    return f"`{dotted}` should be {expected}, not `{shown}`.{hint}"
 
 
 def _siblings(place: list[str]) -> Iterable[str]:

@@ -1,0 +1,64 @@
+"""A run file and overrides → a config, or the sentence that says what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from tuneglm.config import dump_config, load_config
+from tuneglm.errors import ConfigError
+
+MODEL = "model.path=somewhere"
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("max_steps=abc", "`training.max_steps` should be a whole number, not `abc`."),
+        ("max_steps=1.5", "`training.max_steps` should be a whole number, not `1.5`."),
+        ("max_steps=0", "`training.max_steps` should be above 0, or -1"),
+        ("max_steps=-5", "`training.max_steps` should be above 0, or -1"),
+        ("num_train_epochs=0", "`training.num_train_epochs` should be above 0, not `0`."),
+        ("num_train_epochs=true", "`training.num_train_epochs` should be a number, not `true`."),
+        ("learning_rate=abc", "`training.learning_rate` should be a number, not `abc`."),
+        ("learning_rate=-1", "`training.learning_rate` should be 0 or more, not `-1`."),
+        ("learning_rate=.nan", "`training.learning_rate` should be 0 or more, not `.nan`."),
+        ("per_device_train_batch_size=0", "`training.per_device_train_batch_size` should be above"),
+        ("gradient_accumulation_steps=0", "`training.gradient_accumulation_steps` should be above"),
+        ("bf16=maybe", "`training.bf16` should be true or false, not `maybe`."),
+        ("seed=abc", "`training.seed` should be a whole number, not `abc`."),
+        ("seed=-1", "`training.seed` should be between 0 and"),
+        ("dataloader_num_workers=abc", "`training.dataloader_num_workers` should be a whole"),
+        ("output_dir=2024", "`training.output_dir` should be text, not `2024`."),
+        ("label_smoothing_factor=1", "`training.label_smoothing_factor` should be at least 0"),
+    ],
+)
+def test_a_value_that_training_cannot_have(setting: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, [MODEL, f"training.{setting}"])
+    assert caught.value.sentence.startswith(sentence)
+
+
+def test_values_that_training_can_have() -> None:
+    settings = ["max_steps=-1", "learning_rate=1e-4", "num_train_epochs=2", "warmup_steps=0.03"]
+    settings += ["report_to=[wandb]", "tf32=null", "lr_scheduler_kwargs={min_lr: 1e-6}"]
+    config = load_config(None, [MODEL, *(f"training.{setting}" for setting in settings)])
+    assert config.training["learning_rate"] == 1e-4
+    assert "output_dir: '2024'" in dump_config(
+        load_config(None, [MODEL, "training.output_dir='2024'"])
+    )
+
+
+def test_a_section_with_nothing_in_it_is_as_if_left_out(tmp_path: Path) -> None:
+    run_file = tmp_path / "run.yaml"
+    run_file.write_text("model:\n  path: somewhere\ndata:\ntraining:\nmethod:\n")
+    assert load_config(run_file).training == {}
+    assert load_config(run_file, ["training.max_steps=3"]).training == {"max_steps": 3}
+    run_file.write_text("model:\n  path: somewhere\ntrainign:\n")
+    with pytest.raises(ConfigError, match="no option `trainign`"):
+        load_config(run_file)
+
+
+def test_a_model_that_is_only_named() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, ["model=somewhere"])
+    assert caught.value.hint == "write model.path=somewhere"
