@@ -1,9 +1,11 @@
 """The `training:` section → transformers.TrainingArguments, filled in where it is silent."""
 
+import importlib.util
 import os
 from typing import Any
 
 from transformers import TrainingArguments
+from transformers.integrations import get_reporting_integration_callbacks
 
 from tuneglm.config import RunConfig
 from tuneglm.errors import ConfigError
@@ -18,13 +20,20 @@ DEFAULTS: dict[str, Any] = {
     "report_to": "none",
 }
 EVALUATION_DEFAULTS: dict[str, Any] = {"eval_strategy": "steps", "eval_steps": 0.1}
-# what the rest of this package relies on, whatever the run file says
+# what the rest of this package relies on: a run file that says otherwise is refused
 FIXED: dict[str, Any] = {
     "remove_unused_columns": False,
     "prediction_loss_only": True,
     "disable_tqdm": True,
     "include_num_input_tokens_seen": "non_padding",
 }
+
+# options that would be passed over without a word → what to write instead
+ELSEWHERE: dict[str, str] = {
+    "resume_from_checkpoint": "resume=CHECKPOINT goes on from a checkpoint",
+    "do_predict": "`tuneglm chat OUTPUT` asks the result",
+}
+SAMPLING = ("random", "sequential", "group_by_length")
 
 
 def training_arguments(config: RunConfig, *, evaluates: bool) -> TrainingArguments:
@@ -33,6 +42,7 @@ def training_arguments(config: RunConfig, *, evaluates: bool) -> TrainingArgumen
         raise ConfigError(
             "`training.output_dir` is missing.", "say where results go: training.output_dir=FOLDER"
         )
+    _refuse_unused(config.training, evaluates)
     method = METHODS[config.method.name]
     chosen = DEFAULTS | {"learning_rate": method.learning_rate}
     chosen |= EVALUATION_DEFAULTS if evaluates else {}
@@ -45,11 +55,49 @@ def training_arguments(config: RunConfig, *, evaluates: bool) -> TrainingArgumen
     chosen |= config.training | FIXED
     try:
         arguments = TrainingArguments(**chosen)
+        # a reporter that is not installed says so when it is made
+        for reporter in get_reporting_integration_callbacks(arguments.report_to):
+            reporter()
     except (TypeError, ValueError, ImportError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = " ".join(str(error).split())
         raise ConfigError(f"transformers refuses `training:`: {reason}") from None
     _check_processes(arguments)
     return arguments
+
+
+def _refuse_unused(training: dict[str, Any], evaluates: bool) -> None:
+    """Options that this package sets itself, or that would do nothing here."""
+    for key, value in FIXED.items():
+        if training.get(key, value) != value:
+            raise ConfigError(
+                f"`training.{key}` is always `{_written(value)}` here, not "
+                f"`{_written(training[key])}`.",
+                "leave it out",
+            )
+    for key, instead in ELSEWHERE.items():
+        if training.get(key):
+            raise ConfigError(f"`training.{key}` does nothing here.", instead)
+    sampling = training.get("train_sampling_strategy", SAMPLING[0])
+    if sampling not in SAMPLING:
+        raise ConfigError(
+            f"`training.train_sampling_strategy` cannot be `{sampling}`.",
+            f"known: {', '.join(SAMPLING)}",
+        )
+    if not evaluates and training.get("eval_strategy", "no") != "no":
+        raise ConfigError(
+            f"`training.eval_strategy` is `{training['eval_strategy']}`, and no rows are kept "
+            "for evaluation.",
+            "say which: data.evaluation=FILE, or a share of the rows: data.evaluation_share=0.1",
+        )
+    if training.get("deepspeed") and importlib.util.find_spec("deepspeed") is None:
+        raise ConfigError(
+            "`training.deepspeed` needs deepspeed, which is not installed.",
+            "pip install deepspeed",
+        )
+
+
+def _written(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _check_processes(arguments: TrainingArguments) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from peft import PeftModel
 from torch.nn.functional import cross_entropy
+from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainingArguments
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from tuneglm.data.collate import Collator
 from tuneglm.data.encode import UNTRAINED, EncodedSet
@@ -51,6 +53,22 @@ class SftTrainer(Trainer):
         network = network.get_base_model() if isinstance(network, PeftModel) else network
         self._keeps_logits = "logits_to_keep" in inspect.signature(network.forward).parameters
 
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        """The Trainer's own, but for `group_by_length`, for which it would need rows as dicts."""
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        return LengthGroupedSampler(
+            self.args.train_batch_size * self.args.gradient_accumulation_steps,
+            lengths=[row.length for row in rows],
+        )
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
+        """The order of evaluation changes nothing: as the file has it."""
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_eval_sampler(eval_dataset)
+        return SequentialSampler(eval_dataset)
+
     def compute_loss(
         self,
         model: Any,
@@ -70,7 +88,11 @@ class SftTrainer(Trainer):
             logits = outputs.logits[:, trained]
         targets = targets[:, trained]
         total = cross_entropy(
-            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=UNTRAINED, reduction="sum"
+            logits.flatten(0, 1).float(),
+            targets.flatten(),
+            ignore_index=UNTRAINED,
+            reduction="sum",
+            label_smoothing=self.args.label_smoothing_factor,
         )
         if num_items_in_batch is None:
             loss = total / (targets != UNTRAINED).sum()

@@ -1,0 +1,56 @@
+"""The `training:` section: what it changes, and what it is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Configure
+from tuneglm.errors import ConfigError
+from tuneglm.training import train
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("disable_tqdm=false", "`training.disable_tqdm` is always `true` here, not `false`."),
+        ("remove_unused_columns=true", "`training.remove_unused_columns` is always `false` here"),
+        ("include_num_input_tokens_seen=all", "is always `non_padding` here"),
+        ("resume_from_checkpoint=x", "`training.resume_from_checkpoint` does nothing here."),
+        ("train_sampling_strategy=batch_rebalance", "cannot be `batch_rebalance`"),
+        ("eval_strategy=steps", "no rows are kept for evaluation"),
+        ("report_to=wandb", "pip install wandb"),
+        ("report_to=nobody", "nobody is not supported"),
+        ("optim=nothing", "nothing"),
+        ("deepspeed=ds.json", "deepspeed, which is not installed"),
+        ("load_best_model_at_end=true", "save and eval strategy to match"),
+    ],
+)
+def test_what_is_refused_before_a_folder_is_made(
+    configure: Configure, tmp_path: Path, setting: str, sentence: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        train(configure(tmp_path / "out", f"training.{setting}"))
+    assert sentence in caught.value.sentence
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_always_so_may_be_said(configure: Configure, tmp_path: Path) -> None:
+    assert train(configure(tmp_path / "out", "training.disable_tqdm=true")).finished
+
+
+def test_rows_grouped_by_length(configure: Configure, tmp_path: Path) -> None:
+    settings = ("training.train_sampling_strategy=group_by_length", "data.evaluation_share=0.2")
+    result = train(configure(tmp_path / "out", *settings))
+    assert result.finished
+    assert result.evaluation_loss is not None
+
+
+def test_label_smoothing_takes_part_in_the_loss(configure: Configure, tmp_path: Path) -> None:
+    """A share ε of every target goes to the whole vocabulary: the loss of one step is larger."""
+    step = ("training.max_steps=1",)
+    plain = train(configure(tmp_path / "plain", *step)).loss
+    smooth = train(
+        configure(tmp_path / "smooth", *step, "training.label_smoothing_factor=0.3")
+    ).loss
+    assert plain is not None and smooth is not None
+    assert smooth > plain + 0.1
