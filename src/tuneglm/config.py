@@ -52,7 +52,7 @@ class DatasetEntry(Section):
     """One data set of a run: a name of the registry, or a file."""
 
     name: str | None = None
-    """A name of the registry (`tuneglm data show --help` says where it looks)."""
+    """A name of the registry; where none has it, a file."""
     path: str | None = None
     """A file: JSON or JSON lines."""
     columns: dict[str, str] = {}
@@ -84,7 +84,7 @@ class DataConfig(Section):
     @field_validator("train", "evaluation", mode="before")
     @classmethod
     def _entries(cls, value: Any) -> Any:
-        """`a,b`, `[a, b]` and `{name: a}` alike; what looks like a file is a path."""
+        """`a,b`, `[a, b]` and `{name: a}` alike; what has a slash is a path."""
         if isinstance(value, str):
             value = [part for part in value.split(",") if part]
         if isinstance(value, Mapping):
@@ -262,8 +262,8 @@ def _read_yaml(text: str) -> Any:
 
 
 def _entry(text: str) -> dict[str, str]:
-    is_path = "/" in text or "\\" in text or Path(text).suffix != "" or Path(text).exists()
-    return {"path": text} if is_path else {"name": text}
+    """Whether a word without a slash is a set's or a file's name, the registry knows."""
+    return {"path": text} if "/" in text or "\\" in text else {"name": text}
 
 
 def _read_run_file(path: Path) -> dict[str, Any]:

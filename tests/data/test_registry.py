@@ -29,6 +29,36 @@ def test_several_sets_in_their_order(tmp_path: Path) -> None:
     assert load(train=[str(first), str(second)]) == ["a/b", "a\ni/b", "q/r/a/b"]
 
 
+@pytest.mark.parametrize("name", registered_sets())
+def test_a_registered_name_is_its_set_whatever_lies_here(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with a dot in it, and beside a file or folder of that name."""
+    registered = registered_sets()[name]
+    columns = {"instruction": "instruction", "output": "output", **registered.columns}
+    row = {columns["instruction"]: "registered", columns["output"]: "b"}
+    (tmp_path / "data").mkdir()
+    write(tmp_path / "data" / registered.file, row)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()
+    assert load(train=name) == ["registered/b"]
+    (tmp_path / name).rmdir()
+    write(tmp_path / name, {**ROW, "instruction": "file"})
+    assert load(train=[name]) == ["registered/b"]
+    assert load(train=[f"./{name}"]) == ["file/b"]
+
+
+def test_a_word_that_no_set_has_may_be_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "my.json", ROW)
+    write(tmp_path / "my", ROW)
+    assert load(train="my.json,my") == ["a/b", "a/b"]
+    with pytest.raises(DataError, match=r"no file `your\.json`"):
+        load(train="your.json")
+
+
 def test_columns_of_another_name_and_texts_to_fill(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.json", {"q": "who?", "a": "<NAME>"})
     entry = {"path": str(path), "columns": {"instruction": "q", "output": "a"}}
@@ -66,10 +96,12 @@ def test_a_set_that_is_not_here_says_where_to_put_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tuneglm.hub._answers", lambda hub: False)
-    name = next(iter(registered_sets()))
-    with pytest.raises(DataError, match="is not here") as caught:
-        load(train=[name], dir=str(tmp_path))
-    assert str(tmp_path) in str(caught.value)
+    for name, registered in registered_sets().items():
+        with pytest.raises(DataError, match="is not here") as caught:
+            load(train=[name], dir=str(tmp_path))
+        assert str(tmp_path) in str(caught.value)
+        assert registered.pages()
+        assert all(page in str(caught.value) for page in registered.pages())
 
 
 def test_real_sets_are_read_whole() -> None:

@@ -37,6 +37,7 @@ class RegisteredSet:
     columns: Mapping[str, str] = field(default_factory=dict)
     huggingface: str | None = None
     modelscope: str | None = None
+    page: str | None = None
     placeholders: Sequence[str] = ()
 
     def hubs(self) -> dict[Hub, str]:
@@ -46,6 +47,11 @@ class RegisteredSet:
             "modelscope": self.modelscope,
         }
         return {hub: repo_id for hub, repo_id in ids.items() if repo_id is not None}
+
+    def pages(self) -> list[str]:
+        """Addresses from which a person can fetch the file."""
+        hubs = [page_of(repo_id, hub, "dataset") for hub, repo_id in self.hubs().items()]
+        return [*hubs, *([self.page] if self.page else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,12 +228,39 @@ def _replacer(replacements: Mapping[str, str]) -> Callable[[Example], Example]:
     return change
 
 
+def placed(config: DataConfig) -> DataConfig:
+    """The same data with every path in full, good in any folder; names of sets stay names."""
+    changed: dict[str, object] = {"dir": str(Path(config.dir).expanduser().absolute())}
+    for side in ("train", "evaluation"):
+        changed[side] = tuple(_placed(entry) for entry in getattr(config, side))
+    return config.model_copy(update=changed)
+
+
+def _placed(entry: DatasetEntry) -> DatasetEntry:
+    entry = _named(entry)
+    if entry.path is None:
+        return entry
+    path = str(Path(entry.path).expanduser().absolute())
+    return entry.model_copy(update={"path": path})
+
+
+def _named(entry: DatasetEntry) -> DatasetEntry:
+    """A bare word is a name of the registry first; else, if it looks like one, a file."""
+    name = entry.name
+    if name is None or entry.path is not None or name in registered_sets():
+        return entry
+    if Path(name).suffix or Path(name).exists():
+        return entry.model_copy(update={"name": None, "path": name})
+    return entry
+
+
 def _resolve(entry: DatasetEntry, config: DataConfig) -> tuple[RegisteredSet | None, Path]:
     """The registry's entry, if the set is of it, and the file on this disk."""
     if (entry.name is None) == (entry.path is None):
         raise DataError(
             "An entry of `data.train` or `data.evaluation` needs `name` or `path`, and not both."
         )
+    entry = _named(entry)
     if entry.path is not None:
         return None, Path(entry.path).expanduser()
     assert entry.name is not None
@@ -254,11 +287,10 @@ def _fetched(registered: RegisteredSet, local: Path) -> Path:
         if (folder / registered.file).is_file():
             return folder / registered.file
         reasons.append(f"`{repo_id}` on {hub} holds no `{registered.file}`.")
-    pages = [page_of(repo_id, hub, "dataset") for hub, repo_id in registered.hubs().items()]
-    source = f"fetch it from {' or '.join(pages)} and " if pages else "no hub has it: "
     raise DataError(
         " ".join([f"The data set `{registered.name}` is not here: no file `{local}`.", *reasons]),
-        f"{source}put the file at `{local}`, or name the folder that holds it: data.dir=FOLDER",
+        f"fetch it from {' or '.join(registered.pages())} and put the file at `{local}`, "
+        "or name the folder that holds it: data.dir=FOLDER",
     )
 
 

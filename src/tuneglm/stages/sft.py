@@ -57,7 +57,7 @@ class SftTrainer(Trainer):
         """The Trainer's own, but for `group_by_length`, for which it would need rows as dicts."""
         if self.args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(train_dataset)
-        rows = self.train_dataset if train_dataset is None else train_dataset
+        rows: Any = self.train_dataset if train_dataset is None else train_dataset
         return LengthGroupedSampler(
             self.args.train_batch_size * self.args.gradient_accumulation_steps,
             lengths=[row.length for row in rows],
