@@ -93,6 +93,27 @@ def show_data(given: argparse.Namespace) -> int:
     return 0
 
 
+def export(given: argparse.Namespace) -> int:
+    """Write whole weights."""
+    _no_bars()
+    from tuneglm.export import Export, export
+    from tuneglm.report import command
+
+    wanted = Export(
+        given.path,
+        Path(given.output),
+        layout=given.layout,
+        bits=given.bits,
+        dtype=given.dtype,
+        family=given.family,
+        adapters=tuple(given.adapter),
+    )
+    folder = export(wanted)
+    print(f"Saved  {folder}: weights and tokenizer")
+    print(f"Talk to it:  {command('chat', str(folder))}")
+    return 0
+
+
 def demo(given: argparse.Namespace) -> int:
     """Run the main job on the model that comes with tuneglm."""
     _no_bars()
@@ -173,6 +194,32 @@ def _add_chat(commands: Any, name: str) -> None:
             metavar=field_name.rpartition("_")[2].upper(),
             help=f"{field.description} ({field.default!r})".replace("%", "%%"),
         )
+
+
+def _add_export(commands: Any, name: str) -> None:
+    parser = _add(
+        commands,
+        name,
+        export,
+        "Write whole weights: a run's adapter merged into its model, or a model in another form.",
+    )
+    parser.add_argument("path", help="output folder of a run, model folder, or id of the hub")
+    parser.add_argument("output", help="a new folder for the result")
+    parser.add_argument(
+        "--layout",
+        choices=("published", "native"),
+        help="names of the weights: the family's own, or transformers'; its own where it has some",
+    )
+    parser.add_argument(
+        "--bits", type=int, choices=(4, 8), help="pack as the official int4 and int8 checkpoints"
+    )
+    parser.add_argument(
+        "--dtype", default="float16", help="float16, bfloat16 or float32 (%(default)s)"
+    )
+    parser.add_argument("--family", help="family of the model; guessed when left out")
+    parser.add_argument(
+        "--adapter", action="append", default=[], help="further trained parts to merge; repeatable"
+    )
 
 
 def _add_data(commands: Any, name: str) -> None:
@@ -259,5 +306,6 @@ COMMANDS: dict[str, Callable[[Any, str], None]] = {
     "train": _add_train,
     "chat": _add_chat,
     "data": _add_data,
+    "export": _add_export,
     "demo": _add_demo,
 }

@@ -12,6 +12,7 @@ from tuneglm.config import LoraConfig
 from tuneglm.errors import ConfigError
 from tuneglm.models.family import Family
 from tuneglm.models.layout import native_targets
+from tuneglm.models.packed import is_packed
 from tuneglm.models.quantization import is_quantized
 
 ALL = "all"
@@ -22,7 +23,7 @@ def apply(model: PreTrainedModel, config: LoraConfig, family: Family) -> peft.Pe
 
     Raises ConfigError where the model has no linear layer of a target's name.
     """
-    if is_quantized(model):
+    if is_quantized(model) and not is_packed(model):
         # norms in float32, inputs that carry gradients
         model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     adapted = peft.get_peft_model(

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
 from transformers import PreTrainedConfig, PreTrainedModel
 
@@ -68,6 +69,17 @@ def add_adapter(model: PreTrainedModel, folder: Path, family: Family, name: str)
     )
     _fill(model, folder, weights, name)
     model.set_adapter([*active, name])
+
+
+def merge_adapters(model: PreTrainedModel) -> None:
+    """Add the active adapters to the weights that they adapt, in place; the adapters are gone."""
+    for name, module in list(model.named_modules()):
+        if isinstance(module, LoraLayer):
+            module.merge(safe_merge=True)
+            model.set_submodule(name, module.get_base_layer())
+    if model._hf_peft_config_loaded:
+        model._hf_peft_config_loaded = False
+        del model.peft_config, model.get_adapter_state_dict
 
 
 def to_split(

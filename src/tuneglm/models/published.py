@@ -129,16 +129,15 @@ def save_published(model: PreTrainedModel, layout: Layout, folder: Path) -> None
     # cloned: safetensors refuses two names for one memory, which a tied weight has
     weights = {name: tensor.cpu().clone() for name, tensor in weights.items()}
     save_file(weights, folder / SINGLE_FILES[0], metadata={"format": "pt"})
-    content = layout.to_published_config(model.config) | _stored_form(model.config)
+    content = layout.to_published_config(model.config) | _stored_form(model)
     config = json.dumps(content, indent=2)
     (folder / "config.json").write_text(config + "\n", encoding="utf-8")
 
 
-def _stored_form(config: PreTrainedConfig) -> dict[str, Any]:
+def _stored_form(model: PreTrainedModel) -> dict[str, Any]:
     """What config.json says of the weights beside it: their type, their packing, their prefix."""
-    form: dict[str, Any] = {
-        "torch_dtype": str(config.dtype or torch.float32).removeprefix("torch.")
-    }
+    config = model.config
+    form: dict[str, Any] = {"torch_dtype": str(model.dtype).removeprefix("torch.")}
     packing = getattr(config, "quantization_config", None)
     if isinstance(packing, PackedConfig):
         form |= {"quantization_bit": packing.bits, "quantization_embeddings": False}
