@@ -10,18 +10,21 @@ import errno
 import json
 import shutil
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import FrameType
 from typing import Any
 
-import yaml
 from safetensors import SafetensorError
 from transformers import TrainerCallback
 
-from tuneglm.config import RunConfig, dump_config
+from tuneglm.config import RunConfig, dump_config, load_config
+from tuneglm.data.registry import placed as placed_data
 from tuneglm.errors import ConfigError, OutputError
 
 RUN_FILE = "run.yaml"
@@ -36,6 +39,7 @@ RESULTS = (
 CHECKPOINT_FILES = ("optimizer.pt", "scheduler.pt", STATE_FILE)
 # sections that make a run what it is; the others may change when it goes on
 IDENTITY = ("model", "data", "method", "stage")
+SECONDS_OF_ONE_PRESS = 2.0
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,28 @@ class Output:
     checkpoint: Path | None = None
 
 
-def open_output(config: RunConfig) -> Output:
-    """Claim the output folder for this run; raises OutputError where it is in use."""
+def check_output(config: RunConfig) -> None:
+    """Raise OutputError where `open_output` would, without leaving anything behind."""
     folder = Path(config.training["output_dir"]).expanduser()
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"`{folder}` is a file.", "choose another training.output_dir")
+    if folder.is_dir() and any(folder.iterdir()):
+        _refuse_foreign(folder, config)
+    if config.resume not in ("auto", "never"):
+        _named_checkpoint(Path(config.resume).expanduser())
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        with _writable(folder), TemporaryFile(dir=folder):
+            pass
+    finally:
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
+
+
+def open_output(config: RunConfig) -> Output:
+    """Claim the output folder for this run; raises OutputError where it is in use."""
+    folder = Path(config.training["output_dir"]).expanduser()
     if folder.is_dir() and any(folder.iterdir()):
         _refuse_foreign(folder, config)
     if config.resume in ("auto", "never"):
@@ -62,10 +83,37 @@ def open_output(config: RunConfig) -> Output:
 
 
 def write_run_file(folder: Path, config: RunConfig) -> None:
-    """The resolved config, from which the run can be repeated."""
+    """The resolved config, from which the run can be repeated in any folder.
+
+    A run file that a person wrote and that says the same is left as it is.
+    """
+    path, whole = folder / RUN_FILE, placed(config)
+    if path.is_file() and placed(load_config(path)) == whole:
+        return
+    with _writable(folder):
+        path.write_text(dump_config(whole), encoding="utf-8")
+
+
+def placed(config: RunConfig) -> RunConfig:
+    """The same run with every path in full."""
+    changed: dict[str, Any] = {"data": placed_data(config.data)}
+    model = Path(config.model.path).expanduser()
+    if model.is_dir():
+        changed["model"] = config.model.model_copy(update={"path": str(model.absolute())})
+    if "output_dir" in config.training:
+        folder = Path(config.training["output_dir"]).expanduser().absolute()
+        changed["training"] = config.training | {"output_dir": str(folder)}
+    if config.resume not in ("auto", "never"):
+        changed["resume"] = str(Path(config.resume).expanduser().absolute())
+    return config.model_copy(update=changed)
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    """Make the folder; a place that cannot be written is one sentence."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / RUN_FILE).write_text(dump_config(config), encoding="utf-8")
+        yield
     except OSError as error:
         raise OutputError(
             f"Cannot write to `{folder}`: {error.strerror}.", "choose another training.output_dir"
@@ -94,15 +142,22 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 def is_whole(checkpoint: Path) -> bool:
     """Whether a checkpoint can be resumed: the Trainer writes its state file last."""
-    if not all((checkpoint / name).is_file() for name in CHECKPOINT_FILES):
-        return False
+    return _missing_part(checkpoint) is None
+
+
+def _missing_part(checkpoint: Path) -> str | None:
+    """What a checkpoint lacks to be resumed; None where it is whole."""
+    for name in CHECKPOINT_FILES:
+        if not (checkpoint / name).is_file():
+            return name
     if not any(checkpoint.glob("rng_state*.pth")):
-        return False
+        return "rng_state.pth"
     try:
         json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
     except ValueError:
-        return False
-    return any((checkpoint / name).is_file() for name in RESULTS)
+        return STATE_FILE
+    has_weights = any((checkpoint / name).is_file() for name in RESULTS)
+    return None if has_weights else RESULTS[0]
 
 
 def is_finished(folder: Path) -> bool:
@@ -131,34 +186,44 @@ def repeated(config: RunConfig, run_file: Path | None) -> RunConfig:
 
 
 class SaveOnInterrupt(TrainerCallback):
-    """Ctrl-C ends the step, saves a checkpoint and stops; a second one stops at once."""
+    """Ctrl-C ends the step, saves a checkpoint and stops; a second one, later, stops at once.
+
+    In the last step, or in the evaluation after it, nothing is left to stop: the
+    run ends as it would have.
+    """
 
     def __init__(self) -> None:
         self.interrupted = False
-        self._before: Any = None
+        self._asked_at = 0.0
+        self._before: dict[int, Any] = {}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Take the signals."""
-        self._before = {
-            number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        """Take the signals; in another thread than the main one Python has none."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = {
+                number: signal.signal(number, self._ask)
+                for number in (signal.SIGINT, signal.SIGTERM)
+            }
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Where a step ends, everything can be saved."""
-        if self.interrupted:
-            control.should_save = state.global_step != state.max_steps
+        if self._asked_at and state.global_step < state.max_steps:
+            self.interrupted = True
+            control.should_save = True
             control.should_training_stop = True
 
     def release(self) -> None:
         """Give the signals back."""
-        for number, handler in (self._before or {}).items():
+        for number, handler in self._before.items():
             signal.signal(number, handler)
-        self._before = None
+        self._before = {}
 
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        if self.interrupted:
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        # a key that was hit twice means once
+        if self._asked_at and now - self._asked_at > SECONDS_OF_ONE_PRESS:
             raise KeyboardInterrupt
-        self.interrupted = True
+        self._asked_at = self._asked_at or now
 
 
 @contextmanager
@@ -206,9 +271,9 @@ def _refuse_foreign(folder: Path, config: RunConfig) -> None:
             f"`{folder}` holds a run that is not finished, and `resume` is `never`.",
             "go on with it by resume=auto, or choose another training.output_dir",
         )
-    ours = yaml.safe_load(dump_config(config))
+    ours = placed(config)
     for section in IDENTITY:
-        if saved.get(section) != ours[section]:
+        if getattr(saved, section) != getattr(ours, section):
             raise OutputError(
                 f"`{folder}` holds an unfinished run with another "
                 f"`{_difference(section, saved, ours)}`.",
@@ -217,24 +282,28 @@ def _refuse_foreign(folder: Path, config: RunConfig) -> None:
             )
 
 
-def _difference(section: str, saved: dict[str, Any], ours: dict[str, Any]) -> str:
+def _difference(section: str, saved: RunConfig, ours: RunConfig) -> str:
     """The first key in which two runs differ."""
-    theirs, mine = saved.get(section), ours[section]
-    if not isinstance(theirs, dict):
-        return section
-    keys = [key for key in {**theirs, **mine} if theirs.get(key) != mine.get(key)]
-    return f"{section}.{keys[0]}"
+    theirs, mine = getattr(saved, section), getattr(ours, section)
+    names = [
+        name
+        for name in type(mine).model_fields
+        if getattr(theirs, name, None) != getattr(mine, name)
+    ]
+    return f"{section}.{names[0]}"
 
 
-def _saved_run(folder: Path) -> dict[str, Any] | None:
-    path = folder / RUN_FILE
-    if not path.is_file():
+def _saved_run(folder: Path) -> RunConfig | None:
+    """What the folder's run file says today: keys that came later have their defaults."""
+    if not (folder / RUN_FILE).is_file():
         return None
     try:
-        saved = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        return None
-    return saved if isinstance(saved, dict) else None
+        return placed(load_config(folder / RUN_FILE))
+    except ConfigError as error:
+        raise OutputError(
+            f"`{folder}` holds a run whose `{RUN_FILE}` cannot be read: {error.sentence}",
+            "choose another training.output_dir, or correct the file",
+        ) from None
 
 
 def _named_checkpoint(path: Path) -> Path:
@@ -245,7 +314,7 @@ def _named_checkpoint(path: Path) -> Path:
         )
     if not is_whole(path):
         raise ConfigError(
-            f"`{path}` is not a whole checkpoint: the run was stopped while it was written.",
-            "take an earlier one; resume=auto finds the newest whole one",
+            f"`{path}` is no checkpoint, or not a whole one: it lacks `{_missing_part(path)}`.",
+            "a checkpoint is OUTPUT/checkpoint-STEP; resume=auto finds the newest whole one",
         )
     return path

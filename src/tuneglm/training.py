@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from transformers import PrinterCallback, Trainer, set_seed
+from torch import nn
+from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
-from tuneglm.checkpoints import SaveOnInterrupt, open_output, save_result, writing
+from tuneglm.checkpoints import SaveOnInterrupt, check_output, open_output, save_result, writing
 from tuneglm.config import RunConfig
 from tuneglm.data.encode import EncodedSet, encode_examples
 from tuneglm.data.messages import Example
 from tuneglm.data.registry import load_examples
+from tuneglm.errors import ConfigError
 from tuneglm.methods import METHODS
 from tuneglm.models import family_of
 from tuneglm.models.family import Family
@@ -54,11 +56,14 @@ def train(config: RunConfig) -> TrainingResult:
         encode_rows(config, examples.evaluation, tokenizer, family) if examples.evaluation else None
     )
     arguments = training_arguments(config, evaluates=held is not None)
+    _refuse_no_steps(arguments, len(rows.rows))
+    if arguments.process_index == 0:
+        check_output(config)
     set_seed(arguments.seed)
     model = _base(config, folder, family, arguments)
     model = METHODS[config.method.name].apply(model, config.method, family)
-    output = open_output(config)
     trainer = STAGES[config.stage.name](model, tokenizer, rows, held, arguments)
+    output = open_output(config)
     if trainer.is_world_process_zero():
         print_data(terminal, examples, rows)
         print_summary(terminal, _summary(config, family, trainer, len(rows.rows)), rows, held)
@@ -89,6 +94,16 @@ def encode_rows(
         config=config.data,
         answers_per_row=family.answers_per_row,
     )
+
+
+def _refuse_no_steps(arguments: TrainingArguments, rows: int) -> None:
+    batch = arguments.train_batch_size * arguments.world_size
+    if arguments.dataloader_drop_last and rows < batch:
+        raise ConfigError(
+            f"There is no step to train: {rows} rows do not fill one batch of {batch}, and "
+            "training.dataloader_drop_last leaves the last one out.",
+            "leave it out, or lower training.per_device_train_batch_size",
+        )
 
 
 def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> Any:
@@ -128,10 +143,22 @@ def _summary(config: RunConfig, family: Family, trainer: Trainer, rows: int) -> 
         precision=f"weights in {held}, computed in {autocast}",
         device=str(arguments.device),
         trained=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
-        parameters=sum(weight.numel() for weight in model.parameters()),
+        parameters=parameter_count(model),
         steps=arguments.max_steps if arguments.max_steps > 0 else math.ceil(steps),
         rows_a_step=rows_a_step,
     )
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Number of weights; of those packed in bits, the number that was packed."""
+    counts = {
+        weight: module.in_features * module.out_features
+        if isinstance(module, nn.Linear) and name == "weight"
+        else weight.numel()
+        for module in model.modules()
+        for name, weight in module.named_parameters(recurse=False)
+    }
+    return sum(counts.values())
 
 
 def _save(trainer: Trainer, folder: Path, progression: Progression) -> None:

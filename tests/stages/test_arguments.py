@@ -34,6 +34,12 @@ def test_what_is_refused_before_a_folder_is_made(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_without_a_step_is_refused(configure: Configure, tmp_path: Path) -> None:
+    settings = ("training.dataloader_drop_last=true", "training.per_device_train_batch_size=13")
+    with pytest.raises(ConfigError, match="no step to train: 12 rows"):
+        train(configure(tmp_path / "out", *settings))
+
+
 def test_what_is_always_so_may_be_said(configure: Configure, tmp_path: Path) -> None:
     assert train(configure(tmp_path / "out", "training.disable_tqdm=true")).finished
 
