@@ -1,8 +1,9 @@
 """Write docs/reference.md from the classes of config.py: `make docs`."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from tuneglm.config import options
+from tuneglm.config import Option, chat_options, options
 
 PAGE = Path(__file__).with_name("reference.md")
 HEAD = """# Options of a run
@@ -15,13 +16,27 @@ Written by `make docs` from `src/tuneglm/config.py`. Each can stand in a run fil
 """
 
 
+CHAT = """
+# Options of an answer
+
+For `tuneglm chat`; the fields of `tuneglm.ChatConfig` have the same names.
+
+| option | default | |
+|---|---|---|
+"""
+
+
 def page() -> str:
     """The reference as Markdown."""
+    return HEAD + _rows(options()) + CHAT + _rows(chat_options())
+
+
+def _rows(shown: Iterable[Option]) -> str:
     rows = [
         f"| `{option.name}` | {'' if option.required else f'`{option.default}`'} | {option.text} |"
-        for option in options()
+        for option in shown
     ]
-    return HEAD + "\n".join(rows).replace("||", "| |") + "\n"
+    return "\n".join(rows).replace("||", "| |") + "\n"
 
 
 if __name__ == "__main__":

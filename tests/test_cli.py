@@ -1,5 +1,6 @@
 """The command line: quick to help, and the whole way from a file to an answer."""
 
+import json
 import os
 import re
 import signal
@@ -113,6 +114,29 @@ def test_data_show_marks_exactly_what_has_a_label(
                 trained.append(text)
             before = has_label
     assert marked == trained
+
+
+def test_data_show_tells_of_rows_that_are_not_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"instruction": "a", "output": "b" * 500}, {"instruction": "c"}, {"output": "d"}]
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps(rows, indent=0))
+    settings = [f"model.path={MODEL_FOLDER}", f"data.train={path}", "data.cutoff=32"]
+    call("data", "show", *settings, "data.bad_rows=skip", "data.evaluation_share=1e-9")
+    printed = capsys.readouterr().out
+    assert "cut to fit" in printed
+    assert "1 of 1 rows were cut" in printed
+    assert f"Skipped `{path}:6`: the answer is missing" in printed
+    assert "Skipped 2 rows in all." in printed
+    assert "nothing is kept for evaluation" in printed
+
+
+def test_data_show_help_names_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    call("data", "show", "--help")
+    printed = capsys.readouterr().out
+    assert "data.train[].columns" in printed and "data.dir" in printed
+    assert "method.rank" not in printed
 
 
 def test_ctrl_c_saves_a_checkpoint_and_the_same_command_goes_on(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
-from tuneglm.config import ChatConfig, RunConfig, load_config, options
+from tuneglm.config import ChatConfig, RunConfig, chat_config, load_config, options
 from tuneglm.errors import ConfigError, UserError
 
 USER_ERROR, INTERRUPTED = 2, 130
@@ -56,11 +56,11 @@ def train(given: argparse.Namespace) -> int:
 
 def chat(given: argparse.Namespace) -> int:
     """Talk to a model."""
+    config = chat_config({name: getattr(given, name) for name in ChatConfig.model_fields})
     _no_bars()
     from tuneglm.chat import chat
     from tuneglm.generate import ChatModel
 
-    config = ChatConfig(**{name: getattr(given, name) for name in ChatConfig.model_fields})
     model = ChatModel(
         given.path,
         family=given.family,
@@ -77,19 +77,20 @@ def show_data(given: argparse.Namespace) -> int:
     """Print rows as the model sees them."""
     _, config = _config(given)
     _no_bars()
-    from rich.console import Console
-
     from tuneglm.data.registry import load_examples
     from tuneglm.data.show import show_rows
     from tuneglm.models.loading import load_tokenizer, model_folder, resolved_family
+    from tuneglm.report import console, print_data
     from tuneglm.training import encode_rows
 
     folder = model_folder(config.model)
     family = resolved_family(folder, config.model.family)
     tokenizer = load_tokenizer(folder, family=family.name)
-    examples = load_examples(config.data).train[: given.rows]
-    rows = encode_rows(config, examples, tokenizer, family)
-    show_rows(rows.rows, lambda ids: str(tokenizer.decode(ids)), Console())
+    examples = load_examples(config.data)
+    rows = encode_rows(config, examples.train[: given.rows], tokenizer, family)
+    terminal = console()
+    show_rows(rows.rows, lambda ids: str(tokenizer.decode(ids)), terminal)
+    print_data(terminal, examples, rows)
     return 0
 
 
@@ -168,7 +169,7 @@ def _add_train(commands: Any, name: str) -> None:
         name,
         train,
         "Tune a model by a run file, by overrides, or by both.",
-        epilog=f"settings, with their defaults:\n{_options()}\n"
+        epilog=f"settings, with their defaults:\n{_options('')}\n"
         "  training.*\n      transformers' TrainingArguments; output_dir is where results go.\n\n"
         "examples:\n  tuneglm train run.yaml method.rank=16\n"
         f"  tuneglm {TRAIN_EXAMPLE}",
@@ -230,11 +231,12 @@ def _add_data(commands: Any, name: str) -> None:
         "show",
         show_data,
         "Print rows as the model sees them: trained, context, special tokens.",
-        epilog=f"example:\n  tuneglm {SHOW_EXAMPLE}",
+        epilog=f"settings, with their defaults:\n{_options('model.', 'data.')}\n\n"
+        f"example:\n  tuneglm {SHOW_EXAMPLE}",
     )
     _add_config(shown)
     shown.set_defaults(example=SHOW_EXAMPLE)
-    shown.add_argument("--rows", type=int, default=3, metavar="N", help="how many (3)")
+    shown.add_argument("--rows", type=_count, default=3, metavar="N", help="how many (3)")
 
 
 def _add_demo(commands: Any, name: str) -> None:
@@ -275,10 +277,16 @@ def _config(given: argparse.Namespace) -> tuple[Path | None, RunConfig]:
     return run_file, load_config(run_file, overrides)
 
 
-def _options() -> str:
-    """Every option of a run with its default and its docstring."""
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a number of rows: 1 or more")
+    return int(text)
+
+
+def _options(*sections: str) -> str:
+    """The options of a run in these sections, each with its default and its docstring."""
     lines = []
-    for option in options():
+    for option in (option for option in options() if option.name.startswith(sections)):
         lines.append(f"  {option.name}" + ("" if option.required else f" ({option.default})"))
         lines += textwrap.wrap(option.text, 76, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join(lines)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 
 from tuneglm.errors import ConfigError
 from tuneglm.trainer_options import expected_value, trainer_options
@@ -189,6 +190,7 @@ def options() -> Iterator[Option]:
     sections: dict[str, tuple[type[Section], ...]] = {
         "model": (ModelConfig,),
         "data": (DataConfig,),
+        "data.train[]": (DatasetEntry,),
         "method": (LoraConfig, FullConfig),
         "stage": (SftConfig,),
         "": (RunConfig,),
@@ -200,14 +202,24 @@ def options() -> Iterator[Option]:
             if dotted in shown or (not section and name in sections):
                 continue
             shown.add(dotted)
-            default = field.get_default(call_default_factory=True)
-            written = list(default) if isinstance(default, tuple) else default
-            yield Option(
-                name=dotted,
-                default="none" if default is None else str(written),
-                required=field.is_required(),
-                text=" ".join((field.description or "").split()),
-            )
+            yield _option(dotted, field)
+
+
+def chat_options() -> Iterator[Option]:
+    """Every option of how an answer is drawn, as the command line writes it."""
+    for name, field in ChatConfig.model_fields.items():
+        yield _option(f"--{name.replace('_', '-')}", field)
+
+
+def _option(name: str, field: FieldInfo) -> Option:
+    default = field.get_default(call_default_factory=True)
+    written = list(default) if isinstance(default, tuple) else default
+    return Option(
+        name=name,
+        default="none" if default in (None, "") else str(written),
+        required=field.is_required(),
+        text=" ".join((field.description or "").split()),
+    )
 
 
 def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:
@@ -222,6 +234,14 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
         _apply_override(tree, override)
     try:
         return RunConfig.model_validate(_short_forms(tree))
+    except ValidationError as error:
+        raise _config_error(error) from None
+
+
+def chat_config(values: Mapping[str, Any]) -> ChatConfig:
+    """How an answer is drawn; raises ConfigError for a value that cannot be."""
+    try:
+        return ChatConfig.model_validate(values)
     except ValidationError as error:
         raise _config_error(error) from None
 
@@ -267,18 +287,41 @@ def _entry(text: str) -> dict[str, str]:
 
 
 def _read_run_file(path: Path) -> dict[str, Any]:
+    if path.is_dir():
+        raise ConfigError(f"`{path}` is a folder, not a run file.", _folder_hint(path))
     if not path.is_file():
         raise ConfigError(
             f"There is no run file `{path}`.",
             "a run file is YAML; without one, give overrides such as model.path=FOLDER",
         )
     try:
-        tree = _read_yaml(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        # rows of data are not read as YAML, which would take its time
+        tree = [] if _holds_rows(path, text) else _read_yaml(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"`{path}` is not readable YAML: {_one_line(error)}.") from None
+        raise ConfigError(
+            f"`{path}` is not readable YAML: {_one_line(error)}.", "a run file is YAML in UTF-8"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"`{path}` cannot be read: {error.strerror}.") from None
+    if isinstance(tree, list):
+        raise ConfigError(f"`{path}` holds rows, not a run.", f"give data so: data.train={path}")
     if not isinstance(tree, dict):
         raise ConfigError(f"`{path}` holds no sections; a run file begins with `model:`.")
     return tree
+
+
+def _holds_rows(path: Path, text: str) -> bool:
+    start = text.lstrip()[:1]
+    return start == "[" or (start == "{" and path.suffix == ".jsonl")
+
+
+def _folder_hint(folder: Path) -> str:
+    if (folder / "run.yaml").is_file():
+        return f"its run file: {folder / 'run.yaml'}"
+    if (folder / "config.json").is_file():
+        return f"a model's folder is given so: model.path={folder}"
+    return "a run file is YAML; without one, give overrides such as model.path=FOLDER"
 
 
 def _apply_override(tree: dict[str, Any], override: str) -> None:

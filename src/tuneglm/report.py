@@ -81,12 +81,12 @@ def print_data(terminal: Console, loaded: LoadedExamples, train: EncodedSet) -> 
         terminal.print(f"[yellow]Note:[/] {_plain(warning)}")
     for problem in loaded.skipped[:LISTED_PROBLEMS]:
         terminal.print(f"[yellow]Skipped[/] {_plain(str(problem))}")
-    if len(loaded.skipped) > LISTED_PROBLEMS:
+    if len(loaded.skipped) > 1:
         terminal.print(f"[yellow]Skipped[/] {len(loaded.skipped)} rows in all.")
     if train.cut:
         terminal.print(
             f"[yellow]Note:[/] {train.cut} of {len(train.rows)} rows were cut to fit data.cutoff; "
-            "`tuneglm data show` shows them."
+            "`tuneglm data show` marks them."
         )
     if train.dropped or train.untrained:
         terminal.print(

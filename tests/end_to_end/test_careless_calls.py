@@ -53,6 +53,16 @@ def model(tmp_path: Path) -> Path:
         (["train", "model.path=x", "method.rank=many"], "`method.rank` cannot be `many`", ""),
         (["train", "data.train=a.json"], "`model` is missing", "model.path=FOLDER"),
         (["chat", "no/such/folder"], "no folder `no/such/folder`", "folder"),
+        (["train", "."], "`.` is a folder, not a run file", "model.path=FOLDER"),
+        (["train", str(MODEL_FOLDER)], "is a folder", f"model.path={MODEL_FOLDER}"),
+        (["chat", "m", "--temperature", "-1"], "`temperature` cannot be `-1.0`", "0"),
+        (["chat", "m", "--max-new-tokens", "0"], "`max_new_tokens` cannot be `0`", "1"),
+        (["chat", "m", "--top-p", "2"], "`top_p` cannot be `2.0`", "1"),
+        (["chat", "m", "--repetition-penalty", "0"], "`repetition_penalty` cannot be `0.0`", "0"),
+        (["chat", str(MODEL_FOLDER), "--device", "gpu"], "no device `gpu`", "cpu"),
+        (["chat", str(MODEL_FOLDER), "--dtype", "int3"], "no dtype `int3`", "float32"),
+        (["data", "show", "model.path=m", "--rows", "0"], "`0` is not a number of rows", ""),
+        (["data", "show", "model.path=m", "--rows", "-1"], "`-1` is not a number of rows", ""),
     ],
 )
 def test_words_that_are_not_known(
@@ -97,6 +107,16 @@ def test_a_data_file_or_a_set_that_is_not_there(
     call = ["train", f"model.path={MODEL_FOLDER}", f"training.output_dir={tmp_path / 'out'}"]
     assert "nowhere.json" in said(capsys, *call, "data.train=nowhere.json")
     assert "did you mean `self_cognition`?" in said(capsys, *call, "data.train=self_cogniton")
+
+
+@pytest.mark.parametrize(("name", "content"), [("my.json", GOOD), ("my.jsonl", GOOD[1:-1])])
+def test_a_data_file_in_the_place_of_a_run_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, content: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    for command in (["train"], ["data", "show"]):
+        assert f"hint: give data so: data.train={path}" in said(capsys, *command, str(path))
 
 
 def test_folders_that_hold_no_whole_model(
