@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,3 +108,26 @@ def test_the_readmes_name_the_same_commands() -> None:
         return [line.split("#")[0].strip() for line in lines if line.strip()]
 
     assert commands("README.md") == commands("README_zh.md") != []
+
+
+def test_every_error_is_in_the_tree() -> None:
+    """A person's errors are defined, and drawn, in one place."""
+    from tuneglm import errors
+
+    drawn = set(re.findall(r"── (\w+)", errors.__doc__ or ""))
+    defined = {kind.__name__ for kind in errors.UserError.__subclasses__()}
+    assert drawn == defined
+    for path in modules():
+        assert path.name == "errors.py" or "(UserError)" not in path.read_text(encoding="utf-8")
+
+
+def test_what_is_imported_is_declared() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    declared = {name.lower() for name in re.findall(r'^    "([\w-]+)>=', text, re.M)}
+    declared |= {"bitsandbytes", "yaml", "tuneglm", *sys.stdlib_module_names}
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                assert name.partition(".")[0] in declared, f"{path} imports {name}"

@@ -2,8 +2,9 @@
 
     UserError            what was wrong, the value in backticks, what to do
     ├── ConfigError      an option: unknown key, wrong value, two that exclude each other
-    ├── ModelError       a model folder, a checkpoint, an adapter, a hub
+    ├── ModelError       a model folder, a checkpoint, an adapter
     ├── DataError        a data set, a file, a row
+    ├── HubError         a hub that does not answer, or does not give out what was asked for
     └── OutputError      where results go: a folder in use, a full disk
 
 The command line prints `str(error)` alone and exits with 2; a traceback is
@@ -31,11 +32,15 @@ class ConfigError(UserError):
 
 
 class ModelError(UserError):
-    """A model folder, checkpoint, adapter or hub that cannot be used as asked."""
+    """A model folder, checkpoint or adapter that cannot be used as asked."""
 
 
 class DataError(UserError):
     """A data set, file or row that cannot be used as asked."""
+
+
+class HubError(UserError):
+    """The hub does not answer, does not know the id, or does not give it out."""
 
 
 class OutputError(UserError):

@@ -13,17 +13,13 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from tuneglm.errors import UserError
+from tuneglm.errors import HubError
 
 Hub = Literal["huggingface", "modelscope"]
 Kind = Literal["model", "dataset"]
 
 SECONDS_TO_ANSWER = 4.0
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-
-
-class HubError(UserError):
-    """The hub does not answer, does not know the id, or does not give it out."""
 
 
 def looks_like_id(text: str) -> bool:

@@ -14,27 +14,18 @@ class Collator:
     """`collate` with its settings; the Trainer's `data_collator`."""
 
     pad_token_id: int
-    pad_to_multiple_of: int | None = None
 
     def __call__(self, rows: Sequence[Encoded]) -> dict[str, Tensor]:
         """See `collate`."""
-        return collate(
-            rows, pad_token_id=self.pad_token_id, pad_to_multiple_of=self.pad_to_multiple_of
-        )
+        return collate(rows, pad_token_id=self.pad_token_id)
 
 
-def collate(
-    rows: Sequence[Encoded], *, pad_token_id: int, pad_to_multiple_of: int | None = None
-) -> dict[str, Tensor]:
-    """`input_ids`, `labels` and `attention_mask` as int64 of shape (batch, length).
+def collate(rows: Sequence[Encoded], *, pad_token_id: int) -> dict[str, Tensor]:
+    """`input_ids`, `labels` and `attention_mask` as int64 of shape (batch, longest row).
 
-    The length is the longest row's, or the next multiple of `pad_to_multiple_of`.
     Padding carries the label -100 and the mask 0.
     """
-    length = max(row.length for row in rows)
-    if pad_to_multiple_of is not None:
-        length = -(-length // pad_to_multiple_of) * pad_to_multiple_of
-    shape = (len(rows), length)
+    shape = (len(rows), max(row.length for row in rows))
     input_ids = torch.full(shape, pad_token_id, dtype=torch.int64)
     labels = torch.full(shape, UNTRAINED, dtype=torch.int64)
     attention_mask = torch.zeros(shape, dtype=torch.int64)

@@ -19,8 +19,8 @@ from tuneglm.config import DataConfig, DatasetEntry
 from tuneglm.data.files import read_rows
 from tuneglm.data.formats import FORMATS, RowError, describe, nearest
 from tuneglm.data.messages import Example, Source
-from tuneglm.errors import DataError
-from tuneglm.hub import Hub, HubError, fetch, page_of
+from tuneglm.errors import DataError, HubError
+from tuneglm.hub import Hub, fetch, page_of
 
 
 @dataclass(frozen=True)
