@@ -25,6 +25,7 @@ from tuneglm.errors import ModelError
 
 PackedBits = Literal[4, 8]
 METHOD = "glm_packed"
+BYTES_AT_ONCE, BYTES_AT_ONCE_GPU = 2**19, 2**24
 SCALE = "weight_scale"
 
 
@@ -70,14 +71,19 @@ def unpack(
     packed: torch.Tensor, scale: torch.Tensor, bits: PackedBits, dtype: torch.dtype
 ) -> torch.Tensor:
     """The way back: (out, in) in `dtype`."""
-    if bits == 4:
+    rows, columns = packed.shape
+    weight = torch.empty(rows, columns * 8 // bits, dtype=dtype, device=packed.device)
+    if bits == 8:
+        weight.copy_(packed)
+    else:
         # shifting a signed byte to the right keeps its sign
-        packed = torch.stack((packed >> 4, (packed << 4) >> 4), dim=-1).flatten(1)
-    return packed.to(dtype) * scale.to(dtype)[:, None]
+        weight[:, ::2] = packed >> 4
+        weight[:, 1::2] = (packed << 4) >> 4
+    return weight.mul_(scale.to(dtype)[:, None])
 
 
 class _PackedProduct(torch.autograd.Function):
-    """x · Wᵀ, with W taken apart anew in the backward: only the packed form is kept."""
+    """x · Wᵀ, with W taken apart by some rows at a time, and anew in the backward."""
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -85,12 +91,27 @@ class _PackedProduct(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.save_for_backward(packed, scale)
         ctx.bits = bits
-        return inputs @ unpack(packed, scale, bits, inputs.dtype).T
+        output = inputs.new_empty(*inputs.shape[:-1], len(packed))
+        for rows in _row_parts(packed):
+            weight = unpack(packed[rows], scale[rows], bits, inputs.dtype)
+            output[..., rows] = inputs @ weight.T
+        return output
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
         packed, scale = ctx.saved_tensors
-        return gradient @ unpack(packed, scale, ctx.bits, gradient.dtype), None, None, None
+        result: Any = 0
+        for rows in _row_parts(packed):
+            weight = unpack(packed[rows], scale[rows], ctx.bits, gradient.dtype)
+            result = result + gradient[..., rows] @ weight
+        return result, None, None, None
+
+
+def _row_parts(packed: torch.Tensor) -> list[slice]:
+    """A weight's rows in parts; on a GPU larger ones, for each part costs it a few launches."""
+    size = BYTES_AT_ONCE_GPU if packed.is_cuda else BYTES_AT_ONCE
+    step = max(1, size // packed.shape[1])
+    return [slice(start, start + step) for start in range(0, len(packed), step)]
 
 
 class PackedLinear(nn.Linear):

@@ -13,6 +13,7 @@ from tuneglm.errors import ModelError
 
 INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLE_FILES = ("model.safetensors", "pytorch_model.bin")
+MAPPED_AT_ONCE = 16 * 2**20
 GIT_LFS = b"version https://git-lfs"
 
 
@@ -44,18 +45,30 @@ def weight_names(folder: Path) -> list[str]:
 def read_tensors(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
     """(name, tensor) of one weight file, mapped from disk: copy what you keep.
 
-    Pickled files are read with `weights_only=True`: they hold tensors or are refused.
+    The file is mapped anew after every `MAPPED_AT_ONCE` bytes, and what was read
+    before is given back: memory holds the copies and that much. Pickled files are
+    read with `weights_only=True`: they hold tensors or are refused.
     """
     _refuse_pointer(path)
-    if path.suffix == ".safetensors":
-        try:
-            with safe_open(path, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118 (not a dict)
-                    yield name, file.get_tensor(name)
-        except SafetensorError as error:
-            raise _broken(path, error) from None
-    else:
-        yield from _load_pickle(path).items()
+    tensors = _mapped(path)
+    read = 0
+    for name in list(tensors):
+        if read > MAPPED_AT_ONCE:
+            tensors, read = _mapped(path), 0
+        tensor = tensors.pop(name)
+        read += tensor.nbytes
+        yield name, tensor
+
+
+def _mapped(path: Path) -> dict[str, torch.Tensor]:
+    """All tensors of a file, none of them read yet."""
+    if path.suffix != ".safetensors":
+        return _load_pickle(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise _broken(path, error) from None
 
 
 def read_json(path: Path, default: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
