@@ -127,7 +127,7 @@ def test_data_show_tells_of_rows_that_are_not_used(
     printed = capsys.readouterr().out
     assert "cut to fit" in printed
     assert "1 of 1 rows were cut" in printed
-    assert f"Skipped `{path}:6`: the answer is missing" in printed
+    assert f"Skipped `{path}:6, row 2`: the answer is missing" in printed
     assert "Skipped 2 rows in all." in printed
     assert "nothing is kept for evaluation" in printed
 

@@ -150,6 +150,14 @@ def test_a_missing_file_names_a_near_one(tmp_path: Path) -> None:
     assert error.value.hint == f"did you mean `{tmp_path / 'train.json'}`?"
 
 
+def test_a_list_of_files_that_is_not_whole_says_so(tmp_path: Path) -> None:
+    for number in range(9):
+        (tmp_path / f"{number}.json").touch()
+    for path in (tmp_path, tmp_path / "strange"):
+        with pytest.raises(DataError, match=r"0\.json.*7\.json, …$"):
+            list(read_rows(path))
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"folder `.*nowhere` does not exist"):
         list(read_rows(tmp_path / "nowhere" / "a.json"))

@@ -115,10 +115,27 @@ def test_a_missing_column_names_those_that_are_there() -> None:
         "the question is missing: expected a column `instruction`, found `instructions`, `answer`"
     )
     assert error.value.remedy == (
-        "say what the column is called (columns: {instruction: instructions})"
+        "if `instructions` is it, say so (columns: {instruction: instructions})"
     )
 
 
+@pytest.mark.parametrize(
+    ("row", "remedy"),
+    [
+        ({"instruction": "a", "input": "b"}, "write it, under the name `output`"),
+        ({"instruction": "a", "id": 3}, "write it, under the name `output`"),
+        ({"instruction": "a", "Response": "b"}, "(columns: {output: Response})"),
+        ({"instruction": "a", "input": "b", "outputs": "c"}, "(columns: {output: outputs})"),
+    ],
+)
+def test_only_a_column_that_is_free_is_proposed(row: dict[str, Any], remedy: str) -> None:
+    """`input` looks like `output`; training on it would be harm."""
+    with pytest.raises(RowError) as error:
+        messages(row)
+    assert error.value.remedy.endswith(remedy)
+
+
 def test_nearest_ignores_case_and_gives_up_on_strangers() -> None:
+    assert nearest("instr", ["history", "instruction"]) == "instruction"
     assert nearest("Output", ["input", "OUTPUT"]) == "OUTPUT"
     assert nearest("output", ["xyz"]) is None

@@ -77,6 +77,12 @@ def test_a_bad_row_stops_the_run_or_is_listed(tmp_path: Path) -> None:
     assert [problem.source.line for problem in loaded.skipped] == [2]
 
 
+def test_a_row_on_a_line_with_others_has_its_number(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.json", ROW, ROW, {"instruction": "a"})
+    with pytest.raises(DataError, match=r"rows\.json:1, row 3`"):
+        load(train=[str(path)])
+
+
 def test_a_row_stays_on_its_side_when_others_are_added(tmp_path: Path) -> None:
     rows = [{**ROW, "instruction": str(number)} for number in range(200)]
     few = write(tmp_path / "few.json", *rows[:100])

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from tuneglm.data.formats import RowError, nearest
+from tuneglm.data.formats import RowError, listed, nearest
 from tuneglm.errors import DataError
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -50,7 +50,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, object]]:
         raise DataError(f"There is no file `{path}`.", _near_files(path)) from None
     except IsADirectoryError:
         inside = sorted(child.name for child in path.iterdir() if "json" in child.suffix)
-        hint = f"it holds: {', '.join(inside[:8])}" if inside else "it holds no JSON file"
+        hint = f"it holds: {listed(inside)}" if inside else "it holds no JSON file"
         raise DataError(f"`{path}` is a folder, not a file.", hint) from None
     except OSError as error:
         raise DataError(f"`{path}` cannot be read: {error.strerror or error}.") from None
@@ -205,4 +205,4 @@ def _near_files(path: Path) -> str:
     near = nearest(path.name, names)
     if near is not None:
         return f"did you mean `{path.parent / near}`?"
-    return f"in `{path.parent}` there is: {', '.join(names[:8]) or 'nothing'}"
+    return f"in `{path.parent}` there is: {listed(names) or 'nothing'}"

@@ -6,7 +6,7 @@ the line. A new format is a function and a line in the table.
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,11 +64,27 @@ FORMATS: dict[str, Format] = {
 }
 
 
+# names that others give to our columns
+_OTHER_NAMES = {
+    "instruction": ("question", "prompt", "query", "instruct", "user", "问题", "提问", "指令"),
+    "output": ("answer", "response", "completion", "target", "assistant", "回答", "答案", "输出"),
+}
+LISTED = 8
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` was probably meant to be."""
+    """The known name that `name` was probably meant to be: what it begins, or is most like."""
     lowered = {other.lower(): other for other in known}
+    begun = [other for other in lowered if len(name) > 2 and other.startswith(name.lower())]
+    if begun:
+        return lowered[begun[0]]
     near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.5)
     return lowered[near[0]] if near else None
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names; `…` stands for the rest."""
+    return ", ".join([*names[:LISTED], *(["…"] if len(names) > LISTED else [])])
 
 
 def describe(value: object) -> str:
@@ -87,13 +103,23 @@ def describe(value: object) -> str:
 def _required(row: Row, columns: Columns, column: str, meaning: str) -> str:
     """The text of a column that a row must have."""
     if columns[column] not in row:
-        found = ", ".join(f"`{other}`" for other in list(row)[:8]) or "none"
-        near = nearest(columns[column], row) or "…"
+        found = listed([f"`{other}`" for other in row]) or "none"
         raise RowError(
             f"the {meaning} is missing: expected a column `{columns[column]}`, found {found}",
-            f"say what the column is called (columns: {{{column}: {near}}})",
+            _column_remedy(row, columns, column),
         )
     return _text(row, columns[column], meaning)
+
+
+def _column_remedy(row: Row, columns: Columns, column: str) -> str:
+    """A column of the row that is not already another one of ours, if one fits."""
+    free = {other.lower(): other for other in row if other not in columns.values()}
+    known = [free[name] for name in _OTHER_NAMES.get(column, ()) if name in free]
+    near = nearest(columns[column], free.values())
+    fitting = near or next(iter(known), None)
+    if fitting is None:
+        return f"write it, under the name `{columns[column]}`"
+    return f"if `{fitting}` is it, say so (columns: {{{column}: {fitting}}})"
 
 
 def _text(row: Row, column: str, meaning: str) -> str:

@@ -31,14 +31,17 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a row came from: data set, file, and line (1-based)."""
+    """Where a row came from: data set, file, line, and the row's own number (both from 1)."""
 
     dataset: str
     file: str
     line: int
+    row: int
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        # several rows may begin on one line, and one row may fill several
+        number = "" if self.row == self.line else f", row {self.row}"
+        return f"{self.file}:{self.line}{number}"
 
 
 @dataclass(frozen=True, slots=True)

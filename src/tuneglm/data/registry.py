@@ -17,7 +17,7 @@ import yaml
 
 from tuneglm.config import DataConfig, DatasetEntry
 from tuneglm.data.files import read_rows
-from tuneglm.data.formats import FORMATS, RowError, describe, nearest
+from tuneglm.data.formats import FORMATS, RowError, describe, listed, nearest
 from tuneglm.data.messages import Example, Source
 from tuneglm.errors import DataError, HubError
 from tuneglm.hub import Hub, fetch, page_of
@@ -193,8 +193,8 @@ def _converted(
     columns = row_format.columns_with(renamed)
     unseen, seen = set(renamed.values()), dict[str, None]()
     change = _replacer(entry.replace)
-    for line, row in islice(read_rows(loaded.file), entry.max_rows):
-        source = Source(loaded.name, str(loaded.file), line)
+    for number, (line, row) in enumerate(islice(read_rows(loaded.file), entry.max_rows), 1):
+        source = Source(loaded.name, str(loaded.file), line, number)
         try:
             if isinstance(row, RowError):
                 raise row
@@ -304,7 +304,7 @@ def _check_column_names(renamed: Mapping[str, str], columns: Sequence[str]) -> N
 
 def _no_column(file: Path, column: str, seen: Sequence[str]) -> DataError:
     near = nearest(column, seen)
-    hint = f"did you mean `{near}`?" if near else f"its columns: {', '.join(seen[:12])}"
+    hint = f"did you mean `{near}`?" if near else f"its columns: {listed(seen)}"
     return DataError(f"No row of `{file}` has the column `{column}` that `columns` names.", hint)
 
 
