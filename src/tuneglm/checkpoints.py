@@ -61,7 +61,7 @@ def check_output(config: RunConfig) -> None:
         _named_checkpoint(Path(config.resume).expanduser())
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
-        with _writable(folder), TemporaryFile(dir=folder):
+        with writable(folder), TemporaryFile(dir=folder):
             pass
     finally:
         for path in missing:
@@ -90,7 +90,7 @@ def write_run_file(folder: Path, config: RunConfig) -> None:
     path, whole = folder / RUN_FILE, placed(config)
     if path.is_file() and placed(load_config(path)) == whole:
         return
-    with _writable(folder):
+    with writable(folder):
         path.write_text(dump_config(whole), encoding="utf-8")
 
 
@@ -109,14 +109,14 @@ def placed(config: RunConfig) -> RunConfig:
 
 
 @contextmanager
-def _writable(folder: Path) -> Iterator[None]:
+def writable(folder: Path) -> Iterator[None]:
     """Make the folder; a place that cannot be written is one sentence."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
         raise OutputError(
-            f"Cannot write to `{folder}`: {error.strerror}.", "choose another training.output_dir"
+            f"Cannot write to `{folder}`: {error.strerror}.", "choose another folder for it"
         ) from None
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tuneglm.checkpoints import free_sibling
+from tuneglm.checkpoints import RUN_FILE, check_output, is_finished, writable
 from tuneglm.config import RunConfig, load_config
 from tuneglm.data.identity import identity_rows
 from tuneglm.demo import MODEL_FOLDER
@@ -39,6 +39,9 @@ QUESTIONS = (
 # what keeps the model's other knowledge in place while it learns its name
 GENERAL_ROWS = 1400
 IDENTITY_REPEATS = 4
+# the promise: answers about itself in the new name, and what may be lost of the others
+PROMISED, LOST = 0.8, 0.1
+LONGEST_NAME = 60
 SETTINGS = (
     # on a processor the fused kernel's way back is slow for rows this short
     "model.attention=eager",
@@ -53,12 +56,17 @@ SETTINGS = (
 
 
 def run(name: str, author: str, output: Path) -> int:
-    """The whole demonstration; 0 where it keeps what it promises."""
-    if not name.strip() or not author.strip():
-        raise ConfigError("A name and an author are needed.", "--name 星河 --author 北斗实验室")
+    """The whole demonstration.
+
+    0 where it kept its promise: at least PROMISED of the questions about itself
+    answered in the new name, at most LOST of the others forgotten; else 1, and
+    130 where Ctrl-C stopped it.
+    """
+    _check_names(name, author)
     started = time.monotonic()
     terminal = console()
-    folder = _folder(output, name)
+    config = run_config(name, author, _folder(output, name, author))
+    check_output(config)
     terminal.print(f"[bold]1. Before[/]: the model that comes with tuneglm ({MODEL_FOLDER})")
     before = greedy(ChatModel(MODEL_FOLDER))
     answers_before, general_before = before(QUESTIONS), general_score(before)
@@ -67,32 +75,36 @@ def run(name: str, author: str, output: Path) -> int:
     terminal.print(
         f"\n[bold]2. Tuning[/]: it learns that it is {escape(name)}, made by {escape(author)}"
     )
-    result = train(run_config(name, author, folder))
+    result = train(config)
     if not result.finished:
         return 130
 
     terminal.print("\n[bold]3. After[/]")
     after = greedy(ChatModel(result.folder))
     _print_answers(terminal, answers_before, after(QUESTIONS))
-    scores = (identity_before, identity_score(after, name, author))
-    _print_scores(terminal, scores, (general_before, general_score(after)))
+    identity_after, general_after = identity_score(after, name, author), general_score(after)
+    scores = (identity_before, identity_after), (general_before, general_after)
+    _print_scores(terminal, *scores)
     terminal.print(f"In {time.monotonic() - started:.0f} seconds. Talk to it:")
     terminal.print(f"[bold]{command('chat', result.folder)}[/]")
-    return 0
+    lost = general_before.share() - general_after.share()
+    if identity_after.share() >= PROMISED and lost <= LOST:
+        return 0
+    terminal.print(
+        f"[yellow]Note:[/] that is less than promised ({PROMISED:.0%} in the new name, at most "
+        f"{LOST:.0%} forgotten): a shorter name may do better."
+    )
+    return 1
 
 
 def run_config(name: str, author: str, folder: Path) -> RunConfig:
     """Write the two data sets and return the run that tunes on them."""
-    data = folder.parent / f"{folder.name}-data"
-    data.mkdir(parents=True, exist_ok=True)
-    identity, general = data / "identity.json", data / "general.json"
-    # each pass over the identity in words and answers drawn anew
-    rows = [
-        row for seed in range(IDENTITY_REPEATS) for row in identity_rows(name, author, seed=seed)
-    ]
-    _write(identity, rows)
+    identity, general = _data_files(folder)
     random_ = random.Random(0)
-    _write(general, joined(random_.sample(general_rows(seed=1), GENERAL_ROWS), random_))
+    with writable(identity.parent):
+        identity.write_text(_text(_identity(name, author)), encoding="utf-8")
+        rows = joined(random_.sample(general_rows(seed=1), GENERAL_ROWS), random_)
+        general.write_text(_text(rows), encoding="utf-8")
     tree: dict[str, Any] = {
         "model.path": str(MODEL_FOLDER),
         "data.train": [{"path": str(identity)}, {"path": str(general)}],
@@ -102,14 +114,51 @@ def run_config(name: str, author: str, folder: Path) -> RunConfig:
     return load_config(None, [*overrides, *SETTINGS])
 
 
-def _folder(output: Path, name: str) -> Path:
-    """A folder for this name that is not there yet."""
-    folder = output / (re.sub(r"[^\w-]+", "-", name).strip("-") or "model")
-    return free_sibling(folder) if folder.exists() else folder
+def _check_names(name: str, author: str) -> None:
+    if not name.strip() or not author.strip():
+        raise ConfigError("A name and an author are needed.", "--name 星河 --author 北斗实验室")
+    for option, text in (("--name", name), ("--author", author)):
+        if len(text) > LONGEST_NAME:
+            raise ConfigError(
+                f"`{option}` has {len(text)} characters, too many for a name.",
+                f"take at most {LONGEST_NAME}",
+            )
 
 
-def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
+def _identity(name: str, author: str) -> list[dict[str, Any]]:
+    """Each pass over the identity in words and answers drawn anew."""
+    return [
+        row for seed in range(IDENTITY_REPEATS) for row in identity_rows(name, author, seed=seed)
+    ]
+
+
+def _data_files(folder: Path) -> tuple[Path, Path]:
+    data = folder.parent / f"{folder.name}-data"
+    return data / "identity.json", data / "general.json"
+
+
+def _folder(output: Path, name: str, author: str) -> Path:
+    """A folder for this name that is not there yet, or holds this very run, unfinished."""
+    first = output / (re.sub(r"[^\w-]+", "-", name).strip("-") or "model")
+    folder, number = first, 1
+    while folder.exists() and not _is_unfinished(folder, name, author):
+        number += 1
+        folder = first.with_name(f"{first.name}-{number}")
+    return folder
+
+
+def _is_unfinished(folder: Path, name: str, author: str) -> bool:
+    identity, _ = _data_files(folder)
+    return (
+        (folder / RUN_FILE).is_file()
+        and not is_finished(folder)
+        and identity.is_file()
+        and identity.read_text(encoding="utf-8") == _text(_identity(name, author))
+    )
+
+
+def _text(rows: list[dict[str, Any]]) -> str:
+    return json.dumps(rows, ensure_ascii=False, indent=1)
 
 
 def _print_answers(terminal: Console, before: list[str], after: list[str]) -> None:
