@@ -11,6 +11,7 @@ Rounds alternate between the two, and the best of each counts.
 import argparse
 import base64
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +22,18 @@ import tiktoken
 from transformers import PreTrainedTokenizer
 
 from tuneglm.demo.corpus import general_rows
+from tuneglm.models.chatglm.tokenization_chatglm import write_spaces
 from tuneglm.models.loading import load_tokenizer
 
-FOLDERS = {"chatglm2": "chatglm2-6b", "chatglm3": "chatglm3-6b", "glm4": "glm-4-9b-chat"}
+FOLDERS = {
+    "chatglm": "chatglm-6b",
+    "chatglm2": "chatglm2-6b",
+    "chatglm3": "chatglm3-6b",
+    "glm4": "glm-4-9b-chat",
+}
 SHARED = Path(__file__).parents[2] / "shared"
+# line ends, tabs and runs of spaces, which ChatGLM-6B's published class writes as pieces
+SPACES = re.compile(r"\n|\t|  +")
 PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -35,11 +44,13 @@ class PublishedWay(PreTrainedTokenizer):
     """A slow tokenizer: pieces by the C++ or Rust library, all else in Python."""
 
     def __init__(self, folder: Path, **options: Any) -> None:
-        path = folder / "tokenizer.model"
+        path = next(folder.glob("*.model"))
         if path.read_bytes()[:1] == b"\n":
             pieces = sentencepiece.SentencePieceProcessor(str(path))
             self._size = pieces.vocab_size()
-            self._split: Callable[[str], list[Any]] = lambda text: pieces.encode(text, out_type=str)
+            self._split: Callable[[str], list[Any]] = lambda text: pieces.encode(
+                SPACES.sub(write_spaces, text) if path.stem == "ice_text" else text, out_type=str
+            )
             self._id: Callable[[Any], int] = pieces.piece_to_id
             self._piece: Callable[[int], Any] = pieces.id_to_piece
         else:

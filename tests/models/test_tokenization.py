@@ -21,6 +21,14 @@ def tokenizer(request: pytest.FixtureRequest) -> Any:
     return load_tokenizer(tokenizer_folder(request.param), family=request.param)
 
 
+@pytest.fixture(scope="module")
+def alone(tokenizer: Any) -> Any:
+    """The same without the library beneath."""
+    same = pickle.loads(pickle.dumps(tokenizer))
+    same._published = None
+    return same
+
+
 @settings(max_examples=150, deadline=None)
 @given(text=TEXT)
 def test_any_text_comes_back(tokenizer: Any, text: str) -> None:
@@ -43,6 +51,51 @@ def test_line_ends_tabs_and_spaces_come_back(tokenizer: Any, text: str) -> None:
 def test_bulk_encoding_gives_the_ids_of_the_ordinary_call(tokenizer: Any, texts: list[str]) -> None:
     options = {"add_special_tokens": False, "split_special_tokens": True}
     assert tokenizer.encode_bulk(texts) == [tokenizer(text, **options).input_ids for text in texts]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"add_special_tokens": False},
+        {"padding": True},
+        {"padding": "max_length", "max_length": 40},
+        {"padding": True, "padding_side": "right", "pad_to_multiple_of": 8},
+        {"truncation": True, "max_length": 10},
+        {"truncation": True, "max_length": 20},
+        {"truncation": True, "max_length": 1},
+        {"padding": True, "truncation": True, "max_length": 19, "return_tensors": "pt"},
+        {"return_attention_mask": False},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "text", ["你好，world", ["你好", "", "The longest river <|user|> 是哪一条？\n  "]]
+)
+def test_a_call_gives_what_the_fast_tokenizer_alone_gives(
+    tokenizer: Any, alone: Any, text: Any, options: dict[str, Any]
+) -> None:
+    """Ids come from the C++ or Rust library beneath wherever nothing more is asked for."""
+    if isinstance(text, str) and options.get("return_tensors"):
+        text = [text]
+    for side in ("left", "right"):
+        alone.truncation_side = tokenizer.truncation_side = side
+        given, wanted = tokenizer(text, **options), alone(text, **options)
+        assert given.keys() == wanted.keys()
+        for name, values in wanted.items():
+            same = given[name]
+            assert (
+                same.tolist() == values.tolist() if "return_tensors" in options else same == values
+            )
+
+
+def test_what_else_a_fast_tokenizer_knows_is_there_when_asked_for(tokenizer: Any) -> None:
+    encoded = tokenizer(["你好 world", "再见"])
+    assert encoded.is_fast
+    assert encoded.char_to_token(0, 3) is not None
+    assert [len(each.ids) for each in encoded.encodings] == [len(ids) for ids in encoded.input_ids]
+    again = pickle.loads(pickle.dumps(encoded))
+    assert again.input_ids == encoded.input_ids
 
 
 @settings(max_examples=60, deadline=None)
