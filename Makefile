@@ -4,6 +4,10 @@ PYTHON ?= python3
 NAME   ?= 星河
 AUTHOR ?= 北斗实验室
 
+# as they were typed: neither make nor the shell reads quotes or dollars in them
+export DEMO_NAME   := $(value NAME)
+export DEMO_AUTHOR := $(value AUTHOR)
+
 BIN   := .venv/bin
 STAMP := .venv/.installed
 # several test processes, each with its share of the processors
@@ -12,7 +16,7 @@ TEST_PROCESSES ?= 2
 .PHONY: demo test check format bench docs
 
 demo: $(STAMP)
-	@$(BIN)/tuneglm demo --name "$(NAME)" --author "$(AUTHOR)"
+	@$(BIN)/tuneglm demo --name "$$DEMO_NAME" --author "$$DEMO_AUTHOR"
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES)
@@ -33,7 +37,7 @@ bench: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python docs/reference.py
 
-# torch first: a plain `pip install torch` may fetch gigabytes of another build
+# torch first, by its own command: give that another --index-url to choose its build (CPU, CUDA)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip

@@ -13,7 +13,8 @@ import yaml
 from tests.conftest import Configure
 from tests.test_training import unfinished
 from tuneglm.config import dump_config, load_config
-from tuneglm.errors import ConfigError, OutputError
+from tuneglm.errors import ConfigError, ModelError, OutputError
+from tuneglm.generate import ChatModel
 from tuneglm.models.loading import load_model
 from tuneglm.stages.sft import SftTrainer
 from tuneglm.training import train
@@ -57,6 +58,8 @@ def test_a_key_that_was_hit_three_times_means_once(
     press("training_step", 2, 3)
     result = train(configure(tmp_path / "out", "training.save_strategy=no"))
     assert not result.finished
+    with pytest.raises(ModelError, match="not finished"):
+        ChatModel(result.folder)
     assert (tmp_path / "out" / "checkpoint-3").is_dir()
     assert train(configure(tmp_path / "out", "training.save_strategy=no")).finished
 
@@ -106,6 +109,27 @@ def test_a_run_from_before_a_key_was_there_goes_on(configure: Configure, tmp_pat
     (old / "run.yaml").write_text(yaml.safe_dump(tree))
     result = train(configure(old, "training.save_steps=3"))
     assert (result.folder / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "adapter_model.safetensors"])
+def test_a_damaged_checkpoint_is_passed_over(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    config = configure(tmp_path / "out", "training.save_steps=3")
+    folder = train(config).folder
+    (folder / "adapter_model.safetensors").unlink()
+    damaged = folder / "checkpoint-6" / name
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    assert train(config).finished
+    assert f"Goes on from {folder / 'checkpoint-3'}" in capsys.readouterr().out
+
+
+def test_what_a_checkpoint_carries_cannot_change(configure: Configure, tmp_path: Path) -> None:
+    whole = train(configure(tmp_path / "out", "training.save_steps=3")).folder
+    (whole / "adapter_model.safetensors").unlink()
+    with pytest.raises(OutputError, match=r"another `training\.learning_rate`"):
+        train(configure(whole, "training.learning_rate=1"))
+    assert train(configure(whole, "training.save_steps=2")).finished
 
 
 def test_a_saved_run_is_repeated_from_any_folder(

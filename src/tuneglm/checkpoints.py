@@ -19,13 +19,14 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from types import FrameType
 from typing import Any
+from zipfile import is_zipfile
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers import TrainerCallback
 
 from tuneglm.config import RunConfig, dump_config, load_config
 from tuneglm.data.registry import placed as placed_data
-from tuneglm.errors import ConfigError, OutputError
+from tuneglm.errors import ConfigError, ModelError, OutputError
 
 RUN_FILE = "run.yaml"
 STATE_FILE = "trainer_state.json"
@@ -39,7 +40,19 @@ RESULTS = (
 CHECKPOINT_FILES = ("optimizer.pt", "scheduler.pt", STATE_FILE)
 # sections that make a run what it is; the others may change when it goes on
 IDENTITY = ("model", "data", "method", "stage")
+# a checkpoint carries these: another value would be passed over
+KEPT = (
+    "learning_rate",
+    "lr_scheduler_type",
+    "weight_decay",
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+    "optim",
+)
 SECONDS_OF_ONE_PRESS = 2.0
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL_TEXTS = ("No space left", "quota exceeded", "File too large")
 
 
 @dataclass(frozen=True)
@@ -156,8 +169,33 @@ def _missing_part(checkpoint: Path) -> str | None:
         json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
     except ValueError:
         return STATE_FILE
-    has_weights = any((checkpoint / name).is_file() for name in RESULTS)
-    return None if has_weights else RESULTS[0]
+    if not any((checkpoint / name).is_file() for name in RESULTS):
+        return RESULTS[0]
+    files = [path for path in checkpoint.iterdir() if path.is_file()]
+    return next((path.name for path in files if not _is_complete(path)), None)
+
+
+def _is_complete(path: Path) -> bool:
+    """Whether a file of tensors has its end: a copy or a disk may have cut it off."""
+    if path.suffix in (".pt", ".pth"):
+        return is_zipfile(path)
+    if path.suffix != ".safetensors":
+        return True
+    try:
+        with safe_open(path, framework="pt"):
+            return True
+    except SafetensorError:
+        return False
+
+
+def refuse_unfinished(folder: Path) -> None:
+    """Raise ModelError for the folder of a run that has not left its result yet."""
+    has_result = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+    if (folder / RUN_FILE).is_file() and not has_result:
+        raise ModelError(
+            f"`{folder}` holds a run that is not finished.",
+            f"go on with it: tuneglm train {folder / RUN_FILE}",
+        )
 
 
 def is_finished(folder: Path) -> bool:
@@ -244,10 +282,10 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def _is_full(error: BaseException, folder: Path) -> bool:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in FULL:
         return True
     text = str(error)
-    if "No space left" in text or "quota exceeded" in text:
+    if any(words in text for words in FULL_TEXTS):
         return True
     # torch's writer does not say why it failed
     failed = "PytorchStreamWriter" in text or "unexpected pos" in text
@@ -271,26 +309,25 @@ def _refuse_foreign(folder: Path, config: RunConfig) -> None:
             f"`{folder}` holds a run that is not finished, and `resume` is `never`.",
             "go on with it by resume=auto, or choose another training.output_dir",
         )
-    ours = placed(config)
+    different = next(_differences(saved, placed(config), newest_checkpoint(folder)), None)
+    if different is not None:
+        raise OutputError(
+            f"`{folder}` holds an unfinished run with another `{different}`.",
+            f"choose another training.output_dir, or go on with it: tuneglm train "
+            f"{folder / RUN_FILE}",
+        )
+
+
+def _differences(saved: RunConfig, ours: RunConfig, checkpoint: Path | None) -> Iterator[str]:
+    """The keys by which a run is another than the saved one."""
     for section in IDENTITY:
-        if getattr(saved, section) != getattr(ours, section):
-            raise OutputError(
-                f"`{folder}` holds an unfinished run with another "
-                f"`{_difference(section, saved, ours)}`.",
-                f"choose another training.output_dir, or go on with it: tuneglm train "
-                f"{folder / RUN_FILE}",
-            )
-
-
-def _difference(section: str, saved: RunConfig, ours: RunConfig) -> str:
-    """The first key in which two runs differ."""
-    theirs, mine = getattr(saved, section), getattr(ours, section)
-    names = [
-        name
-        for name in type(mine).model_fields
-        if getattr(theirs, name, None) != getattr(mine, name)
-    ]
-    return f"{section}.{names[0]}"
+        theirs, mine = getattr(saved, section), getattr(ours, section)
+        for name in type(mine).model_fields:
+            if getattr(theirs, name, None) != getattr(mine, name):
+                yield f"{section}.{name}"
+    for name in KEPT if checkpoint else ():
+        if saved.training.get(name) != ours.training.get(name):
+            yield f"training.{name}"
 
 
 def _saved_run(folder: Path) -> RunConfig | None:

@@ -10,6 +10,7 @@ import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
 
+from tuneglm.checkpoints import refuse_unfinished
 from tuneglm.config import ChatConfig
 from tuneglm.errors import DataError
 from tuneglm.models.loading import load_model, load_tokenizer, local_folder, resolved_family
@@ -39,6 +40,7 @@ class ChatModel:
         device: str | torch.device | None = None,
     ) -> None:
         """Load from a model folder, a hub's id or a run's output; see `load_model`."""
+        refuse_unfinished(Path(path).expanduser())
         self.family = resolved_family(local_folder(path), family)
         self.tokenizer = load_tokenizer(path, family=self.family.name)
         self.model: Any = load_model(

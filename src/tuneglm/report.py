@@ -118,6 +118,12 @@ def print_summary(
     terminal.print(table, soft_wrap=False)
 
 
+def print_start(terminal: Console, checkpoint: Path | None) -> None:
+    """From where a run goes on, if it does."""
+    if checkpoint is not None:
+        terminal.print(f"Goes on from {_plain(str(checkpoint))}")
+
+
 def print_closing(
     terminal: Console, result: TrainingResult, losses: list[float], held: list[float]
 ) -> None:

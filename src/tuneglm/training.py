@@ -31,6 +31,7 @@ from tuneglm.report import (
     draw_chart,
     print_closing,
     print_data,
+    print_start,
     print_summary,
 )
 from tuneglm.stages import STAGES
@@ -67,6 +68,7 @@ def train(config: RunConfig) -> TrainingResult:
     if trainer.is_world_process_zero():
         print_data(terminal, examples, rows)
         print_summary(terminal, _summary(config, family, trainer, len(rows.rows)), rows, held)
+        print_start(terminal, output.checkpoint)
     progression, interrupt = Progression(terminal, output.folder), SaveOnInterrupt()
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(progression)
