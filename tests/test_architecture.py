@@ -16,7 +16,7 @@ PACKAGE = ROOT / "src" / "tuneglm"
 # a room may import what stands in a lower line, and its own
 LEVELS = (
     ("cli", "__main__", "demo", "chat"),
-    ("training", "generate", "export", "report", "checkpoints"),
+    ("training", "generate", "export", "report", "checkpoints", "interruption"),
     ("stages",),
     ("methods",),
     ("models",),

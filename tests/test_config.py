@@ -62,3 +62,10 @@ def test_a_model_that_is_only_named() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(None, ["model=somewhere"])
     assert caught.value.hint == "write model.path=somewhere"
+
+
+def test_a_key_that_stands_twice(tmp_path: Path) -> None:
+    run_file = tmp_path / "run.yaml"
+    run_file.write_text("model: {path: a}\ntraining:\n  seed: 1\n  seed: 2\n")
+    with pytest.raises(ConfigError, match="the key `seed` stands twice"):
+        load_config(run_file)

@@ -1,4 +1,4 @@
-"""The output folder: whose it is, from where a run goes on, and what an interruption leaves.
+"""The output folder: whose it is, from where a run goes on, and what a full disk leaves.
 
 nothing there, or an empty folder   a new run
 our run.yaml, no result yet         the same run: goes on from its newest whole checkpoint
@@ -9,20 +9,15 @@ anything else                       not ours: never touched
 import errno
 import json
 import shutil
-import signal
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from types import FrameType
 from typing import Any
 from zipfile import is_zipfile
 
 from safetensors import SafetensorError, safe_open
-from transformers import TrainerCallback
 
 from tuneglm.config import RunConfig, dump_config, load_config
 from tuneglm.data.registry import placed as placed_data
@@ -50,7 +45,6 @@ KEPT = (
     "adam_epsilon",
     "optim",
 )
-SECONDS_OF_ONE_PRESS = 2.0
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_TEXTS = ("No space left", "quota exceeded", "File too large")
 
@@ -221,47 +215,6 @@ def repeated(config: RunConfig, run_file: Path | None) -> RunConfig:
         return config
     training = config.training | {"output_dir": str(free_sibling(folder))}
     return config.model_copy(update={"training": training})
-
-
-class SaveOnInterrupt(TrainerCallback):
-    """Ctrl-C ends the step, saves a checkpoint and stops; a second one, later, stops at once.
-
-    In the last step, or in the evaluation after it, nothing is left to stop: the
-    run ends as it would have.
-    """
-
-    def __init__(self) -> None:
-        self.interrupted = False
-        self._asked_at = 0.0
-        self._before: dict[int, Any] = {}
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Take the signals; in another thread than the main one Python has none."""
-        if threading.current_thread() is threading.main_thread():
-            self._before = {
-                number: signal.signal(number, self._ask)
-                for number in (signal.SIGINT, signal.SIGTERM)
-            }
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Where a step ends, everything can be saved."""
-        if self._asked_at and state.global_step < state.max_steps:
-            self.interrupted = True
-            control.should_save = True
-            control.should_training_stop = True
-
-    def release(self) -> None:
-        """Give the signals back."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        now = time.monotonic()
-        # a key that was hit twice means once
-        if self._asked_at and now - self._asked_at > SECONDS_OF_ONE_PRESS:
-            raise KeyboardInterrupt
-        self._asked_at = self._asked_at or now
 
 
 @contextmanager

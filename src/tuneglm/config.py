@@ -260,7 +260,19 @@ REPLACED_TAGS = (":bool", ":float", ":timestamp")
 
 
 class _YamlLoader(yaml.SafeLoader):
-    """YAML as people mean it, and YAML 1.2 has it: `1e-4` is a number, `no` is a word."""
+    """YAML as people mean it, and YAML 1.2 has it: `1e-4` is a number, `no` is a word.
+
+    A key that stands twice is an error: the second would win without a word.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in written:
+            if written.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key `{key}` stands twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
 
 
 _YamlLoader.yaml_implicit_resolvers = {

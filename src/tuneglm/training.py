@@ -12,12 +12,13 @@ from rich.console import Console
 from torch import nn
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
-from tuneglm.checkpoints import SaveOnInterrupt, check_output, open_output, save_result, writing
+from tuneglm.checkpoints import check_output, open_output, save_result, writing
 from tuneglm.config import RunConfig
 from tuneglm.data.encode import EncodedSet, encode_examples
 from tuneglm.data.messages import Example
 from tuneglm.data.registry import load_examples
 from tuneglm.errors import ConfigError
+from tuneglm.interruption import SaveOnInterrupt
 from tuneglm.methods import METHODS
 from tuneglm.models import family_of
 from tuneglm.models.family import Family
