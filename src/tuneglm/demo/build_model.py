@@ -1,74 +1,186 @@
-"""Build the demo model from nothing: vocabulary, training, published folder, figures.
+"""Build a demo model from nothing: vocabulary, training, published folder, figures.
 
-Run `python -m tuneglm.demo.build_model`; two CPU cores need about half an hour.
+Run `python -m tuneglm.demo.build_model [--family chatglm]`; two CPU cores need about
+forty minutes.
 """
 
 import argparse
 import json
+import math
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GlmForCausalLM
+from transformers import GlmConfig, GlmForCausalLM
 
-from tuneglm.demo import MODEL_FOLDER
-from tuneglm.demo.curriculum import OWN_AUTHOR, OWN_NAMES
+from tuneglm.data.formats import FORMATS
+from tuneglm.data.messages import Example
+from tuneglm.demo import MODEL_FOLDER, NAME, model_folders
+from tuneglm.demo.curriculum import OWN_AUTHOR, OWN_NAMES, Row
 from tuneglm.demo.scoring import general_score, greedy, identity_score
-from tuneglm.demo.training import Schedule, new_model, train
-from tuneglm.demo.vocabulary import PromptEncoder, train_vocabulary
+from tuneglm.demo.training import Encode, Schedule, train
+from tuneglm.demo.vocabulary import train_bpe, train_unigram
 from tuneglm.generate import ChatModel
 from tuneglm.models import family_named
+from tuneglm.models.chatglm.configuration_chatglm import ChatGLMConfig
+from tuneglm.models.chatglm.modeling_chatglm import ChatGLMForConditionalGeneration
+from tuneglm.models.chatglm.tokenization_chatglm import ChatGLMTokenizerFast, written_pieces
+from tuneglm.models.loading import load_tokenizer
 from tuneglm.models.published import save_published
 
-FAMILY = family_named("chatglm3")
-NAME = "tuneglm/demo-chatglm3"  # by it the folder is recognised
+HIDDEN, LAYERS, HEADS, LENGTH = 192, 6, 6, 512
+# larger weights for branches that stand beside a residual scaled for 28 layers
+FIRST_SCALE = 4.0
 TOKENIZER_CONFIG = {
     "tokenizer_class": "ChatGLMTokenizer",
-    "name_or_path": NAME,
     "remove_space": False,
     "do_lower_case": False,
-    "model_max_length": 512,
+    "model_max_length": LENGTH,
     "padding_side": "left",
 }
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a demo model in one family's layout is made of.
+
+    vocabulary       trains the sentencepiece file
+    vocabulary_file  its published name
+    model            tokenizer → a model of random weights
+    """
+
+    vocabulary: Callable[[], bytes]
+    vocabulary_file: str
+    model: Callable[[Any], Any]
 
 
 def main() -> None:
     """Build, save and mark the model."""
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    vocabulary = train_vocabulary()
-    encoder = PromptEncoder(vocabulary)
+    # tiny attention weights of no effect, which a processor computes ten times as slowly
+    torch.set_flush_denormal(True)
+    torch.manual_seed(arguments.seed)
+    recipe = RECIPES[arguments.family]
+    new = MODEL_FOLDER.with_name(f"{MODEL_FOLDER.name}_{arguments.family}")
+    folder = arguments.output or model_folders().get(arguments.family, new)
+    write_tokenizer(recipe, arguments.family, folder)
+    tokenizer = load_tokenizer(folder, family=arguments.family)
+    model, started = recipe.model(tokenizer), time.time()
     schedule = Schedule(
         steps=arguments.steps, learning_rate=arguments.learning_rate, seed=arguments.seed
     )
-    model, started = new_model(arguments.seed), time.time()
-    train(model, encoder, schedule)
+    train(model, encoder(arguments.family, tokenizer), schedule)
     seconds = round(time.time() - started)
-    write_folder(model, vocabulary, arguments.output)
+    write_weights(model, arguments.family, folder)
     figures = {
         "steps": schedule.steps,
         "seed": schedule.seed,
         "training_seconds": seconds,
         "threads": arguments.threads,
         "torch": str(torch.__version__),
-    } | marked(arguments.output)
-    _write_json(arguments.output / "figures.json", figures)
+    } | marked(folder)
+    _write_json(folder / "figures.json", figures)
     print(json.dumps(figures, indent=2, ensure_ascii=False))
 
 
-def write_folder(model: GlmForCausalLM, vocabulary: bytes, folder: Path) -> None:
-    """Write the checkpoint as its family publishes: two embedding tensors, float16."""
+def write_tokenizer(recipe: Recipe, family: str, folder: Path) -> None:
+    """The vocabulary, with a config by whose name the folder is recognised."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / recipe.vocabulary_file).write_bytes(recipe.vocabulary())
+    config = {**TOKENIZER_CONFIG, "name_or_path": f"{NAME}{family}"}
+    _write_json(folder / "tokenizer_config.json", config)
+
+
+def write_weights(model: Any, family: str, folder: Path) -> None:
+    """Write the checkpoint as its family publishes: in float16, the head a tensor of its own."""
     config = type(model.config)(**{**model.config.to_dict(), "tie_word_embeddings": False})
-    untied = GlmForCausalLM(config)
+    untied = type(model)(config)
     untied.load_state_dict({**model.state_dict(), "lm_head.weight": model.lm_head.weight.clone()})
-    assert FAMILY.layout is not None
-    save_published(untied.half(), FAMILY.layout, folder)
+    layout = family_named(family).layout
+    assert layout is not None
+    save_published(untied.half(), layout, folder)
     published = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    _write_json(folder / "config.json", {"_name_or_path": NAME, **published})
-    (folder / "tokenizer.model").write_bytes(vocabulary)
-    _write_json(folder / "tokenizer_config.json", TOKENIZER_CONFIG)
+    _write_json(folder / "config.json", {"_name_or_path": f"{NAME}{family}", **published})
+
+
+def encoder(family: str, tokenizer: Any) -> Encode:
+    """Rows as the family renders them; where a row trains one answer only, a row for each."""
+    render = family_named(family).render
+    one = family_named(family).answers_per_row == "one"
+    alpaca = FORMATS["alpaca"]
+    columns = alpaca.columns_with({})
+
+    def encode(rows: list[Row]) -> list[tuple[list[int], list[bool]]]:
+        examples = [alpaca.convert(row, columns) for row in rows]
+        if one:
+            examples = [part for example in examples for part in _one_answer_each(example)]
+        return [(row.ids, row.trained) for row in render(tokenizer, examples)]
+
+    return encode
+
+
+def _one_answer_each(example: Example) -> list[Example]:
+    messages = example.messages
+    ends = [end for end, each in enumerate(messages, 1) if each.role == "assistant"]
+    return [example.with_messages(messages[:end]) for end in ends]
+
+
+def _later_network(tokenizer: Any) -> GlmForCausalLM:
+    """ChatGLM3's.
+
+    The embedding and the output layer are one tensor while training, so that a character seen
+    only in questions can be written too; they are saved as two, as ChatGLM3 has them.
+    """
+    return GlmForCausalLM(
+        GlmConfig(
+            vocab_size=_rows(len(tokenizer)),
+            hidden_size=HIDDEN,
+            intermediate_size=512,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=HEADS,
+            num_key_value_heads=2,
+            head_dim=32,
+            max_position_embeddings=LENGTH,
+            rms_norm_eps=1e-5,
+            attention_bias=True,
+            pad_token_id=0,
+            eos_token_id=2,
+            tie_word_embeddings=True,
+            # a third faster than the fused kernel on rows this short, whose way back is slow
+            attn_implementation="eager",  # type: ignore[call-arg]
+        )
+    )
+
+
+def _first_network(tokenizer: Any) -> ChatGLMForConditionalGeneration:
+    """ChatGLM-6B's; its residual is scaled for 28 layers, so the branches begin larger."""
+    ids = tokenizer.convert_tokens_to_ids(["<sop>", "<eop>", "[MASK]", "[gMASK]", "<pad>"])
+    names = ("bos_token_id", "eos_token_id", "mask_token_id", "gmask_token_id", "pad_token_id")
+    model = ChatGLMForConditionalGeneration(
+        ChatGLMConfig(
+            vocab_size=_rows(len(tokenizer)),
+            hidden_size=HIDDEN,
+            num_layers=LAYERS,
+            num_attention_heads=HEADS,
+            inner_hidden_size=4 * HIDDEN,
+            max_sequence_length=LENGTH,
+            **dict(zip(names, ids, strict=True)),
+            attn_implementation="eager",  # type: ignore[call-arg]
+        )
+    )
+    for name, weight in model.named_parameters():
+        if ".attention." in name or ".mlp." in name:
+            weight.data.mul_(FIRST_SCALE)
+    return model
+
+
+def _rows(tokens: int) -> int:
+    """Rows of the embeddings: a multiple of 64."""
+    return math.ceil(tokens / 64) * 64
 
 
 def marked(folder: Path) -> dict[str, Any]:
@@ -90,7 +202,8 @@ def marked(folder: Path) -> dict[str, Any]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=MODEL_FOLDER)
+    parser.add_argument("--family", choices=RECIPES, default="chatglm3")
+    parser.add_argument("--output", type=Path, help="by default the package's own folder")
     parser.add_argument("--steps", type=int, default=Schedule.steps)
     parser.add_argument("--learning-rate", type=float, default=Schedule.learning_rate)
     parser.add_argument("--seed", type=int, default=Schedule.seed)
@@ -101,6 +214,15 @@ def _arguments() -> argparse.Namespace:
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
+
+RECIPES = {
+    "chatglm": Recipe(
+        lambda: train_unigram(written_pieces(), ChatGLMTokenizerFast.specials[:5]),
+        ChatGLMTokenizerFast.file_name,
+        _first_network,
+    ),
+    "chatglm3": Recipe(train_bpe, "tokenizer.model", _later_network),
+}
 
 if __name__ == "__main__":
     main()

@@ -3,17 +3,18 @@
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
-from transformers import GlmConfig, GlmForCausalLM
 
-from tuneglm.demo.curriculum import base_rows
-from tuneglm.demo.vocabulary import PIECES, SPECIALS, PromptEncoder
+from tuneglm.demo.curriculum import Row, base_rows
 
 Example = tuple[list[int], list[bool]]
+# rows of conversation → ids, and which of them are trained
+Encode = Callable[[list[Row]], list[Example]]
 
 
 @dataclass(frozen=True)
@@ -35,36 +36,7 @@ class Schedule:
         return 0.5 * (1 + math.cos(math.pi * done))
 
 
-def new_model(seed: int) -> GlmForCausalLM:
-    """Random weights in the shape of the demo model.
-
-    The embedding and the output layer are one tensor while training, so that a character seen
-    only in questions can be written too; they are saved as two, as ChatGLM3 has them.
-    """
-    torch.manual_seed(seed)
-    size = math.ceil((PIECES + len(SPECIALS)) / 64) * 64
-    return GlmForCausalLM(
-        GlmConfig(
-            vocab_size=size,
-            hidden_size=192,
-            intermediate_size=512,
-            num_hidden_layers=6,
-            num_attention_heads=6,
-            num_key_value_heads=2,
-            head_dim=32,
-            max_position_embeddings=512,
-            rms_norm_eps=1e-5,
-            attention_bias=True,
-            pad_token_id=0,
-            eos_token_id=2,
-            tie_word_embeddings=True,
-            # a third faster than the fused kernel on rows this short, whose way back is slow
-            attn_implementation="eager",  # type: ignore[call-arg]
-        )
-    )
-
-
-def train(model: GlmForCausalLM, encoder: PromptEncoder, schedule: Schedule) -> None:
+def train(model: Any, encode: Encode, schedule: Schedule) -> None:
     """Train `model` in place on fresh rows, drawn anew at every pass."""
     optimizer = torch.optim.AdamW(
         model.parameters(),
@@ -74,7 +46,7 @@ def train(model: GlmForCausalLM, encoder: PromptEncoder, schedule: Schedule) -> 
         fused=True,
     )
     decay = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule.factor)
-    batches, started, recent = _batches(encoder, schedule), time.time(), 0.0
+    batches, started, recent = _batches(encode, schedule), time.time(), 0.0
     for step in range(1, schedule.steps + 1):
         loss = batch_loss(model, next(batches))
         loss.backward()
@@ -87,25 +59,26 @@ def train(model: GlmForCausalLM, encoder: PromptEncoder, schedule: Schedule) -> 
             print(f"step {step} loss {recent:.4f} seconds {time.time() - started:.0f}", flush=True)
 
 
-def batch_loss(model: GlmForCausalLM, batch: list[Example]) -> torch.Tensor:
-    """The mean loss of the trained tokens; logits are computed for these alone.
-
-    Rows are padded on the right, where causal attention lets no token see the padding.
-    """
+def batch_loss(model: Any, batch: list[Example]) -> torch.Tensor:
+    """The mean loss of the trained tokens; logits are computed for these alone."""
     length = max(len(ids) for ids, _ in batch)
-    ids = torch.tensor([ids + [0] * (length - len(ids)) for ids, _ in batch])
+    pad = model.config.pad_token_id
+    ids = torch.tensor([ids + [pad] * (length - len(ids)) for ids, _ in batch])
+    mask = torch.tensor([[1] * len(ids) + [0] * (length - len(ids)) for ids, _ in batch])
     trained = torch.tensor([flags + [False] * (length - len(flags)) for _, flags in batch])[:, 1:]
     with torch.autocast("cpu", torch.bfloat16):
-        hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+        hidden = model.base_model(
+            input_ids=ids[:, :-1], attention_mask=mask[:, :-1], use_cache=False
+        ).last_hidden_state
         logits = model.lm_head(hidden[trained])
     return cross_entropy(logits.float(), ids[:, 1:][trained])
 
 
-def _batches(encoder: PromptEncoder, schedule: Schedule) -> Iterator[list[Example]]:
+def _batches(encode: Encode, schedule: Schedule) -> Iterator[list[Example]]:
     """Batches of about `batch_tokens` tokens, without end; a pass draws new wordings and names."""
     random_ = random.Random(schedule.seed)
     for number in range(1_000_000):
-        examples = [encoder.example(row) for row in base_rows(schedule.seed * 1_000_000 + number)]
+        examples = encode(base_rows(schedule.seed * 1_000_000 + number))
         batches = _by_length(examples, schedule.batch_tokens)
         random_.shuffle(batches)
         yield from batches

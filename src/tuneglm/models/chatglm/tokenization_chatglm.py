@@ -40,8 +40,8 @@ class ChatGLMTokenizerFast(GlmTokenizerFast):
     def build(published: bytes) -> Tokenizer:
         """See `GlmTokenizerFast.build`."""
         tokenizer = build_unigram(SentencePieceFile.parse(published, UNIGRAM))
-        written = {"\n": LINE_END, "\t": TAB}
-        written |= {" " * count: blank(count) for count in range(LONGEST_BLANK, 1, -1)}
+        spaces = ("\n", "\t", *(" " * count for count in range(LONGEST_BLANK, 1, -1)))
+        written = dict(zip(spaces, written_pieces(), strict=True))
         tokenizer.normalizer = normalizers.Sequence(
             [normalizers.Replace(space, name) for space, name in written.items()]
             + [tokenizer.normalizer]
@@ -62,6 +62,11 @@ class ChatGLMTokenizerFast(GlmTokenizerFast):
             return ids
 
         return encode
+
+
+def written_pieces() -> list[str]:
+    """The pieces for a line end, a tab, and 80 to 2 spaces."""
+    return [LINE_END, TAB, *(blank(count) for count in range(LONGEST_BLANK, 1, -1))]
 
 
 def blank(count: int) -> str:
