@@ -29,6 +29,8 @@ MODEL = "model.path=somewhere"
         ("seed=-1", "`training.seed` should be between 0 and"),
         ("dataloader_num_workers=abc", "`training.dataloader_num_workers` should be a whole"),
         ("output_dir=2024", "`training.output_dir` should be text, not `2024`."),
+        ("lr_scheduler_kwargs=3", "`training.lr_scheduler_kwargs` should be a section or text"),
+        ("label_names=a", "`training.label_names` should be a list, not `a`."),
         ("label_smoothing_factor=1", "`training.label_smoothing_factor` should be at least 0"),
     ],
 )

@@ -20,6 +20,8 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a number",
     ),
     "str": (lambda value: isinstance(value, str | Path), "text"),
+    "dict": (lambda value: isinstance(value, dict), "a section"),
+    "list": (lambda value: isinstance(value, list), "a list"),
     "None": (lambda value: value is None, "null"),
 }
 
@@ -49,7 +51,7 @@ LARGEST_SEED = 2**32 - 1
 
 def expected_value(name: str, value: Any) -> str | None:
     """None where `value` may stand at the option `name`, else what may, in words."""
-    kinds = trainer_options()[name].split(" | ")
+    kinds = [kind.partition("[")[0] for kind in trainer_options()[name].split(" | ")]
     if not set(kinds) <= _KINDS.keys():
         # an enumeration or a structure: transformers' own sentence is good
         return None

@@ -21,6 +21,8 @@ from tuneglm.training import train
         ("report_to=wandb", "pip install wandb"),
         ("report_to=nobody", "nobody is not supported"),
         ("optim=nothing", "nothing"),
+        ("fsdp=full_shard", "fsdp only works in distributed training"),
+        ("accelerator_config=nowhere.json", "nowhere.json"),
         ("deepspeed=ds.json", "deepspeed, which is not installed"),
         ("load_best_model_at_end=true", "save and eval strategy to match"),
     ],

@@ -2,8 +2,11 @@
 
 import importlib.util
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from transformers import TrainingArguments
 from transformers.integrations import get_reporting_integration_callbacks
 
@@ -53,16 +56,25 @@ def training_arguments(config: RunConfig, *, evaluates: bool) -> TrainingArgumen
     if not config.training.keys() & {"bf16", "fp16"}:
         chosen["bf16"] = computes_bfloat16(device)
     chosen |= config.training | FIXED
-    try:
+    with refusals():
         arguments = TrainingArguments(**chosen)
         # a reporter that is not installed says so when it is made
         for reporter in get_reporting_integration_callbacks(arguments.report_to):
             reporter()
-    except (TypeError, ValueError, ImportError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"transformers refuses `training:`: {reason}") from None
     _check_processes(arguments)
     return arguments
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What transformers says of a `training:` section that it cannot take, as a ConfigError."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (TypeError, ValueError, ImportError, RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"transformers refuses `training:`: {reason}") from None
 
 
 def _refuse_unused(training: dict[str, Any], evaluates: bool) -> None:

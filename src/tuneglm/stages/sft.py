@@ -17,6 +17,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from tuneglm.data.collate import Collator
 from tuneglm.data.encode import UNTRAINED, EncodedSet
+from tuneglm.stages.arguments import refusals
 
 
 def trainer(
@@ -28,14 +29,15 @@ def trainer(
 ) -> Trainer:
     """transformers' Trainer with this stage's loss."""
     pad = tokenizer.pad_token_id
-    return SftTrainer(
-        model=model,
-        args=arguments,
-        data_collator=Collator(tokenizer.eos_token_id if pad is None else pad),
-        train_dataset=train.rows,
-        eval_dataset=None if evaluation is None else evaluation.rows,
-        processing_class=tokenizer,
-    )
+    with refusals():
+        return SftTrainer(
+            model=model,
+            args=arguments,
+            data_collator=Collator(tokenizer.eos_token_id if pad is None else pad),
+            train_dataset=train.rows,
+            eval_dataset=None if evaluation is None else evaluation.rows,
+            processing_class=tokenizer,
+        )
 
 
 class SftTrainer(Trainer):
