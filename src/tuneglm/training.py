@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from torch import nn
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
@@ -49,6 +50,8 @@ def train(config: RunConfig) -> TrainingResult:
     before the first step where it can be known.
     """
     terminal = console()
+    # attention weights too small to matter, which a processor computes up to ten times as slowly
+    torch.set_flush_denormal(True)
     folder = model_folder(config.model)
     family = family_of(folder, config.model.family)
     tokenizer = load_tokenizer(folder, family=family.name)

@@ -60,9 +60,10 @@ class Recipe:
 def main() -> None:
     """Build, save and mark the model."""
     arguments = _arguments()
-    torch.set_num_threads(arguments.threads)
-    # tiny attention weights of no effect, which a processor computes ten times as slowly
+    # tiny attention weights of no effect, which a processor computes ten times as slowly;
+    # said before there are threads, which take the setting from the one that starts them
     torch.set_flush_denormal(True)
+    torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     recipe = RECIPES[arguments.family]
     new = MODEL_FOLDER.with_name(f"{MODEL_FOLDER.name}_{arguments.family}")
