@@ -132,6 +132,19 @@ def test_what_a_checkpoint_carries_cannot_change(configure: Configure, tmp_path:
     assert train(configure(whole, "training.save_steps=2")).finished
 
 
+def test_a_run_that_broke_off_with_nothing_done_leaves_nothing(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SftTrainer, "compute_loss", broken)
+        with pytest.raises(ZeroDivisionError):
+            train(configure(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_saved_run_is_repeated_from_any_folder(
     configure: Configure, tmp_path: Path, rows_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

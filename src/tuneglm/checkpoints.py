@@ -25,6 +25,7 @@ from tuneglm.errors import ConfigError, ModelError, OutputError
 
 RUN_FILE = "run.yaml"
 STATE_FILE = "trainer_state.json"
+LOG_FILE = "log.jsonl"
 UNFINISHED = "unfinished"
 RESULTS = (
     "adapter_model.safetensors",
@@ -51,10 +52,11 @@ FULL_TEXTS = ("No space left", "quota exceeded", "File too large")
 
 @dataclass(frozen=True)
 class Output:
-    """Where results go, and the checkpoint from which the run goes on."""
+    """Where results go, the checkpoint from which the run goes on, and whether it is new here."""
 
     folder: Path
     checkpoint: Path | None = None
+    is_new: bool = False
 
 
 def check_output(config: RunConfig) -> None:
@@ -85,8 +87,9 @@ def open_output(config: RunConfig) -> Output:
         checkpoint = newest_checkpoint(folder)
     else:
         checkpoint = _named_checkpoint(Path(config.resume).expanduser())
+    is_new = not (folder / RUN_FILE).exists()
     write_run_file(folder, config)
-    return Output(folder, checkpoint)
+    return Output(folder, checkpoint, is_new)
 
 
 def write_run_file(folder: Path, config: RunConfig) -> None:
@@ -218,14 +221,18 @@ def repeated(config: RunConfig, run_file: Path | None) -> RunConfig:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turn a full disk, however a library words it, into one sentence."""
+def writing(output: Output) -> Iterator[None]:
+    """Turn a full disk into one sentence; a run that broke off with nothing done leaves nothing."""
+    folder = output.folder
     try:
         yield
-    except (OSError, RuntimeError, SafetensorError) as error:
-        if not _is_full(error, folder):
-            raise
+    except BaseException as error:
         newest = newest_checkpoint(folder)
+        is_full = _is_full(error, folder)
+        if output.is_new and not is_finished(folder) and not any(folder.glob("checkpoint-*")):
+            _leave(folder)
+        if not is_full:
+            raise
         kept = f"the newest whole checkpoint is `{newest}`" if newest else "no checkpoint was saved"
         raise OutputError(
             f"There is no space left in `{folder}`: {kept}.",
@@ -234,7 +241,19 @@ def writing(folder: Path) -> Iterator[None]:
         ) from None
 
 
+def _leave(folder: Path) -> None:
+    """Take back the claim, for the command to be corrected and typed again."""
+    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+    for name in (RUN_FILE, LOG_FILE):
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
+
+
 def _is_full(error: BaseException, folder: Path) -> bool:
+    """Whether a library means a full disk, in whatever words."""
+    if not isinstance(error, OSError | RuntimeError | SafetensorError):
+        return False
     if isinstance(error, OSError) and error.errno in FULL:
         return True
     text = str(error)

@@ -390,7 +390,7 @@ def _config_error(error: ValidationError) -> ConfigError:
         return ConfigError(f"There is no {dotted} `{problem['ctx']['tag']}`.", f"known: {known}")
     if problem["type"] == "value_error":
         return ConfigError(*str(problem["ctx"]["error"]).split("\n", 1))
-    if problem["type"] in ("model_type", "model_attributes_type"):
+    if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
         hint = f"write model.path={problem['input']}" if dotted == "model" else None
         return ConfigError(f"`{dotted}` is a section, not the value `{problem['input']}`.", hint)
     return ConfigError(f"`{dotted}` cannot be `{problem['input']}`: {problem['msg'].lower()}.")

@@ -16,10 +16,10 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from transformers import TrainerCallback
 
+from tuneglm.checkpoints import LOG_FILE
 from tuneglm.data.encode import EncodedSet
 from tuneglm.data.registry import LoadedExamples
 
-LOG_FILE = "log.jsonl"
 CHART_FILE = "loss.png"
 SECONDS_BETWEEN_LINES = 10.0
 LISTED_PROBLEMS = 5

@@ -77,7 +77,7 @@ def train(config: RunConfig) -> TrainingResult:
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(progression)
     trainer.add_callback(interrupt)
-    with writing(output.folder):
+    with writing(output):
         try:
             trainer.train(
                 resume_from_checkpoint=str(output.checkpoint) if output.checkpoint else None

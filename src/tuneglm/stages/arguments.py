@@ -36,6 +36,7 @@ ELSEWHERE: dict[str, str] = {
     "resume_from_checkpoint": "resume=CHECKPOINT goes on from a checkpoint",
     "do_predict": "`tuneglm chat OUTPUT` asks the result",
 }
+METRICS = (None, "loss", "eval_loss")
 SAMPLING = ("random", "sequential", "group_by_length")
 
 
@@ -94,6 +95,11 @@ def _refuse_unused(training: dict[str, Any], evaluates: bool) -> None:
         raise ConfigError(
             f"`training.train_sampling_strategy` cannot be `{sampling}`.",
             f"known: {', '.join(SAMPLING)}",
+        )
+    metric = training.get("metric_for_best_model")
+    if metric not in METRICS:
+        raise ConfigError(
+            f"`training.metric_for_best_model` cannot be `{metric}`.", "what is measured: loss"
         )
     if not evaluates and training.get("eval_strategy", "no") != "no":
         raise ConfigError(

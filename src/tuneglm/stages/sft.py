@@ -55,6 +55,16 @@ class SftTrainer(Trainer):
         network = network.get_base_model() if isinstance(network, PeftModel) else network
         self._keeps_logits = "logits_to_keep" in inspect.signature(network.forward).parameters
 
+    def create_optimizer(self, *arguments: Any, **named: Any) -> Any:
+        """The Trainer's own; arguments that the optimizer does not take are a ConfigError."""
+        with refusals():
+            return super().create_optimizer(*arguments, **named)
+
+    def create_scheduler(self, *arguments: Any, **named: Any) -> Any:
+        """The Trainer's own; arguments that the schedule does not take are a ConfigError."""
+        with refusals():
+            return super().create_scheduler(*arguments, **named)
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         """The Trainer's own, but for `group_by_length`, for which it would need rows as dicts."""
         if self.args.train_sampling_strategy != "group_by_length":
