@@ -221,18 +221,26 @@ def repeated(config: RunConfig, run_file: Path | None) -> RunConfig:
 
 
 @contextmanager
-def writing(output: Output) -> Iterator[None]:
-    """Turn a full disk into one sentence; a run that broke off with nothing done leaves nothing."""
-    folder = output.folder
+def claimed(output: Output) -> Iterator[None]:
+    """Take the claim back where a run broke off with nothing done: it can be typed again."""
     try:
         yield
-    except BaseException as error:
-        newest = newest_checkpoint(folder)
-        is_full = _is_full(error, folder)
+    except BaseException:
+        folder = output.folder
         if output.is_new and not is_finished(folder) and not any(folder.glob("checkpoint-*")):
             _leave(folder)
-        if not is_full:
+        raise
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn a full disk, however a library words it, into one sentence."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if not _is_full(error, folder):
             raise
+        newest = newest_checkpoint(folder)
         kept = f"the newest whole checkpoint is `{newest}`" if newest else "no checkpoint was saved"
         raise OutputError(
             f"There is no space left in `{folder}`: {kept}.",
@@ -242,7 +250,6 @@ def writing(output: Output) -> Iterator[None]:
 
 
 def _leave(folder: Path) -> None:
-    """Take back the claim, for the command to be corrected and typed again."""
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     for name in (RUN_FILE, LOG_FILE):
         (folder / name).unlink(missing_ok=True)
@@ -251,9 +258,6 @@ def _leave(folder: Path) -> None:
 
 
 def _is_full(error: BaseException, folder: Path) -> bool:
-    """Whether a library means a full disk, in whatever words."""
-    if not isinstance(error, OSError | RuntimeError | SafetensorError):
-        return False
     if isinstance(error, OSError) and error.errno in FULL:
         return True
     text = str(error)

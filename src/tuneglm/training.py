@@ -13,7 +13,7 @@ from rich.console import Console
 from torch import nn
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
-from tuneglm.checkpoints import check_output, open_output, save_result, writing
+from tuneglm.checkpoints import check_output, claimed, open_output, save_result, writing
 from tuneglm.config import RunConfig
 from tuneglm.data.encode import EncodedSet, encode_examples
 from tuneglm.data.messages import Example
@@ -77,7 +77,7 @@ def train(config: RunConfig) -> TrainingResult:
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(progression)
     trainer.add_callback(interrupt)
-    with writing(output):
+    with claimed(output), writing(output.folder):
         try:
             trainer.train(
                 resume_from_checkpoint=str(output.checkpoint) if output.checkpoint else None
