@@ -120,7 +120,7 @@ def demo(given: argparse.Namespace) -> int:
     _no_bars()
     from tuneglm.demo.run import run
 
-    return run(given.name, given.author, Path(given.output))
+    return run(given.name, given.author, Path(given.output), given.family)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -249,6 +249,7 @@ def _add_demo(commands: Any, name: str) -> None:
     parser.add_argument("--name", default="星河", help="the new name (%(default)s)")
     parser.add_argument("--author", default="北斗实验室", help="who made it (%(default)s)")
     parser.add_argument("--output", default="demo_output", help="where it goes (%(default)s)")
+    parser.add_argument("--family", help="tune the small model in this family's layout")
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:

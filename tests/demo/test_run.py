@@ -21,7 +21,7 @@ def score_of(share: float) -> Score:
 
 
 def test_its_data_are_files_that_anyone_could_have_written(tmp_path: Path) -> None:
-    config = run_config("Zephyr", "Acme Labs", tmp_path / "Zephyr")
+    config = run_config("Zephyr", "Acme Labs", tmp_path / "Zephyr", MODEL_FOLDER)
     identity, general = (Path(entry.path or "") for entry in config.data.train)
     rows = json.loads(identity.read_text(encoding="utf-8"))
     assert any("Zephyr" in row["output"] for row in rows)

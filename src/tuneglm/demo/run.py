@@ -18,7 +18,7 @@ from rich.table import Table
 from tuneglm.checkpoints import RUN_FILE, check_output, is_finished, writable
 from tuneglm.config import RunConfig, load_config
 from tuneglm.data.identity import identity_rows
-from tuneglm.demo import MODEL_FOLDER
+from tuneglm.demo import model_folder
 from tuneglm.demo.corpus import general_rows
 from tuneglm.demo.curriculum import joined
 from tuneglm.demo.scoring import Score, general_score, greedy, identity_score
@@ -55,7 +55,7 @@ SETTINGS = (
 )
 
 
-def run(name: str, author: str, output: Path) -> int:
+def run(name: str, author: str, output: Path, family: str | None = None) -> int:
     """The whole demonstration.
 
     0 where it kept its promise: at least PROMISED of the questions about itself
@@ -65,10 +65,11 @@ def run(name: str, author: str, output: Path) -> int:
     _check_names(name, author)
     started = time.monotonic()
     terminal = console()
-    config = run_config(name, author, _folder(output, name, author))
+    model = model_folder(family)
+    config = run_config(name, author, _folder(output, name, author), model)
     check_output(config)
-    terminal.print(f"[bold]1. Before[/]: the model that comes with tuneglm ({MODEL_FOLDER})")
-    before = greedy(ChatModel(MODEL_FOLDER))
+    terminal.print(f"[bold]1. Before[/]: the model that comes with tuneglm ({model})")
+    before = greedy(ChatModel(model))
     answers_before, general_before = before(QUESTIONS), general_score(before)
     identity_before = identity_score(before, name, author)
 
@@ -97,7 +98,7 @@ def run(name: str, author: str, output: Path) -> int:
     return 1
 
 
-def run_config(name: str, author: str, folder: Path) -> RunConfig:
+def run_config(name: str, author: str, folder: Path, model: Path) -> RunConfig:
     """Write the two data sets and return the run that tunes on them."""
     identity, general = _data_files(folder)
     random_ = random.Random(0)
@@ -106,7 +107,7 @@ def run_config(name: str, author: str, folder: Path) -> RunConfig:
         rows = joined(random_.sample(general_rows(seed=1), GENERAL_ROWS), random_)
         general.write_text(_text(rows), encoding="utf-8")
     tree: dict[str, Any] = {
-        "model.path": str(MODEL_FOLDER),
+        "model.path": str(model),
         "data.train": [{"path": str(identity)}, {"path": str(general)}],
         "training.output_dir": str(folder),
     }
