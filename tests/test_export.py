@@ -98,6 +98,11 @@ def test_a_folder_that_holds_something_is_left_alone(
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+def test_a_place_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert export(DEMO, "/proc/nowhere/out") == 2
+    assert "Cannot write to `/proc/nowhere/out`" in capsys.readouterr().err
+
+
 def test_a_model_without_a_published_layout(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from transformers import PreTrainedModel
 
-from tuneglm.checkpoints import writing
+from tuneglm.checkpoints import writable, writing
 from tuneglm.errors import ModelError, OutputError
 from tuneglm.models.adapters import merge_adapters
 from tuneglm.models.family import Family
@@ -60,8 +60,7 @@ def export(wanted: Export) -> Path:
     merge_adapters(model)
     if wanted.bits is not None:
         pack_linears(model, wanted.bits)
-    wanted.output.mkdir(parents=True, exist_ok=True)
-    with writing(wanted.output):
+    with writable(wanted.output), writing(wanted.output):
         save(model, wanted.output)
         tokenizer.save_pretrained(wanted.output)
     return wanted.output

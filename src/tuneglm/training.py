@@ -124,8 +124,10 @@ def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> An
         device=arguments.device,
         attention=None if attention == "auto" else attention,
     )
-    if config.model.hub == "huggingface" and not Path(config.model.path).expanduser().is_dir():
-        # an adapter names its base: an id is good on every machine, a cache's folder on one
+    is_id = not Path(config.model.path).expanduser().is_dir()
+    if is_id and config.model.hub == "huggingface" and config.model.revision is None:
+        # an adapter names its base: an id is good on every machine, a cache's folder on one;
+        # only the folder says of which hub and revision it is
         model.config.name_or_path = model.name_or_path = config.model.path
     if arguments.gradient_checkpointing:
         model.enable_input_require_grads()
