@@ -215,7 +215,7 @@ def _add_export(commands: Any, name: str) -> None:
         "--bits", type=int, choices=(4, 8), help="pack as the official int4 and int8 checkpoints"
     )
     parser.add_argument(
-        "--dtype", default="float16", help="float16, bfloat16 or float32 (%(default)s)"
+        "--dtype", help="float16, bfloat16 or float32; what the model's files have when left out"
     )
     parser.add_argument("--family", help="family of the model; guessed when left out")
     parser.add_argument(

@@ -12,11 +12,18 @@ from transformers import PreTrainedModel
 
 from tuneglm.checkpoints import writable, writing
 from tuneglm.errors import ModelError, OutputError
-from tuneglm.models.adapters import merge_adapters
+from tuneglm.models.adapters import is_adapter, merge_adapters
 from tuneglm.models.family import Family
-from tuneglm.models.loading import load_model, load_tokenizer, local_folder, resolved_family
+from tuneglm.models.loading import (
+    base_folder,
+    load_model,
+    load_tokenizer,
+    local_folder,
+    resolved_family,
+)
 from tuneglm.models.packed import PackedBits, pack_linears, unpack_linears
 from tuneglm.models.published import save_published
+from tuneglm.models.weights import read_json
 
 Layout = Literal["published", "native"]
 
@@ -30,7 +37,7 @@ class Export:
     layout    published: the family's own names, which its code and converters read;
               native: transformers' names; None: published where the family has a layout
     bits      4 or 8: the official packed form, for the published layout or our own loader
-    dtype     type of the weights; float16 is what the published models have
+    dtype     type of the weights; None: that of the model's files, float16 where they are packed
     adapters  further trained parts, merged as well
     """
 
@@ -38,7 +45,7 @@ class Export:
     output: Path
     layout: Layout | None = None
     bits: PackedBits | None = None
-    dtype: str = "float16"
+    dtype: str | None = None
     family: str | None = None
     adapters: tuple[str, ...] = ()
 
@@ -52,18 +59,38 @@ def export(wanted: Export) -> Path:
     model = load_model(
         wanted.path,
         family=wanted.family,
-        dtype=wanted.dtype,
+        dtype=_dtype(wanted),
         adapters=wanted.adapters,
         device="cpu",
     )
     unpack_linears(model, model.dtype)
     merge_adapters(model)
+    _refuse_overflow(model)
     if wanted.bits is not None:
         pack_linears(model, wanted.bits)
     with writable(wanted.output), writing(wanted.output):
         save(model, wanted.output)
         tokenizer.save_pretrained(wanted.output)
     return wanted.output
+
+
+def _dtype(wanted: Export) -> str:
+    if wanted.dtype is not None:
+        return wanted.dtype
+    if wanted.bits is not None:
+        return "float16"
+    folder = local_folder(wanted.path)
+    config = read_json((base_folder(folder) if is_adapter(folder) else folder) / "config.json")
+    return str(config.get("torch_dtype") or config.get("dtype") or "float16")
+
+
+def _refuse_overflow(model: PreTrainedModel) -> None:
+    for name, weight in model.named_parameters():
+        if not bool(weight.isfinite().all()):
+            raise ModelError(
+                f"`{name}` holds numbers that {model.dtype} cannot.",
+                "choose another type: --dtype bfloat16 or float32",
+            )
 
 
 def _saver(wanted: Export, family: Family) -> Callable[[PreTrainedModel, Path], object]:

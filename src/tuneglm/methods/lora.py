@@ -13,6 +13,7 @@ from tuneglm.errors import ConfigError
 from tuneglm.models.family import Family
 from tuneglm.models.layout import native_targets
 from tuneglm.models.packed import is_packed
+from tuneglm.models.prefix import MODULE as PREFIX
 from tuneglm.models.quantization import is_quantized
 
 ALL = "all"
@@ -69,7 +70,7 @@ def _linear_names(model: PreTrainedModel) -> tuple[str, ...]:
     names = (
         name.rpartition(".")[2]
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module is not head
+        if isinstance(module, nn.Linear) and module is not head and PREFIX not in name
     )
     return tuple(dict.fromkeys(names))
 

@@ -1,5 +1,6 @@
 """Adapters: ours and others', on split or on fused modules, put into a model and out again."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from functools import partial
@@ -15,11 +16,15 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from tuneglm.errors import ModelError
 from tuneglm.models.family import Family, Layout
 from tuneglm.models.layout import native_names, native_targets
+from tuneglm.models.packed import is_packed
 from tuneglm.models.partial import ADAPTER_FILES, add_partial, is_partial
 from tuneglm.models.weights import read_json, read_tensors
 
 CONFIG_FILE = "adapter_config.json"
 PREFIXES = ("base_model.model.", "base_model.")
+
+# what else than the names of modules says where an adapter goes; its file says it in full
+WHERE_ELSE = {"layers_to_transform": None, "layers_pattern": None, "exclude_modules": None}
 
 Tensors = dict[str, torch.Tensor]
 
@@ -31,10 +36,7 @@ def is_adapter(folder: Path) -> bool:
 
 def read_base_path(folder: Path) -> str:
     """Folder or id of the model that the adapter was trained on."""
-    file, key = folder / CONFIG_FILE, "base_model_name_or_path"
-    if not file.is_file():
-        # official P-tuning scripts save the config of the model that they loaded
-        file, key = folder / "config.json", "_name_or_path"
+    file, key = base_key(folder)
     base = read_json(file, {}).get(key)
     if not base:
         raise ModelError(
@@ -43,6 +45,14 @@ def read_base_path(folder: Path) -> str:
             f"into {file}",
         )
     return str(base)
+
+
+def base_key(folder: Path) -> tuple[Path, str]:
+    """The file of an adapter, and the key in it, that name the model it was trained on."""
+    if (folder / CONFIG_FILE).is_file():
+        return folder / CONFIG_FILE, "base_model_name_or_path"
+    # official P-tuning scripts save the config of the model that they loaded
+    return folder / "config.json", "_name_or_path"
 
 
 def add_adapter(model: PreTrainedModel, folder: Path, family: Family, name: str) -> None:
@@ -57,7 +67,19 @@ def add_adapter(model: PreTrainedModel, folder: Path, family: Family, name: str)
         return
     config, weights = _read_adapter(folder)
     if family.layout is not None:
-        config, weights = to_split(family.layout, model.config, config, weights)
+        try:
+            config, weights = to_split(family.layout, model.config, config, weights)
+        except RuntimeError as error:
+            raise ModelError(
+                f"The adapter `{folder}` cannot be split into the model's modules: {error}.",
+                "it was trained on another model",
+            ) from None
+    config |= {"target_modules": _targets(model, weights), **WHERE_ELSE}
+    if config.get("use_dora") and is_packed(model):
+        raise ModelError(
+            f"The adapter `{folder}` is DoRA's, which needs whole weights; the model's are packed.",
+            "write the model in 16 bits first: tuneglm export",
+        )
     active = model.active_adapters() if model._hf_peft_config_loaded else []
     try:
         model.add_adapter(LoraConfig(**config), adapter_name=name)
@@ -73,9 +95,21 @@ def add_adapter(model: PreTrainedModel, folder: Path, family: Family, name: str)
 
 def merge_adapters(model: PreTrainedModel) -> None:
     """Add the active adapters to the weights that they adapt, in place; the adapters are gone."""
+    pairs = model.all_tied_weights_keys.items()
+    tied = {
+        name.removesuffix(".weight").removesuffix(".base_layer") for pair in pairs for name in pair
+    }
     for name, module in list(model.named_modules()):
         if isinstance(module, LoraLayer):
-            module.merge(safe_merge=True)
+            if name in tied:
+                raise ModelError(
+                    f"`{name}` is tied to another weight, which merging its adapter would change.",
+                    "keep the adapter apart",
+                )
+            try:
+                module.merge(safe_merge=True)
+            except ValueError as error:
+                raise ModelError(f"The adapter of `{name}` cannot be merged: {error}.") from None
             model.set_submodule(name, module.get_base_layer())
     if model._hf_peft_config_loaded:
         model._hf_peft_config_loaded = False
@@ -99,7 +133,6 @@ def to_split(
             parts = list(tensor.split(layout.rows(model)))
         for name, part in zip(names or (module,), parts or [tensor], strict=True):
             converted[f"{name}.{leaf}"] = part
-    targets = sorted({_split_key(key)[0].rpartition(".")[2] for key in converted})
     patterns = {
         name: {
             own: value
@@ -108,7 +141,7 @@ def to_split(
         }
         for name in ("rank_pattern", "alpha_pattern")
     }
-    return {**config, **patterns, "target_modules": targets}, converted
+    return {**config, **patterns}, converted
 
 
 def to_fused(layout: Layout, model: PreTrainedConfig, weights: Tensors) -> Tensors:
@@ -140,6 +173,27 @@ def save_adapter(folder: Path, config: Mapping[str, Any], weights: Tensors) -> N
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
 
+def _targets(model: PreTrainedModel, weights: Tensors) -> list[str]:
+    """The modules that a file adapts: by the last part of their names where it adapts all such."""
+    modules = {_split_key(key)[0] for key in weights}
+    short = {name.rpartition(".")[2] for name in modules}
+    present = {name for name, _ in model.named_modules() if name.rpartition(".")[2] in short}
+    return sorted(short if present == modules else modules)
+
+
+def _known_options(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what other versions of peft wrote and left empty; what else is unknown is refused."""
+    known = {field.name for field in dataclasses.fields(LoraConfig)}
+    unknown = sorted(key for key in config if key not in known and config[key])
+    if unknown:
+        raise ModelError(
+            f"The adapter `{folder}` does not fit this model: its config has `{unknown[0]}: "
+            f"{config[unknown[0]]}`, which this version of peft does not know.",
+            "use the version of peft that wrote it, or merge it into its model with that",
+        )
+    return {key: value for key, value in config.items() if key in known}
+
+
 def _adapter_state_dict(
     model: PreTrainedModel, adapter_name: str | None = None, state_dict: Any = None
 ) -> Any:
@@ -152,6 +206,8 @@ def _adapter_state_dict(
 
 def _read_adapter(folder: Path) -> tuple[dict[str, Any], Tensors]:
     config = dict(read_json(folder / CONFIG_FILE))
+    if config.get("peft_type") == "LORA":
+        config = _known_options(folder, config)
     if config.get("peft_type") != "LORA":
         raise ModelError(
             f"`{folder}` is an adapter of type `{config.get('peft_type')}`; LORA is known."

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import GlmConfig, PreTrainedConfig
 
 from tuneglm.errors import ModelError
@@ -172,9 +173,23 @@ def _native_config(
     grouped = published.get("multi_query_attention", False)
     needed = [key for key in CONFIG_KEYS if key != "attention_dropout"]
     check_config(published, [*needed, *(["multi_query_group_num"] if grouped else [])])
+    try:
+        return _glm_config(published, rope_parameters, heads if not grouped else None)
+    except (StrictDataclassError, TypeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise ModelError(
+            f"config.json cannot be used: {reason}", "download config.json again"
+        ) from None
+
+
+def _glm_config(
+    published: Mapping[str, Any],
+    rope_parameters: Callable[[float], dict[str, Any]],
+    heads: int | None,
+) -> GlmConfig:
     return GlmConfig(
         **{ours: published[key] for key, ours in CONFIG_KEYS.items() if key in published},
-        num_key_value_heads=published["multi_query_group_num"] if grouped else heads,
+        num_key_value_heads=heads or published["multi_query_group_num"],
         attention_bias=published.get("add_qkv_bias", False),
         rope_parameters={
             "partial_rotary_factor": 0.5,

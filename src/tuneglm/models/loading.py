@@ -13,10 +13,11 @@ from tuneglm.config import ModelConfig
 from tuneglm.errors import ModelError
 from tuneglm.hub import Hub, fetch, looks_like_id
 from tuneglm.models import family_of, saved_family
-from tuneglm.models.adapters import add_adapter, is_adapter, read_base_path
+from tuneglm.models.adapters import add_adapter, base_key, is_adapter, read_base_path
 from tuneglm.models.family import Family, Layout
+from tuneglm.models.packed import packed_bits
 from tuneglm.models.precision import Bits, Placement, checked_bits, device_named, torch_dtype
-from tuneglm.models.prefix import MODULE, add_prefix, split_prefix
+from tuneglm.models.prefix import MODULE, add_prefix, check_prefix, split_prefix
 from tuneglm.models.published import load_published
 from tuneglm.models.quantization import quantization_config
 from tuneglm.models.weights import read_json, read_tensors, weight_files
@@ -156,14 +157,18 @@ def base_folder(adapter: Path) -> Path:
     except ModelError:
         raise ModelError(
             f"The adapter `{adapter}` was trained on `{base}`, which is not there any more.",
-            "put the model back, or write its new place into `base_model_name_or_path` in "
-            f"{adapter / 'adapter_config.json'}",
+            f"put the model back, or write its new place into `{base_key(adapter)[1]}` in "
+            f"{base_key(adapter)[0]}",
         ) from None
 
 
 def published_layout(family: Family, folder: Path) -> Layout | None:
     """The layout by which the folder's files are read; None where transformers reads them."""
-    model_type = read_json(folder / "config.json").get("model_type")
+    config = read_json(folder / "config.json")
+    if config.get("quantization_config") and packed_bits(config) is None:
+        # bits that transformers packed, under names of its own
+        return None
+    model_type = config.get("model_type")
     return family.layout if family.layout and family.layout.model_type == model_type else None
 
 
@@ -198,6 +203,7 @@ def _load_native(folder: Path, placement: Placement) -> PreTrainedModel:
                 f"{problem.replace('_', ' ')}, the first is `{first}`.",
                 "config.json and the weights are of different models, or a shard is missing",
             )
+    check_prefix(folder, read_json(folder / "config.json"), prefix)
     if prefix:
         add_prefix(model, prefix)
     return model

@@ -22,6 +22,7 @@ from transformers.quantizers import HfQuantizer, register_quantization_config, r
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from tuneglm.errors import ModelError
+from tuneglm.models.prefix import MODULE
 
 PackedBits = Literal[4, 8]
 METHOD = "glm_packed"
@@ -32,6 +33,8 @@ SCALE = "weight_scale"
 def packed_bits(config: Mapping[str, Any]) -> PackedBits | None:
     """The width in which a checkpoint's config.json says that its layers are packed."""
     settings = config.get("quantization_config") or {}
+    if not isinstance(settings, Mapping):
+        raise ModelError(f"config.json has `quantization_config: {settings}`.", "download it again")
     bits = config.get("quantization_bit")
     if settings.get("quant_method") == METHOD:
         bits = settings.get("bits")
@@ -238,7 +241,7 @@ def _linears(model: PreTrainedModel) -> list[tuple[str, nn.Linear]]:
     return [
         (name, module)
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module is not head
+        if isinstance(module, nn.Linear) and module is not head and f"{MODULE}." not in name
     ]
 
 

@@ -43,19 +43,28 @@ def read_partial(folder: Path) -> dict[str, torch.Tensor]:
 def add_partial(model: PreTrainedModel, folder: Path, layout: Layout | None) -> None:
     """Put the parts in `folder` into a model, each in its place; ModelError names a misfit."""
     prefix, weights = split_prefix(read_partial(folder))
-    if prefix:
-        add_prefix(model, prefix)
-    own = _own_names(model, weights, layout)
+    try:
+        own = _own_names(model, weights, layout)
+    except RuntimeError as error:
+        raise ModelError(
+            f"The weights in `{folder}` cannot be split into the model's: {error}.",
+            "they were trained on another model",
+        ) from None
     state = model.state_dict()
     for name, tensor in own.items():
-        if name not in state or state[name].shape != tensor.shape:
-            found = tuple(state[name].shape) if name in state else "no such weight"
+        fits = name in state and state[name].shape == tensor.shape
+        # a packed weight in 8 bits has the shape of the whole one, and cannot hold it
+        if not fits or tensor.is_floating_point() != state[name].is_floating_point():
+            found = f"{tuple(state[name].shape)}" if name in state else "has no such weight"
             raise ModelError(
                 f"`{name}` of `{folder}` has the shape {tuple(tensor.shape)}, the model {found}.",
                 "it was trained on another model, or on one whose layers were not packed in bits",
             )
-        with torch.no_grad():
+    with torch.no_grad():
+        for name, tensor in own.items():
             state[name].copy_(tensor)
+    if prefix:
+        add_prefix(model, prefix)
 
 
 def _own_names(

@@ -10,6 +10,7 @@ puts it in front, so that every kind of cache, mask and model is served alike.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -75,6 +76,25 @@ def split_prefix(tensors: Tensors) -> tuple[dict[str, torch.Tensor], dict[str, t
     return prefix, others
 
 
+def check_prefix(folder: Path, config: Mapping[str, Any], prefix: Tensors) -> None:
+    """Raises ModelError where a config.json says that there is a prefix, and the weights differ."""
+    length = config.get("pre_seq_len")
+    if length and not prefix:
+        raise ModelError(
+            f"config.json in `{folder}` says `pre_seq_len: {length}`, but the weights hold no "
+            "prefix.",
+            "the prefix was saved apart: give its folder as an adapter, and the model without "
+            "`pre_seq_len` as the base",
+        )
+    weight = prefix.get("embedding.weight")
+    if length and weight is not None and len(weight) != length:
+        raise ModelError(
+            f"config.json in `{folder}` says `pre_seq_len: {length}`, but the weights hold a "
+            f"prefix of {len(weight)}.",
+            "the two are of different runs",
+        )
+
+
 def add_prefix(model: PreTrainedModel, tensors: Tensors) -> None:
     """Put a trained prefix into a model; its length and form are those of the tensors.
 
@@ -136,10 +156,12 @@ def _attend(
     **kwargs: Any,
 ) -> Any:
     """sdpa over the layer's prefix and the keys: (batch, heads, length, head_dim) each."""
-    own = prefix[module.layer_idx].to(key.dtype)
+    own = prefix[module.layer_idx].to(key)
     own_key, own_value = own[:, None].expand(-1, len(key), -1, -1, -1)
     if attention_mask is not None:
-        attention_mask = nn.functional.pad(attention_mask, (own.shape[-2], 0), value=True)
+        # seen by all: true in a mask of booleans, nothing added in one of numbers
+        seen = attention_mask.dtype == torch.bool
+        attention_mask = nn.functional.pad(attention_mask, (own.shape[-2], 0), value=seen)
     return sdpa_attention_forward(
         module,
         query,

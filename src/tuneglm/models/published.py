@@ -9,21 +9,35 @@ from typing import Any
 import torch
 from accelerate import init_empty_weights
 from accelerate.utils import set_module_tensor_to_device
+from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from tuneglm.errors import ModelError
 from tuneglm.models.family import Layout
-from tuneglm.models.layout import to_native, to_published
-from tuneglm.models.packed import SCALE, PackedConfig, packed_bits, put_packed_linears
+from tuneglm.models.layout import native_names, to_native, to_published
+from tuneglm.models.packed import (
+    SCALE,
+    PackedConfig,
+    is_packed,
+    packed_bits,
+    put_packed_linears,
+)
 from tuneglm.models.precision import Placement
-from tuneglm.models.prefix import MODULE, add_prefix
-from tuneglm.models.quantization import quantize_linears, set_quantized_weight
-from tuneglm.models.weights import SINGLE_FILES, read_json, read_tensors, weight_files
+from tuneglm.models.prefix import MODULE, add_prefix, check_prefix
+from tuneglm.models.quantization import is_quantized, quantize_linears, set_quantized_weight
+from tuneglm.models.weights import (
+    INDEX_FILES,
+    read_json,
+    read_tensors,
+    weight_files,
+    weight_names,
+)
 
 log = logging.getLogger(__name__)
 
 ROWS_COMPARED = 256
+LARGEST_FILE = 4 * 10**9
 
 
 def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTrainedModel:
@@ -42,8 +56,15 @@ def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTra
             "16-bit model.",
             "leave model.bits out",
         )
-    with init_empty_weights(include_buffers=False):
-        model = AutoModelForCausalLM.from_config(config, **placement.model_arguments)
+    try:
+        with init_empty_weights(include_buffers=False):
+            model = AutoModelForCausalLM.from_config(config, **placement.model_arguments)
+    except (ImportError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"`{folder}` cannot be loaded in this way: {reason}",
+            "leave model.attention out, or choose eager or sdpa",
+        ) from None
     if packed is not None:
         put_packed_linears(model, packed)
     tied = model.all_tied_weights_keys
@@ -84,15 +105,9 @@ def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTra
     model.tie_weights()
     for name, tensor in repeated.items():
         _check_tied(folder, name, tensor, model.get_parameter(tied[name]))
+    check_prefix(folder, published, prefix)
     if prefix:
         add_prefix(model, prefix)
-    elif published.get("pre_seq_len"):
-        raise ModelError(
-            f"config.json in `{folder}` says `pre_seq_len: {published['pre_seq_len']}`, but the "
-            "weights hold no prefix.",
-            "the prefix was saved apart: give its folder as an adapter, and the model without "
-            "`pre_seq_len` as the base",
-        )
     return model.to(placement.device)
 
 
@@ -115,6 +130,12 @@ def _keeps_type(name: str, tensor: torch.Tensor) -> bool:
 
 def _check_tied(folder: Path, name: str, tensor: torch.Tensor, weight: torch.Tensor) -> None:
     """A tied weight is written twice; the copy is dropped, and must be one."""
+    if tensor.shape != weight.shape:
+        raise ModelError(
+            f"`{name}` in `{folder}` has the shape {tuple(tensor.shape)}, and the weight that it "
+            f"is tied to {tuple(weight.shape)}.",
+            "the shards are of different models",
+        )
     # in parts: a whole vocabulary's embeddings in another type are large
     pairs = zip(tensor.split(ROWS_COMPARED), weight.cpu().split(ROWS_COMPARED), strict=True)
     if not all(torch.equal(copy.to(kept.dtype), kept) for copy, kept in pairs):
@@ -128,14 +149,36 @@ def _check_tied(folder: Path, name: str, tensor: torch.Tensor, weight: torch.Ten
 
 def save_published(model: PreTrainedModel, layout: Layout, folder: Path) -> None:
     """Weights and config.json as the family publishes them, for its own code and its converters."""
+    if is_quantized(model) and not is_packed(model):
+        raise ModelError(
+            "A model in bitsandbytes' bits has no published form.",
+            "load it without bits; the official packed form is `tuneglm export --bits`",
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    weights = to_published(layout, model.config, model.state_dict())
-    # cloned: safetensors refuses two names for one memory, which a tied weight has
-    weights = {name: tensor.cpu().clone() for name, tensor in weights.items()}
-    save_file(weights, folder / SINGLE_FILES[0], metadata={"format": "pt"})
+    _save_weights(to_published(layout, model.config, model.state_dict()), folder)
     content = layout.to_published_config(model.config) | _stored_form(model)
     config = json.dumps(content, indent=2)
     (folder / "config.json").write_text(config + "\n", encoding="utf-8")
+
+
+def _save_weights(weights: dict[str, torch.Tensor], folder: Path) -> None:
+    """One file, or shards with their index where it would be larger than `LARGEST_FILE`."""
+    plan = split_torch_state_dict_into_shards(
+        weights, filename_pattern="model{suffix}.safetensors", max_shard_size=LARGEST_FILE
+    )
+    for name, keys in plan.filename_to_tensors.items():
+        seen: set[int] = set()
+        shard = {}
+        for key in keys:
+            # safetensors refuses two names for one memory, which a tied weight has
+            copied = weights[key].untyped_storage().data_ptr() in seen
+            shard[key] = weights[key].clone() if copied else weights[key].contiguous()
+            seen.add(weights[key].untyped_storage().data_ptr())
+        save_file(shard, folder / name, metadata={"format": "pt"})
+    if plan.is_sharded:
+        index = {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename}
+        text = json.dumps(index, indent=2, sort_keys=True)
+        (folder / INDEX_FILES[0]).write_text(text + "\n", encoding="utf-8")
 
 
 def _stored_form(model: PreTrainedModel) -> dict[str, Any]:
@@ -150,6 +193,14 @@ def _stored_form(model: PreTrainedModel) -> dict[str, Any]:
     return form
 
 
+def _unknown_names(folder: Path, layout: Layout) -> list[str]:
+    return [
+        name
+        for name in weight_names(folder)
+        if not name.endswith(layout.ignored) and not native_names(layout, name.rpartition(".")[0])
+    ]
+
+
 def _native_tensors(
     folder: Path, layout: Layout, config: PreTrainedConfig
 ) -> Iterator[tuple[str, str, torch.Tensor]]:
@@ -161,9 +212,11 @@ def _native_tensors(
             try:
                 parts = list(to_native(layout, config, key, layout.read(config, key, tensor)))
             except KeyError:
+                unknown = _unknown_names(folder, layout)
                 raise ModelError(
-                    f"`{file}` holds `{key}`, which is no weight of the model that config.json "
-                    "describes.",
+                    f"`{file}` holds what is no weight of the model that config.json describes: "
+                    f"{', '.join(f'`{name}`' for name in unknown[:3])}"
+                    + (f" and {len(unknown) - 3} more." if len(unknown) > 3 else "."),
                     "the two are of different models: download the folder again, or say which "
                     "family it is with model.family=NAME",
                 ) from None

@@ -41,6 +41,13 @@ class SentencePieceFile:
     @classmethod
     def parse(cls, data: bytes, algorithm: int) -> "SentencePieceFile":
         """The content of a file of that algorithm; raises ValueError when it is none."""
+        try:
+            return cls._parse(data, algorithm)
+        except (LookupError, TypeError, AttributeError, struct.error) as error:
+            raise ValueError(f"not a sentencepiece model: {error}") from None
+
+    @classmethod
+    def _parse(cls, data: bytes, algorithm: int) -> "SentencePieceFile":
         fields = _by_number(data)
         trainer = _by_number(fields[2][-1]) if fields[2] else defaultdict(list)
         if not fields[1] or (trainer[3] or [UNIGRAM])[-1] != algorithm:
@@ -117,7 +124,9 @@ def _normalizers(file: SentencePieceFile) -> list[normalizers.Normalizer]:
     if file.charsmap:
         steps.append(normalizers.Precompiled(file.charsmap))
     if file.collapses_spaces:
-        steps += [normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
+        # spaces alone: `Strip` would take every kind of white space
+        steps.append(normalizers.Replace(Regex("^ +| +$"), ""))
+        steps.append(normalizers.Replace(Regex(" {2,}"), " "))
     if file.dummy_prefix:
         steps.append(normalizers.Prepend(SPACE))
     return [*steps, normalizers.Replace(" ", SPACE)]

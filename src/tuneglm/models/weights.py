@@ -27,6 +27,12 @@ def weight_files(folder: Path) -> list[Path]:
             return _indexed_files(folder / index_name)
         if (folder / single_name).is_file():
             return [folder / single_name]
+    shards = [*folder.glob("*-of-*.safetensors"), *folder.glob("*-of-*.bin")]
+    if shards:
+        raise ModelError(
+            f"`{folder}` holds {len(shards)} shards, but not the index that names them all.",
+            f"finish the download: `{INDEX_FILES[0]}` or `{INDEX_FILES[1]}` is missing",
+        )
     raise ModelError(
         f"`{folder}` holds no weights.",
         f"a model folder has `{SINGLE_FILES[0]}`, or shards with `{INDEX_FILES[0]}` "
@@ -92,9 +98,18 @@ def read_json(path: Path, default: Mapping[str, Any] | None = None) -> Mapping[s
 def _load_pickle(path: Path) -> dict[str, torch.Tensor]:
     try:
         tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        TypeError,
+    ) as error:
+        # the unpickler's own complaints about what is no pickle are of every kind
         raise _broken(path, error) from None
-    if not isinstance(tensors, dict):
+    if not isinstance(tensors, dict) or not all(map(torch.is_tensor, tensors.values())):
         raise ModelError(f"`{path}` holds no table of weights.", "download it again")
     return tensors
 

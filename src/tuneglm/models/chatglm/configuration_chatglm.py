@@ -5,6 +5,8 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from tuneglm.models.packed import METHOD
+
 # keys that only the later networks under the same `model_type` have
 LATER_KEYS = ("ffn_hidden_size", "multi_query_group_num", "padded_vocab_size")
 
@@ -76,6 +78,19 @@ class ChatGLMConfig(PreTrainedConfig):  # type: ignore[misc]
             raise ValueError(
                 "This config has `position_encoding_2d: false`, which no published ChatGLM-6B has."
             )
+        if self.hidden_size % (4 * self.num_attention_heads):
+            raise ValueError(
+                f"`hidden_size: {self.hidden_size}` does not make "
+                f"{self.num_attention_heads} heads of a width that 4 divides."
+            )
+        if kwargs.get("pre_seq_len"):
+            raise ValueError(
+                "This config has `pre_seq_len`: the model has a prefix. Load the folder by "
+                "tuneglm.load_model(path)."
+            )
+        if bits := kwargs.pop("quantization_bit", None):
+            # as published; transformers knows packed weights by this
+            kwargs.setdefault("quantization_config", {"quant_method": METHOD, "bits": bits})
         super().__post_init__(**kwargs)
 
     @property
