@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tuneglm.config import RunConfig
-from tuneglm.demo import MODEL_FOLDER
+from tuneglm.demo import MODEL_FOLDER, model_folders
 from tuneglm.demo.run import QUESTIONS, run, run_config
 from tuneglm.demo.scoring import Ask, Score, general_score, identity_score
 from tuneglm.errors import ConfigError, OutputError
@@ -44,8 +44,9 @@ def test_who_always_says_its_name_and_maker_is_right_and_knows_nothing() -> None
     assert general_score(parrot).share() < 0.05
 
 
-def test_the_shipped_model_knows_what_its_page_says() -> None:
-    figures = json.loads((MODEL_FOLDER / "figures.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("folder", model_folders().values(), ids=list(model_folders()))
+def test_the_shipped_models_know_what_their_page_says(folder: Path) -> None:
+    figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
     for language in ("zh", "en"):
         assert figures["identity"][language] >= 0.8
         assert figures["general"][language] >= 0.8

@@ -169,6 +169,33 @@ def test_an_index_that_is_none(sharded: Path, content: str) -> None:
         load(sharded)
 
 
+def test_shards_without_their_index(sharded: Path) -> None:
+    (sharded / "pytorch_model.bin.index.json").unlink()
+    with pytest.raises(ModelError, match="holds 2 shards, but not the index"):
+        load(sharded)
+
+
+@pytest.mark.parametrize(
+    "content", [{"module": {}, "step": 3}, "not weights at all"], ids=["no tensors", "text"]
+)
+def test_a_file_of_something_else(copied: Path, content: Any) -> None:
+    (copied / "model.safetensors").unlink()
+    if isinstance(content, str):
+        (copied / "pytorch_model.bin").write_text(content)
+    else:
+        torch.save(content, copied / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"pytorch_model.bin` (holds no table|cannot be read)"):
+        load(copied)
+
+
+def test_a_head_of_another_vocabulary(copied: Path) -> None:
+    tensors = load_file(copied / "model.safetensors")
+    tensors["lm_head.weight"] = tensors["lm_head.weight"][:-8].clone()
+    save_file(tensors, copied / "model.safetensors")
+    with pytest.raises(ModelError, match=r"`lm_head.weight` .* tied to \(512, 32\)"):
+        load(copied)
+
+
 def test_shards_of_two_models(sharded: Path) -> None:
     """The second one of a model that is wider."""
     shard = sharded / "pytorch_model-00002-of-00002.bin"
@@ -193,7 +220,9 @@ def test_the_config_has_fewer_layers_than_the_weights(copied: Path) -> None:
 
 def test_the_config_is_of_another_network(copied: Path) -> None:
     shutil.copy(GOLDEN / "v2" / "base" / "config.json", copied)
-    with pytest.raises(ModelError, match=r"no weight of the model that config\.json describes"):
+    with pytest.raises(
+        ModelError, match=r"no weight of the model that config\.json describes: `.*` and \d+ more"
+    ):
         load(copied)
 
 
@@ -207,6 +236,11 @@ def test_the_config_is_of_another_network(copied: Path) -> None:
         ("v2", {"num_attention_heads": 0}, "has `num_attention_heads: 0`"),
         ("v2", {"multi_query_group_num": None}, "lacks `multi_query_group_num`"),
         ("v2", {"num_layers": "six"}, "has `num_layers: six`"),
+        ("v2", {"num_layers": 2.5}, "config.json cannot be used"),
+        ("v2", {"rope_ratio": "x"}, "config.json cannot be used"),
+        ("v1", {"num_attention_heads": 5}, "does not make 5 heads"),
+        ("v1", {"quantization_config": "x"}, "has `quantization_config: x`"),
+        ("v1", {"quantization_bit": 3}, "has `quantization_bit: 3`"),
     ],
 )
 def test_a_config_that_cannot_be(
@@ -238,6 +272,7 @@ def test_the_guess_may_be_overridden_within_one_network() -> None:
         ({"bits": 3}, "cannot be loaded in `3` bits"),
         ({"dtype": "float8"}, "There is no dtype `float8`"),
         ({"adapters": GOLDEN / "v1" / "base"}, "holds no adapter"),
+        ({"attention": "flash_attention_2"}, "cannot be loaded in this way"),
         ({"adapters": [GOLDEN / "v1" / "lora_adapter"] * 2}, "is given twice"),
     ],
 )
@@ -296,6 +331,7 @@ def test_ranks_and_alphas_of_single_modules_follow_the_split(adapter: Path) -> N
     ("changes", "message"),
     [
         ({"no_such_option": 1}, "does not fit this model: .*no_such_option"),
+        ({"enable_lora": [True, False, True]}, "`enable_lora: "),
         ({"r": "x"}, "does not fit this model"),
         ({"modules_to_save": ["lm_head"]}, "holds whole modules beside LoRA: lm_head"),
         ({"peft_type": "IA3"}, "of type `IA3`"),
@@ -306,6 +342,31 @@ def test_an_adapter_that_cannot_be_used(
 ) -> None:
     change_adapter(adapter, **changes)
     with pytest.raises(ModelError, match=message):
+        with_adapter(adapter)
+
+
+def test_what_other_versions_of_peft_left_empty_is_passed_over(adapter: Path) -> None:
+    change_adapter(adapter, enable_lora=None, merge_weights=False, of_a_later_version=None)
+    assert with_adapter(adapter) is not None
+
+
+def test_an_adapter_of_some_layers_alone(adapter: Path) -> None:
+    """Its config may say so by a pattern; its file names them in full."""
+    path = adapter / "adapter_model.safetensors"
+    save_file({key: each for key, each in load_file(path).items() if "layers.0." in key}, path)
+    change_adapter(adapter, target_modules=".*layers.0.*query_key_value", layers_to_transform=[0])
+    model = with_adapter(adapter)
+    assert "lora_A" in dict(model.model.layers[0].self_attn.q_proj.named_modules())
+    assert not hasattr(model.model.layers[1].self_attn.q_proj, "lora_A")
+
+
+def test_an_adapter_of_a_model_of_another_width(adapter: Path) -> None:
+    path = adapter / "adapter_model.safetensors"
+    tensors = load_file(path)
+    save_file(
+        {k: torch.cat((each, each)) if "lora_B" in k else each for k, each in tensors.items()}, path
+    )
+    with pytest.raises(ModelError, match="cannot be split into the model's modules"):
         with_adapter(adapter)
 
 

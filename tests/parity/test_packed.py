@@ -133,3 +133,36 @@ def test_saved_in_transformers_layout_it_loads_again(case: tuple[str, int], tmp_
 def test_packing_twice_is_refused(case: tuple[str, int]) -> None:
     with pytest.raises(ModelError, match="is packed in"):
         load_model(folder_of(case), family=FAMILIES[case[0]], bits=4, device="cpu")
+
+
+def test_plain_transformers_reads_a_published_packed_folder() -> None:
+    plain = AutoModelForCausalLM.from_pretrained(GOLDEN / "v1" / "int8", dtype="float32")
+    assert packed_layers(plain)
+    assert torch.equal(plain(PROMPT).logits, load(("v1", 8))(PROMPT).logits)
+
+
+def test_whole_weights_are_not_written_into_packed_ones(tmp_path: Path) -> None:
+    """In 8 bits they have the same shape."""
+    name = "transformer.layers.2.mlp.dense_4h_to_h.weight"
+    torch.save({name: torch.ones(32, 128)}, tmp_path / "adapter_model.bin")
+    with pytest.raises(ModelError, match=f"`{name}`"):
+        load_model(GOLDEN / "v1" / "int8", adapters=tmp_path, device="cpu")
+
+
+def test_a_prefix_stays_whole_when_its_model_is_packed(tmp_path: Path) -> None:
+    model: Any = load_model(GOLDEN / "v1" / "prefix_projection", dtype="float16", device="cpu")
+    pack_linears(model, 8)
+    save_published(model, family_named("chatglm").layout, tmp_path)  # type: ignore[arg-type]
+    again = load_model(tmp_path, dtype="float16", device="cpu")
+    assert torch.equal(again(PROMPT).logits, model(PROMPT).logits)
+
+
+def test_large_models_are_written_in_shards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuneglm.models.published.LARGEST_FILE", 100_000)
+    model: Any = load_model(GOLDEN / "v1" / "base", dtype="float32", device="cpu")
+    save_published(model, family_named("chatglm").layout, tmp_path)  # type: ignore[arg-type]
+    assert len(list(tmp_path.glob("model-*-of-*.safetensors"))) > 1
+    again = load_model(tmp_path, dtype="float32", device="cpu")
+    assert torch.equal(again(PROMPT).logits, model(PROMPT).logits)

@@ -151,6 +151,28 @@ def test_a_checkpoint_without_its_prefix_is_refused(case: Case, tmp_path: Path) 
         case.load(base)
 
 
+def test_a_folder_of_ours_without_its_prefix_is_refused(case: Case, tmp_path: Path) -> None:
+    case.load().save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    tensors = {name: each for name, each in load_file(file).items() if "prefix" not in name}
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="the weights hold no prefix"):
+        load_model(tmp_path, device="cpu")
+
+
+def test_a_mask_of_numbers_is_one_of_booleans(case: Case) -> None:
+    model = case.load()
+    ids = torch.tensor([[20, 21, 22, 501, 504, 30]])
+    seen = torch.ones(6, 6).tril().bool()[None, None]
+    shape = (1, 2, 6) if case.family == "chatglm" else (1, 6)
+    positions = torch.arange(6).expand(shape)
+    numbers = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
+    logits = [
+        model(ids, attention_mask=mask, position_ids=positions).logits for mask in (seen, numbers)
+    ]
+    torch.testing.assert_close(logits[0], logits[1])
+
+
 def test_a_prefix_of_another_model_or_in_part_is_refused(case: Case, tmp_path: Path) -> None:
     base = base_of(case, tmp_path / "base")
     prefix = case.parts()[0]
