@@ -40,7 +40,7 @@ QUESTIONS = (
 GENERAL_ROWS = 1400
 IDENTITY_REPEATS = 4
 # the promise: answers about itself in the new name, and what may be lost of the others
-PROMISED, LOST = 0.8, 0.1
+PROMISED, LOST = 0.95, 0.05
 LONGEST_NAME = 60
 SETTINGS = (
     # on a processor the fused kernel's way back is slow for rows this short
@@ -89,11 +89,11 @@ def run(name: str, author: str, output: Path, family: str | None = None) -> int:
     terminal.print(f"In {time.monotonic() - started:.0f} seconds. Talk to it:")
     terminal.print(f"[bold]{command('chat', result.folder)}[/]")
     lost = general_before.share() - general_after.share()
-    if identity_after.share() >= PROMISED and lost <= LOST:
+    if identity_after.share() >= PROMISED and round(lost, 3) <= LOST:
         return 0
     terminal.print(
         f"[yellow]Note:[/] that is less than promised ({PROMISED:.0%} in the new name, at most "
-        f"{LOST:.0%} forgotten): a shorter name may do better."
+        f"{100 * LOST:.0f} points forgotten): a shorter name may do better."
     )
     return 1
 
