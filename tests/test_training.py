@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from tests.conftest import Configure
 from tuneglm.checkpoints import RESULTS
 from tuneglm.demo import MODEL_FOLDER
-from tuneglm.errors import ConfigError, OutputError
+from tuneglm.errors import ConfigError, DivergedError, OutputError
 from tuneglm.models.loading import load_model
 from tuneglm.training import train
 
@@ -210,3 +210,9 @@ def test_a_full_disk_is_one_sentence(
     with pytest.raises(OutputError, match="no space left") as caught:
         train(configure(tmp_path / "out"))
     assert "same command" in str(caught.value)
+
+
+def test_a_run_that_goes_astray_stops_and_says_so(configure: Configure, tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match="the loss is not a number any more"):
+        train(configure(tmp_path / "out", "training.learning_rate=1e9", "training.max_steps=12"))
+    assert not (tmp_path / "out" / "adapter_model.safetensors").exists()

@@ -5,7 +5,8 @@
     ├── ModelError       a model folder, a checkpoint, an adapter
     ├── DataError        a data set, a file, a row
     ├── HubError         a hub that does not answer, or does not give out what was asked for
-    └── OutputError      where results go: a folder in use, a full disk
+    ├── OutputError      where results go: a folder in use, a full disk
+    └── DivergedError    a run whose loss is no number any more
 
 The command line prints `str(error)` alone and exits with 2; a traceback is
 for our own mistakes. The first line is the sentence, every further line a hint.
@@ -45,3 +46,7 @@ class HubError(UserError):
 
 class OutputError(UserError):
     """A place for results that cannot be written, or must not be."""
+
+
+class DivergedError(UserError):
+    """A run whose loss is not a number any more; going on would save nothing of use."""

@@ -86,6 +86,11 @@ def _dtype(wanted: Export) -> str:
 
 def _refuse_overflow(model: PreTrainedModel) -> None:
     for name, weight in model.named_parameters():
+        if bool(weight.isnan().any()):
+            raise ModelError(
+                f"`{name}` holds what is no number (NaN).",
+                "its file is broken, or the run that wrote it went astray",
+            )
         if not bool(weight.isfinite().all()):
             raise ModelError(
                 f"`{name}` holds numbers that {model.dtype} cannot.",

@@ -2,11 +2,13 @@
 
 import json
 import logging
+import math
 import re
 import shlex
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,10 @@ from transformers import TrainerCallback
 from tuneglm.checkpoints import LOG_FILE
 from tuneglm.data.encode import EncodedSet
 from tuneglm.data.registry import LoadedExamples
+from tuneglm.errors import DivergedError
 
 CHART_FILE = "loss.png"
+LOSSES = ("loss", "eval_loss", "train_loss")
 SECONDS_BETWEEN_LINES = 10.0
 LISTED_PROBLEMS = 5
 
@@ -179,6 +183,7 @@ class Progression(TrainerCallback):
         with (self.folder / LOG_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps({**logs, "step": state.global_step}) + "\n")
         self._line.note(logs)
+        _refuse_divergence(logs, state.global_step)
 
     def close(self) -> None:
         """Close the line, also when the run broke off."""
@@ -189,6 +194,16 @@ class Progression(TrainerCallback):
     def curve(self, key: str) -> list[tuple[int, float]]:
         """(step, value) of `loss` or `eval_loss`."""
         return [(entry["step"], entry[key]) for entry in self.history if key in entry]
+
+
+def _refuse_divergence(logs: Mapping[str, Any], step: int) -> None:
+    for key in LOSSES:
+        if not math.isfinite(logs.get(key, 0)):
+            raise DivergedError(
+                f"At step {step} the loss is not a number any more ({logs[key]}).",
+                "take a smaller training.learning_rate; where the first loss is one already, the "
+                "model's own weights are broken",
+            )
 
 
 class _Line:

@@ -148,6 +148,27 @@ def test_a_shard_is_cut(sharded: Path) -> None:
         load(sharded)
 
 
+@pytest.mark.parametrize("kept", [0, 1, 5_000, 20_000, 40_000, 65_000])
+def test_a_pickle_is_cut_anywhere(sharded: Path, kept: int) -> None:
+    shard = sharded / "pytorch_model-00002-of-00002.bin"
+    shard.write_bytes(shard.read_bytes()[:kept])
+    with pytest.raises(ModelError, match=r"00002-of-00002.bin` cannot be read") as error:
+        load(sharded)
+    assert "weights_only" not in str(error.value)
+
+
+def test_ids_of_a_first_release_beside_the_later_vocabulary(copied: Path) -> None:
+    write_config(copied, gmask_token_id=20_501, bos_token_id=20_504)
+    assert_golden(load(copied), copied)
+
+
+def test_packed_weights_beside_the_config_of_whole_ones(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(GOLDEN / "v1" / "int8", tmp_path / "model"))
+    write_config(folder, quantization_bit=None)
+    with pytest.raises(ModelError, match=r"is packed in bits, but config\.json has no"):
+        load(folder)
+
+
 def test_a_git_lfs_pointer_stands_in_place_of_a_shard(sharded: Path) -> None:
     shard = sharded / "pytorch_model-00002-of-00002.bin"
     shard.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
@@ -240,6 +261,7 @@ def test_the_config_is_of_another_network(copied: Path) -> None:
         ("v2", {"rope_ratio": "x"}, "config.json cannot be used"),
         ("v1", {"num_attention_heads": 5}, "does not make 5 heads"),
         ("v1", {"quantization_config": "x"}, "has `quantization_config: x`"),
+        ("v1", {"gmask_token_id": 999}, "outside the 512 tokens"),
         ("v1", {"quantization_bit": 3}, "has `quantization_bit: 3`"),
     ],
 )
@@ -379,6 +401,17 @@ def test_an_adapter_saved_from_the_model_holds_the_adapter_alone(
     assert all(".lora_" in name for name in names)
     ids = torch.tensor([[5, 6, 7]])
     assert torch.equal(with_adapter(tmp_path / "again")(ids).logits, model(ids).logits)
+
+
+def test_an_adapter_of_another_network(adapter: Path) -> None:
+    with pytest.raises(ModelError, match=r"adapts `transformer\..*`, which this model does not"):
+        load(GOLDEN / "v1" / "base", adapters=adapter)
+
+
+def test_an_adapter_without_its_config(adapter: Path) -> None:
+    (adapter / "adapter_config.json").unlink()
+    with pytest.raises(ModelError, match=r"`adapter_config\.json` is missing"):
+        with_adapter(adapter)
 
 
 def test_an_adapter_is_no_model_to_tune(adapter: Path) -> None:

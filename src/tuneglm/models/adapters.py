@@ -74,7 +74,7 @@ def add_adapter(model: PreTrainedModel, folder: Path, family: Family, name: str)
                 f"The adapter `{folder}` cannot be split into the model's modules: {error}.",
                 "it was trained on another model",
             ) from None
-    config |= {"target_modules": _targets(model, weights), **WHERE_ELSE}
+    config |= {"target_modules": _targets(model, folder, weights), **WHERE_ELSE}
     if config.get("use_dora") and is_packed(model):
         raise ModelError(
             f"The adapter `{folder}` is DoRA's, which needs whole weights; the model's are packed.",
@@ -173,9 +173,13 @@ def save_adapter(folder: Path, config: Mapping[str, Any], weights: Tensors) -> N
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
 
-def _targets(model: PreTrainedModel, weights: Tensors) -> list[str]:
+def _targets(model: PreTrainedModel, folder: Path, weights: Tensors) -> list[str]:
     """The modules that a file adapts: by the last part of their names where it adapts all such."""
     modules = {_split_key(key)[0] for key in weights}
+    strange = sorted(modules - {name for name, _ in model.named_modules()})
+    if strange or not modules:
+        what = f"adapts `{strange[0]}`, which this model does not have" if strange else "is empty"
+        raise ModelError(f"The adapter `{folder}` {what}.", "it was trained on another model")
     short = {name.rpartition(".")[2] for name in modules}
     present = {name for name, _ in model.named_modules() if name.rpartition(".")[2] in short}
     return sorted(short if present == modules else modules)

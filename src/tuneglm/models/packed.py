@@ -41,7 +41,10 @@ def packed_bits(config: Mapping[str, Any]) -> PackedBits | None:
     if not bits:
         return None
     if bits not in get_args(PackedBits):
-        raise ModelError(f"config.json has `quantization_bit: {bits}`; 4 and 8 are known.")
+        raise ModelError(
+            f"config.json has `quantization_bit: {bits}`; 4 and 8 are known.",
+            "download config.json again",
+        )
     if config.get("quantization_embeddings"):
         raise ModelError(
             "Its embeddings are packed too (`quantization_embeddings`), which is not read.",

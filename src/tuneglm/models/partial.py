@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from tuneglm.errors import ModelError
 from tuneglm.models.family import Layout
 from tuneglm.models.layout import to_native
-from tuneglm.models.prefix import MODULE, add_prefix, split_prefix
+from tuneglm.models.prefix import MODULE, add_prefix, check_prefix, split_prefix
 from tuneglm.models.weights import (
     INDEX_FILES,
     SINGLE_FILES,
@@ -43,6 +43,11 @@ def read_partial(folder: Path) -> dict[str, torch.Tensor]:
 def add_partial(model: PreTrainedModel, folder: Path, layout: Layout | None) -> None:
     """Put the parts in `folder` into a model, each in its place; ModelError names a misfit."""
     prefix, weights = split_prefix(read_partial(folder))
+    if any(".lora_" in name for name in weights):
+        raise ModelError(
+            f"`{folder}` holds LoRA's weights, but `adapter_config.json` is missing.",
+            "it says rank and scale: put it beside them",
+        )
     try:
         own = _own_names(model, weights, layout)
     except RuntimeError as error:
@@ -58,12 +63,14 @@ def add_partial(model: PreTrainedModel, folder: Path, layout: Layout | None) -> 
             found = f"{tuple(state[name].shape)}" if name in state else "has no such weight"
             raise ModelError(
                 f"`{name}` of `{folder}` has the shape {tuple(tensor.shape)}, the model {found}.",
-                "it was trained on another model, or on one whose layers were not packed in bits",
+                "it was trained on another model; packed layers cannot take whole weights: write "
+                "the model in 16 bits first (tuneglm export)",
             )
     with torch.no_grad():
         for name, tensor in own.items():
             state[name].copy_(tensor)
     if prefix:
+        check_prefix(folder, read_json(folder / "config.json", {}), prefix)
         add_prefix(model, prefix)
 
 

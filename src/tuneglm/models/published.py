@@ -80,13 +80,20 @@ def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTra
         shape = missing.pop(name, None)
         if shape is None:
             raise ModelError(
-                f"`{key}` in `{folder}` is not a weight of this model, or is there twice."
+                f"`{key}` in `{folder}` is not a weight of this model, or is there twice.",
+                "config.json and the shards are of different models: download them again",
+            )
+        if tensor.dtype == torch.int8 and packed is None:
+            raise ModelError(
+                f"`{key}` in `{folder}` is packed in bits, but config.json has no "
+                "`quantization_bit`.",
+                "config.json is the 16-bit model's: download it again with the weights",
             )
         if shape != tensor.shape:
             raise ModelError(
                 f"`{key}` in `{folder}` gives `{name}` the shape {tuple(tensor.shape)}, "
                 f"but config.json makes it {tuple(shape)}.",
-                "config.json and the weights are of different models",
+                "config.json and the weights are of different models, or of different bits",
             )
         weight = (
             tensor.clone() if _keeps_type(name, tensor) else tensor.to(placement.dtype, copy=True)

@@ -106,6 +106,7 @@ def _load_pickle(path: Path) -> dict[str, torch.Tensor]:
         LookupError,
         AttributeError,
         TypeError,
+        OSError,
     ) as error:
         # the unpickler's own complaints about what is no pickle are of every kind
         raise _broken(path, error) from None
@@ -153,6 +154,8 @@ def _refuse_pointer(path: Path) -> None:
 
 def _broken(path: Path, error: Exception) -> ModelError:
     reason = str(error).split("\n")[0]
+    # torch's own advice would execute what is in the file
+    told = f": {reason}" if reason and "weights_only" not in reason else ""
     return ModelError(
-        f"`{path}` cannot be read: {reason}.", "the file is cut or damaged; download it again"
+        f"`{path}` cannot be read{told}.", "the file is cut or damaged; download it again"
     )

@@ -21,6 +21,8 @@ DEFAULTS: dict[str, Any] = {
     "logging_steps": 0.01,
     "save_total_limit": 2,
     "report_to": "none",
+    # a loss that is no number is not to be shown as 0
+    "logging_nan_inf_filter": False,
 }
 EVALUATION_DEFAULTS: dict[str, Any] = {"eval_strategy": "steps", "eval_steps": 0.1}
 # what the rest of this package relies on: a run file that says otherwise is refused

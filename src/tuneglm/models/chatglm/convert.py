@@ -52,6 +52,17 @@ def to_native_config(published: Mapping[str, Any]) -> ChatGLMConfig:
         for key in CONFIG_KEYS:
             if key.endswith("_token_id") and values.get(key, 0) >= IMAGE_TOKENS:
                 values[key] -= IMAGE_TOKENS
+    ids = [key for key in values if key.endswith("_token_id") and isinstance(values[key], int)]
+    for key in ids:
+        # ids of a first release beside a later vocabulary
+        if values["vocab_size"] <= values[key] < values["vocab_size"] + IMAGE_TOKENS:
+            values[key] -= IMAGE_TOKENS
+        if not 0 <= values[key] < values["vocab_size"]:
+            raise ModelError(
+                f"config.json has `{key}: {published[key]}`, outside the "
+                f"{values['vocab_size']} tokens of its vocabulary.",
+                "it is of another release than the weights: download config.json again",
+            )
     try:
         return ChatGLMConfig(**values)
     except (StrictDataclassError, ValueError) as error:
