@@ -1,6 +1,7 @@
 """The families of models, and which one a folder holds."""
 
 import difflib
+import functools
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,8 +49,14 @@ def family_of(folder: Path, name: str | None = None) -> Family:
     # later families add to the files of earlier ones: the last that fits fits best
     chosen = candidates[-1]
     if chosen.layout is not None:
-        log.info("Family: %s, by its files; override with model.family=NAME", chosen.name)
+        _tell_guess(folder, chosen.name)
     return chosen
+
+
+@functools.cache
+def _tell_guess(folder: Path, name: str) -> None:
+    """Once a folder: several rooms ask for the family of one."""
+    log.info("Family: %s, by its files; override with model.family=NAME", name)
 
 
 def _candidates(folder: Path, config: Mapping[str, Any]) -> list[Family]:
