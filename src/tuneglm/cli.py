@@ -180,9 +180,7 @@ def _add_train(commands: Any, name: str) -> None:
 
 def _add_chat(commands: Any, name: str) -> None:
     parser = _add(commands, name, chat, "Talk to a model, or to what a run made of it.")
-    parser.add_argument("path", help="output folder of a run, model folder, or id of the hub")
-    parser.add_argument("--family", help="family of the model; guessed when left out")
-    parser.add_argument("--adapter", action="append", default=[], help="LoRA folder; repeatable")
+    _add_model(parser)
     parser.add_argument("--dtype", help="auto, float32, bfloat16 or float16")
     parser.add_argument("--bits", type=int, choices=(4, 8), help="hold the weights in 4 or 8 bits")
     parser.add_argument("--device", help="cuda, cpu …; the GPU if there is one")
@@ -204,7 +202,7 @@ def _add_export(commands: Any, name: str) -> None:
         export,
         "Write whole weights: a run's adapter merged into its model, or a model in another form.",
     )
-    parser.add_argument("path", help="output folder of a run, model folder, or id of the hub")
+    _add_model(parser)
     parser.add_argument("output", help="a new folder for the result")
     parser.add_argument(
         "--layout",
@@ -216,10 +214,6 @@ def _add_export(commands: Any, name: str) -> None:
     )
     parser.add_argument(
         "--dtype", help="float16, bfloat16 or float32; what the model's files have when left out"
-    )
-    parser.add_argument("--family", help="family of the model; guessed when left out")
-    parser.add_argument(
-        "--adapter", action="append", default=[], help="further trained parts to merge; repeatable"
     )
 
 
@@ -250,6 +244,17 @@ def _add_demo(commands: Any, name: str) -> None:
     parser.add_argument("--author", default="北斗实验室", help="who made it (%(default)s)")
     parser.add_argument("--output", default="demo_output", help="where it goes (%(default)s)")
     parser.add_argument("--family", help="tune the small model in this family's layout")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", help="output folder of a run, model folder, or id of the hub")
+    parser.add_argument("--family", help="family of the model; guessed when left out")
+    parser.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        help="folder of trained parts: LoRA, a P-tuning prefix, weights alone; repeatable",
+    )
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:

@@ -177,16 +177,15 @@ def test_a_prefix_of_another_model_or_in_part_is_refused(case: Case, tmp_path: P
     base = base_of(case, tmp_path / "base")
     prefix = case.parts()[0]
     last = list(prefix)[-1]
-    for number, broken in enumerate(
-        ({**prefix, last: prefix[last][:-1]}, {name: prefix[name] for name in list(prefix)[:-1]})
-    ):
+    narrower = {**prefix, last: prefix[last][..., :-1].clone()}
+    # an embedding alone is whole; with a projection behind it, each tensor is needed
+    in_part = {name: prefix[name] for name in list(prefix)[:-1]}
+    for number, broken in enumerate(filter(None, (narrower, in_part))):
         saved = tmp_path / str(number)
         saved.mkdir()
         torch.save(broken, saved / "adapter_model.bin")
-        # a shorter prefix is one of its own right
-        if len(prefix) > 1:
-            with pytest.raises(ModelError, match="The prefix"):
-                case.load(base, adapters=saved)
+        with pytest.raises(ModelError, match="The prefix"):
+            case.load(base, adapters=saved)
 
 
 @pytest.mark.parametrize("cache", ["dynamic", "static", "none"])

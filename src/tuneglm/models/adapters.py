@@ -1,7 +1,6 @@
 """Adapters: ours and others', on split or on fused modules, put into a model and out again."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
-from safetensors.torch import save_file
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from tuneglm.errors import ModelError
@@ -162,15 +160,6 @@ def to_fused(layout: Layout, model: PreTrainedConfig, weights: Tensors) -> Tenso
     for fused, parts in layout.fused.items():
         result |= _fuse(layout, model, weights, fused, parts)
     return result
-
-
-def save_adapter(folder: Path, config: Mapping[str, Any], weights: Tensors) -> None:
-    """Write an adapter in peft's layout."""
-    folder.mkdir(parents=True, exist_ok=True)
-    named = {f"{PREFIXES[0]}{key}": tensor.contiguous() for key, tensor in weights.items()}
-    save_file(named, folder / ADAPTER_FILES[0], metadata={"format": "pt"})
-    text = json.dumps(dict(config), indent=2, ensure_ascii=False, default=list)
-    (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def _targets(model: PreTrainedModel, folder: Path, weights: Tensors) -> list[str]:

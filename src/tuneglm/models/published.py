@@ -18,6 +18,7 @@ from tuneglm.models.family import Layout
 from tuneglm.models.layout import native_names, to_native, to_published
 from tuneglm.models.packed import (
     SCALE,
+    PackedBits,
     PackedConfig,
     is_packed,
     packed_bits,
@@ -50,11 +51,43 @@ def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTra
     published = read_json(folder / "config.json")
     config = layout.to_native_config(published)
     packed = packed_bits(published)
+    model: Any = _empty_model(folder, config, packed, placement)
+    tied = model.all_tied_weights_keys
+    # scales of packed weights are buffers, which the files hold too
+    missing = {name: each.shape for name, each in model.state_dict().items() if name not in tied}
+    quantized = quantize_linears(model, placement)
+    repeated, prefix = {}, dict[str, torch.Tensor]()
+    for key, name, tensor in _tensors_but_prefix(_native_tensors(folder, layout, config), prefix):
+        if name in tied:
+            repeated[name] = tensor
+            continue
+        _check_weight(f"`{key}` in `{folder}`", tensor, missing.pop(name, None), packed)
+        weight = (
+            tensor.clone() if _keeps_type(name, tensor) else tensor.to(placement.dtype, copy=True)
+        )
+        if name in quantized:
+            set_quantized_weight(model, name, weight, placement.device)
+        else:
+            set_module_tensor_to_device(model, name, placement.device, weight)
+    _refuse_missing(folder, list(missing))
+    model.tie_weights()
+    for name, tensor in repeated.items():
+        _check_tied(folder, name, tensor, model.get_parameter(tied[name]))
+    check_prefix(folder, published, prefix)
+    if prefix:
+        add_prefix(model, prefix)
+    return model.to(placement.device)
+
+
+def _empty_model(
+    folder: Path, config: PreTrainedConfig, packed: PackedBits | None, placement: Placement
+) -> PreTrainedModel:
+    """The model without memory, its linear layers packed where the checkpoint's are."""
     if packed is not None and placement.bits is not None:
         raise ModelError(
-            f"`{folder}` is packed in {packed} bits already; model.bits={placement.bits} packs a "
+            f"`{folder}` is packed in {packed} bits already; {placement.bits} bits are for a "
             "16-bit model.",
-            "leave model.bits out",
+            "leave the bits out",
         )
     try:
         with init_empty_weights(include_buffers=False):
@@ -67,55 +100,38 @@ def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTra
         ) from None
     if packed is not None:
         put_packed_linears(model, packed)
-    tied = model.all_tied_weights_keys
-    # scales of packed weights are buffers, which the files hold too
-    missing = {name: each.shape for name, each in model.state_dict().items() if name not in tied}
-    repeated = {}
-    quantized = quantize_linears(model, placement)
-    prefix: dict[str, torch.Tensor] = {}
-    for key, name, tensor in _tensors_but_prefix(_native_tensors(folder, layout, config), prefix):
-        if name in tied:
-            repeated[name] = tensor
-            continue
-        shape = missing.pop(name, None)
-        if shape is None:
-            raise ModelError(
-                f"`{key}` in `{folder}` is not a weight of this model, or is there twice.",
-                "config.json and the shards are of different models: download them again",
-            )
-        if tensor.dtype == torch.int8 and packed is None:
-            raise ModelError(
-                f"`{key}` in `{folder}` is packed in bits, but config.json has no "
-                "`quantization_bit`.",
-                "config.json is the 16-bit model's: download it again with the weights",
-            )
-        if shape != tensor.shape:
-            raise ModelError(
-                f"`{key}` in `{folder}` gives `{name}` the shape {tuple(tensor.shape)}, "
-                f"but config.json makes it {tuple(shape)}.",
-                "config.json and the weights are of different models, or of different bits",
-            )
-        weight = (
-            tensor.clone() if _keeps_type(name, tensor) else tensor.to(placement.dtype, copy=True)
+    return model
+
+
+def _check_weight(
+    what: str, tensor: torch.Tensor, shape: torch.Size | None, packed: PackedBits | None
+) -> None:
+    """`what` is a tensor's key and folder; `shape` the model's, None where it has none."""
+    if shape is None:
+        raise ModelError(
+            f"{what} is not a weight of this model, or is there twice.",
+            "config.json and the shards are of different models: download them again",
         )
-        if name in quantized:
-            set_quantized_weight(model, name, weight, placement.device)
-        else:
-            set_module_tensor_to_device(model, name, placement.device, weight)
+    if tensor.dtype == torch.int8 and packed is None:
+        raise ModelError(
+            f"{what} is packed in bits, but config.json has no `quantization_bit`.",
+            "config.json is the 16-bit model's: download it again with the weights",
+        )
+    if shape != tensor.shape:
+        raise ModelError(
+            f"{what} has the shape {tuple(tensor.shape)}, but config.json makes it {tuple(shape)}.",
+            "config.json and the weights are of different models, or of different bits",
+        )
+
+
+def _refuse_missing(folder: Path, missing: list[str]) -> None:
     if missing:
-        names = ", ".join(f"`{name}`" for name in list(missing)[:3])
+        names = ", ".join(f"`{name}`" for name in missing[:3])
         raise ModelError(
             f"The weights in `{folder}` lack {len(missing)} that the model needs: {names}"
             + (" …" if len(missing) > 3 else ""),
             "a shard is missing, or config.json is another model's",
         )
-    model.tie_weights()
-    for name, tensor in repeated.items():
-        _check_tied(folder, name, tensor, model.get_parameter(tied[name]))
-    check_prefix(folder, published, prefix)
-    if prefix:
-        add_prefix(model, prefix)
-    return model.to(placement.device)
 
 
 def _tensors_but_prefix(
