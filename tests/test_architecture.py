@@ -21,7 +21,7 @@ LEVELS = (
     ("methods",),
     ("models",),
     ("data",),
-    ("config", "hub", "trainer_options"),
+    ("config", "hub", "run_file", "trainer_options"),
     ("errors",),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -7,7 +7,6 @@ handed on unchanged.
 """
 
 import difflib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.fields import FieldInfo
 
 from tuneglm.errors import ConfigError
+from tuneglm.run_file import one_line, read_run_file, read_yaml
 from tuneglm.trainer_options import expected_value, trainer_options
 
 
@@ -229,7 +229,7 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
     `method=full` is short for `method.name=full`. Raises ConfigError, which for
     an unknown key names the nearest known one.
     """
-    tree = {} if path is None else _read_run_file(Path(path))
+    tree = {} if path is None else read_run_file(Path(path))
     for override in overrides:
         _apply_override(tree, override)
     try:
@@ -256,84 +256,9 @@ def dump_config(config: RunConfig) -> str:
     return yaml.safe_dump(tree, allow_unicode=True, sort_keys=False)
 
 
-REPLACED_TAGS = (":bool", ":float", ":timestamp")
-
-
-class _YamlLoader(yaml.SafeLoader):
-    """YAML as people mean it, and YAML 1.2 has it: `1e-4` is a number, `no` is a word.
-
-    A key that stands twice is an error: the second would win without a word.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in written:
-            if written.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key `{key}` stands twice", node.start_mark
-                )
-        return super().construct_mapping(node, deep)
-
-
-_YamlLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(REPLACED_TAGS)]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_YamlLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_YamlLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?((\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|\.inf|\.nan)$"),
-    list("-+.0123456789"),
-)
-
-
-def _read_yaml(text: str) -> Any:
-    return yaml.load(text, _YamlLoader)
-
-
 def _entry(text: str) -> dict[str, str]:
     """Whether a word without a slash is a set's or a file's name, the registry knows."""
     return {"path": text} if "/" in text or "\\" in text else {"name": text}
-
-
-def _read_run_file(path: Path) -> dict[str, Any]:
-    if path.is_dir():
-        raise ConfigError(f"`{path}` is a folder, not a run file.", _folder_hint(path))
-    if not path.is_file():
-        raise ConfigError(
-            f"There is no run file `{path}`.",
-            "a run file is YAML; without one, give overrides such as model.path=FOLDER",
-        )
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        # rows of data are not read as YAML, which would take its time
-        tree = [] if _holds_rows(path, text) else _read_yaml(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"`{path}` is not readable YAML: {_one_line(error)}.", "a run file is YAML in UTF-8"
-        ) from None
-    except OSError as error:
-        raise ConfigError(f"`{path}` cannot be read: {error.strerror}.") from None
-    if isinstance(tree, list):
-        raise ConfigError(f"`{path}` holds rows, not a run.", f"give data so: data.train={path}")
-    if not isinstance(tree, dict):
-        raise ConfigError(f"`{path}` holds no sections; a run file begins with `model:`.")
-    return tree
-
-
-def _holds_rows(path: Path, text: str) -> bool:
-    start = text.lstrip()[:1]
-    return start == "[" or (start == "{" and path.suffix == ".jsonl")
-
-
-def _folder_hint(folder: Path) -> str:
-    if (folder / "run.yaml").is_file():
-        return f"its run file: {folder / 'run.yaml'}"
-    if (folder / "config.json").is_file():
-        return f"a model's folder is given so: model.path={folder}"
-    return "a run file is YAML; without one, give overrides such as model.path=FOLDER"
 
 
 def _apply_override(tree: dict[str, Any], override: str) -> None:
@@ -341,9 +266,9 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise ConfigError(f"Cannot read `{override}`.", "overrides are written section.key=value")
     try:
-        value = _read_yaml(text)
+        value = read_yaml(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"The value of `{key}` is not readable: {_one_line(error)}.") from None
+        raise ConfigError(f"The value of `{key}` is not readable: {one_line(error)}.") from None
     *parents, last = key.split(".")
     for parent in parents:
         inner = tree.get(parent)
@@ -431,7 +356,3 @@ def _missing_hint(dotted: str) -> str | None:
     if dotted in ("model", "model.path"):
         return "say which model: model.path=FOLDER, or an id of the hub (OWNER/NAME)"
     return None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
