@@ -17,7 +17,7 @@ from tests.conftest import Configure
 from tuneglm.cli import main
 from tuneglm.config import dump_config, load_config
 from tuneglm.data.encode import UNTRAINED
-from tuneglm.data.registry import load_examples
+from tuneglm.data.examples import load_examples
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.models.loading import load_tokenizer, resolved_family
 from tuneglm.training import encode_rows

@@ -77,7 +77,7 @@ def show_data(given: argparse.Namespace) -> int:
     """Print rows as the model sees them."""
     _, config = _config(given)
     _no_bars()
-    from tuneglm.data.registry import load_examples
+    from tuneglm.data.examples import load_examples
     from tuneglm.data.show import show_rows
     from tuneglm.models.loading import load_tokenizer, model_folder, resolved_family
     from tuneglm.report import console, print_data

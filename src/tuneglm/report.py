@@ -20,7 +20,7 @@ from transformers import TrainerCallback
 
 from tuneglm.checkpoints import LOG_FILE
 from tuneglm.data.encode import EncodedSet
-from tuneglm.data.registry import LoadedExamples
+from tuneglm.data.examples import LoadedExamples
 from tuneglm.errors import DivergedError
 
 CHART_FILE = "loss.png"

@@ -16,8 +16,8 @@ from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 from tuneglm.checkpoints import check_output, claimed, open_output, save_result, writing
 from tuneglm.config import RunConfig
 from tuneglm.data.encode import EncodedSet, encode_examples
+from tuneglm.data.examples import load_examples
 from tuneglm.data.messages import Example
-from tuneglm.data.registry import load_examples
 from tuneglm.errors import ConfigError
 from tuneglm.interruption import SaveOnInterrupt
 from tuneglm.methods import METHODS

@@ -7,7 +7,8 @@ import pytest
 
 from tests.published import data_file
 from tuneglm.config import DataConfig
-from tuneglm.data.registry import load_examples, registered_sets
+from tuneglm.data.examples import load_examples
+from tuneglm.data.registry import registered_sets
 from tuneglm.errors import DataError
 
 ROW = {"instruction": "a", "input": "", "output": "b"}
