@@ -1,23 +1,29 @@
-"""Rows of unlike length → one batch of tensors, padded on the right."""
+"""Rows of unlike length → one batch of tensors: padded on the right, or packed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
 
 from tuneglm.data.encode import UNTRAINED, Encoded
 
+# what a batch is put together from: rows, or groups of rows that belong together
+Item = Encoded | tuple[Encoded, ...]
+
 
 @dataclass(frozen=True)
 class Collator:
-    """`collate` with its settings; the Trainer's `data_collator`."""
+    """`collate` or `concatenate` with its settings; the Trainer's `data_collator`."""
 
     pad_token_id: int
+    packed: bool = False
 
-    def __call__(self, rows: Sequence[Encoded]) -> dict[str, Tensor]:
-        """See `collate`."""
-        return collate(rows, pad_token_id=self.pad_token_id)
+    def __call__(self, items: Sequence[Item]) -> dict[str, Tensor]:
+        """Rows, and the rows of groups, as one batch."""
+        rows = [row for item in items for row in (item if isinstance(item, tuple) else (item,))]
+        return concatenate(rows) if self.packed else collate(rows, pad_token_id=self.pad_token_id)
 
 
 def collate(rows: Sequence[Encoded], *, pad_token_id: int) -> dict[str, Tensor]:
@@ -34,3 +40,22 @@ def collate(rows: Sequence[Encoded], *, pad_token_id: int) -> dict[str, Tensor]:
         labels[i, : row.length] = torch.tensor(row.labels, dtype=torch.int64)
         attention_mask[i, : row.length] = 1
     return {"input_ids": input_ids, "labels": labels, "attention_mask": attention_mask}
+
+
+def concatenate(rows: Sequence[Encoded]) -> dict[str, Tensor]:
+    """One sequence of all rows: `input_ids` and `labels` of (1, tokens), `row_lengths` (1, rows).
+
+    A row's first token carries the label -100: nothing of its own stands before it.
+    `attention_mask` is 1 throughout, for whoever counts tokens by it; the model goes
+    by `row_lengths` (models/attention.py).
+    """
+    input_ids = torch.tensor([list(chain.from_iterable(row.input_ids for row in rows))])
+    labels = torch.tensor([list(chain.from_iterable(row.labels for row in rows))])
+    row_lengths = torch.tensor([[row.length for row in rows]])
+    labels[0, row_lengths[0].cumsum(0) - row_lengths[0]] = UNTRAINED
+    return {
+        "input_ids": input_ids,
+        "labels": labels,
+        "attention_mask": torch.ones_like(input_ids),
+        "row_lengths": row_lengths,
+    }

@@ -13,6 +13,7 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from tuneglm.data.messages import Example, Rendered
+from tuneglm.models.attention import PlaceRows, restarting
 
 
 class Render(Protocol):
@@ -76,6 +77,7 @@ class Family:
     end_tokens       tokenizer → ids at which an answer ends
     answers_per_row  "one": a row can train its last answer only (its earlier turns
                      are a prompt of another form); "all": every answer of a row
+    place_rows       positions of packed rows, and how many tokens of each see each other
     """
 
     name: str
@@ -86,3 +88,4 @@ class Family:
     adapter_targets: Callable[[PreTrainedConfig], tuple[str, ...]]
     end_tokens: Callable[[Any], tuple[int, ...]]
     answers_per_row: Literal["one", "all"] = "all"
+    place_rows: PlaceRows = restarting

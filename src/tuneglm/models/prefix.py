@@ -3,7 +3,8 @@
 The prefix stands before the keys of each layer. It is not rotated, every query
 sees all of it, and the tokens' own positions do not shift. It goes neither
 through the cache nor through the mask that the model makes: the attention itself
-puts it in front, so that every kind of cache, mask and model is served alike.
+(attention.py) puts it in front, so that every kind of cache, mask and model is
+served alike.
 
     PrefixEncoder   the trained tensors → keys and values of all layers
     add_prefix      into a model: as `prefix_encoder` of its network, as published
@@ -15,13 +16,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+from transformers import PreTrainedModel
 
 from tuneglm.errors import ModelError
+from tuneglm.models.attention import PREFIX
 
-ATTENTION = "prefix_sdpa"
 MODULE = "prefix_encoder"
 DROPOUT = 0.1
 
@@ -115,7 +114,7 @@ def put_prefix(model: PreTrainedModel, encoder: PrefixEncoder) -> None:
     encoder.to(model.device).train(model.training)
     network.add_module(MODULE, encoder)
     network.register_forward_pre_hook(_give_prefix, with_kwargs=True)
-    model.set_attn_implementation(ATTENTION)
+    model.set_attn_implementation(PREFIX)
     model.config.pre_seq_len = encoder.length
     model.config.prefix_projection = encoder.trans is not None
 
@@ -144,39 +143,3 @@ def _encoder(config: Any, tensors: Tensors) -> PrefixEncoder:
 
 def _give_prefix(network: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     return args, {**kwargs, "prefix": getattr(network, MODULE)()}
-
-
-def _attend(
-    module: Any,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    prefix: torch.Tensor,
-    **kwargs: Any,
-) -> Any:
-    """sdpa over the layer's prefix and the keys: (batch, heads, length, head_dim) each."""
-    own = prefix[module.layer_idx].to(key)
-    own_key, own_value = own[:, None].expand(-1, len(key), -1, -1, -1)
-    if attention_mask is not None:
-        # seen by all: true in a mask of booleans, nothing added in one of numbers
-        seen = attention_mask.dtype == torch.bool
-        attention_mask = nn.functional.pad(attention_mask, (own.shape[-2], 0), value=seen)
-    return sdpa_attention_forward(
-        module,
-        query,
-        torch.cat((own_key, key), dim=2),
-        torch.cat((own_value, value), dim=2),
-        attention_mask,
-        **kwargs,
-    )
-
-
-def _mask(*args: Any, **kwargs: Any) -> torch.Tensor | None:
-    """sdpa's mask, written out: "causal" alone would count the prefix among the tokens."""
-    mask: torch.Tensor | None = sdpa_mask(*args, **{**kwargs, "allow_is_causal_skip": False})
-    return mask
-
-
-AttentionInterface.register(ATTENTION, _attend)
-AttentionMaskInterface.register(ATTENTION, _mask)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneglm.models.chatglm.convert import LAYOUT
+from tuneglm.models.chatglm.modeling_chatglm import place_rows
 from tuneglm.models.chatglm.prompt import end_tokens, render
 from tuneglm.models.chatglm.tokenization_chatglm import load_tokenizer
 from tuneglm.models.family import Family
@@ -26,4 +27,5 @@ CHATGLM = Family(
     adapter_targets=lambda config: ADAPTER_TARGETS,
     end_tokens=end_tokens,
     answers_per_row="one",
+    place_rows=place_rows,
 )

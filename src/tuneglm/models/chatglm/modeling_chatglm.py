@@ -31,7 +31,7 @@ Source: GLM (arXiv:2103.10360), RoPE (arXiv:2104.09864), and the published
 checkpoints, whose blocks scale the residual for 28 layers however many there are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -448,6 +448,22 @@ def position_pairs(attention_mask: torch.Tensor, starts: torch.Tensor) -> torch.
     second = torch.where(in_context, 0, places - context + 1)
     pairs: Any = torch.stack((first, second), dim=1) * (attention_mask > 0).long()[:, None]
     return pairs
+
+
+def place_rows(
+    config: Any, input_ids: torch.Tensor, lengths: Sequence[int]
+) -> tuple[torch.Tensor, tuple[int, ...]]:
+    """Of rows that lie one after another in (1, length): their positions, and their contexts.
+
+    The positions (1, 2, length) are those of each row alone; a context's length is
+    where `<sop>` stands in its row.
+    """
+    rows = nn.utils.rnn.pad_sequence(list(input_ids[0].split(list(lengths))), batch_first=True)
+    ends = torch.tensor(lengths, device=input_ids.device)
+    real = torch.arange(rows.shape[1], device=input_ids.device) < ends[:, None]
+    starts = answer_starts(config, rows, real)
+    pairs = position_pairs(real, starts).transpose(0, 1)[:, real]
+    return pairs[None], tuple(starts[:, 0].tolist())
 
 
 def create_prefix_mask(
