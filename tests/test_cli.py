@@ -16,11 +16,12 @@ import pytest
 from tests.conftest import Configure
 from tuneglm.cli import main
 from tuneglm.config import dump_config, load_config
-from tuneglm.data.encode import UNTRAINED
+from tuneglm.data.encoded import UNTRAINED
 from tuneglm.data.examples import load_examples
+from tuneglm.data.pipeline import encode_data
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.models.loading import load_tokenizer, resolved_family
-from tuneglm.training import encode_rows
+from tuneglm.training import encoder_of
 
 COMMANDS: list[list[str]] = [[], ["train"], ["chat"], ["data"], ["data", "show"], ["demo"]]
 
@@ -99,7 +100,8 @@ def test_data_show_marks_exactly_what_has_a_label(
     config = load_config(None, settings)
     tokenizer = load_tokenizer(MODEL_FOLDER)
     family = resolved_family(MODEL_FOLDER)
-    rows = encode_rows(config, load_examples(config.data).train, tokenizer, family).rows
+    encoder = encoder_of(config, tokenizer, family)
+    rows = encode_data(load_examples(config.data), encoder, config.data).train.rows
     marked = [text.replace("⏎\n", "\n") for text in re.findall(r"⟦(.*?)⟧", printed, re.S)]
     trained: list[str] = []
     for row in rows:
@@ -123,13 +125,11 @@ def test_data_show_tells_of_rows_that_are_not_used(
     path = tmp_path / "rows.json"
     path.write_text(json.dumps(rows, indent=0))
     settings = [f"model.path={MODEL_FOLDER}", f"data.train={path}", "data.cutoff=32"]
-    call("data", "show", *settings, "data.bad_rows=skip", "data.evaluation_share=1e-9")
+    call("data", "show", *settings, "data.bad_rows=skip")
     printed = capsys.readouterr().out
     assert "cut to fit" in printed
-    assert "1 of 1 rows were cut" in printed
     assert f"Skipped `{path}:6, row 2`: the answer is missing" in printed
     assert "Skipped 2 rows in all." in printed
-    assert "nothing is kept for evaluation" in printed
 
 
 def test_data_show_help_names_its_settings(capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,20 +77,23 @@ def show_data(given: argparse.Namespace) -> int:
     """Print rows as the model sees them."""
     _, config = _config(given)
     _no_bars()
-    from tuneglm.data.examples import load_examples
+    from tuneglm.data.encode import encode_examples
+    from tuneglm.data.examples import first_examples, load_examples
     from tuneglm.data.show import show_rows
     from tuneglm.models.loading import load_tokenizer, model_folder, resolved_family
-    from tuneglm.report import console, print_data
-    from tuneglm.training import encode_rows
+    from tuneglm.report import console, print_problems
+    from tuneglm.training import encoder_of
 
     folder = model_folder(config.model)
     family = resolved_family(folder, config.model.family)
     tokenizer = load_tokenizer(folder, family=family.name)
-    examples = load_examples(config.data)
-    rows = encode_rows(config, examples.train[: given.rows], tokenizer, family)
+    encoder = encoder_of(config, tokenizer, family)
+    sets = load_examples(config.data)
+    examples, problems = first_examples(sets.train, given.rows, config.data.bad_rows)
+    rows = encode_examples(examples, encoder.render, encoder.rule).rows
     terminal = console()
-    show_rows(rows.rows, lambda ids: str(tokenizer.decode(ids)), terminal)
-    print_data(terminal, examples, rows)
+    show_rows(rows, lambda ids: str(tokenizer.decode(ids)), terminal)
+    print_problems(terminal, problems, len(problems))
     return 0
 
 

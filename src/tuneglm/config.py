@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
+from typing_extensions import Self
 
 from tuneglm.errors import ConfigError
 from tuneglm.run_file import one_line, read_run_file, read_yaml
 from tuneglm.trainer_options import expected_value, trainer_options
+
+OverCutoff = Literal["truncate_start", "truncate_answer", "drop"]
 
 
 class Section(BaseModel):
@@ -59,7 +62,15 @@ class DatasetEntry(Section):
     columns: dict[str, str] = {}
     """Our column → the file's column, e.g. `{instruction: question, output: answer}`."""
     max_rows: Annotated[int, Field(gt=0)] | None = None
-    """Take the first rows only."""
+    """Take so many rows only: the first ones, or with `seed` any."""
+    seed: int | None = None
+    """Draws the rows where only some of them are taken."""
+    repeats: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    """Take each row so many times; 2.5 is twice, and half of them a third time."""
+    weight: Annotated[float, Field(gt=0)] | None = None
+    """Sets with a weight give rows in this proportion, as many as the scarcest allows."""
+    share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """This share of all rows is from this set, each row as often as that takes; 0.05 is 5%."""
     replace: dict[str, str] = {}
     """Text → text, in every message: `{"<NAME>": 星河, "<AUTHOR>": 北斗实验室}`."""
 
@@ -73,14 +84,37 @@ class DataConfig(Section):
     """Sets for the evaluation loss."""
     evaluation_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the training rows that is kept for evaluation instead."""
+    evaluation_rows: Annotated[int, Field(gt=0)] | None = None
+    """Number of training rows that are kept for evaluation instead."""
     dir: str = "data"
     """Folder in which files of named sets are looked for first."""
     cutoff: Annotated[int, Field(ge=16)] = 1024
     """Longest row in tokens; older turns go first, then text, never the end token."""
+    over_cutoff: OverCutoff = "truncate_start"
+    """What a longer row loses: its oldest exchanges, then text of prompt and answer alike
+    (`truncate_start`); the ends of its answers, the prompt stays whole (`truncate_answer`); or
+    the row is left out (`drop`)."""
+    max_source_length: Annotated[int, Field(ge=8)] | None = None
+    """With `max_target_length`, in place of `cutoff`: longest prompt in tokens."""
+    max_target_length: Annotated[int, Field(ge=8)] | None = None
+    """With `max_source_length`, in place of `cutoff`: longest answer in tokens."""
     train_on: Literal["all", "last"] = "all"
     """Train every answer of a conversation, or the last one only."""
+    cache: str = "auto"
+    """Folder of the encoded rows of large sets; `auto` is tuneglm's own in the user's cache."""
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Processes that encode a large set; by default one a processor."""
     bad_rows: Literal["stop", "skip"] = "stop"
     """What a row that cannot be used does: stop the run, or be counted and listed."""
+
+    @model_validator(mode="after")
+    def _both_lengths(self) -> Self:
+        if (self.max_source_length is None) != (self.max_target_length is None):
+            raise ValueError(
+                "`data.max_source_length` and `data.max_target_length` go together.\n"
+                "give both, or data.cutoff alone"
+            )
+        return self
 
     @field_validator("train", "evaluation", mode="before")
     @classmethod

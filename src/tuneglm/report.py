@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from rich.table import Table
 from transformers import TrainerCallback
 
 from tuneglm.checkpoints import LOG_FILE
-from tuneglm.data.encode import EncodedSet
-from tuneglm.data.examples import LoadedExamples
+from tuneglm.data.examples import RowProblem
+from tuneglm.data.mix import EncodedSet
+from tuneglm.data.pipeline import EncodedData
 from tuneglm.errors import DivergedError
 
 CHART_FILE = "loss.png"
@@ -79,24 +80,49 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=True)
 
 
-def print_data(terminal: Console, loaded: LoadedExamples, train: EncodedSet) -> None:
-    """Warnings about the data, rows that were not used, rows that were cut."""
-    for warning in loaded.warnings:
-        terminal.print(f"[yellow]Note:[/] {_plain(warning)}")
-    for problem in loaded.skipped[:LISTED_PROBLEMS]:
+def print_data(terminal: Console, data: EncodedData) -> None:
+    """Notes about the data, rows that were not used, rows that were cut."""
+    for note in data.notes:
+        terminal.print(f"[yellow]Note:[/] {_plain(note)}")
+    print_problems(terminal, data.problems, data.skipped)
+    if data.train.cut:
+        terminal.print(
+            f"[yellow]Note:[/] {data.train.cut:,} of {len(data.train.rows):,} rows were cut to "
+            "fit data.cutoff; `tuneglm data show` marks them."
+        )
+    if data.dropped or data.untrained:
+        terminal.print(
+            f"[yellow]Note:[/] {data.dropped:,} rows do not fit into data.cutoff and "
+            f"{data.untrained:,} hold no trained answer; they are left out."
+        )
+    if len(data.train.sets) > 1 or data.train.sets[0].rows != data.train.sets[0].different:
+        _print_mix(terminal, data.train)
+
+
+def print_problems(terminal: Console, problems: Sequence[RowProblem], count: int) -> None:
+    """The first of the `count` rows that are skipped."""
+    for problem in problems[:LISTED_PROBLEMS]:
         terminal.print(f"[yellow]Skipped[/] {_plain(str(problem))}")
-    if len(loaded.skipped) > 1:
-        terminal.print(f"[yellow]Skipped[/] {len(loaded.skipped)} rows in all.")
-    if train.cut:
-        terminal.print(
-            f"[yellow]Note:[/] {train.cut} of {len(train.rows)} rows were cut to fit data.cutoff; "
-            "`tuneglm data show` marks them."
+    if count > 1:
+        terminal.print(f"[yellow]Skipped[/] {count:,} rows in all.")
+
+
+def _print_mix(terminal: Console, train: EncodedSet) -> None:
+    """What each set gives."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("Set", "rows", "share", "tokens", "trained"):
+        table.add_column(name, justify="left" if name == "Set" else "right")
+    for each in train.sets:
+        times = each.rows / max(1, each.different)
+        repeated = f" (each {times:.3g} times)" if times > 1 else ""
+        table.add_row(
+            _plain(each.name) + repeated,
+            f"{each.rows:,}",
+            f"{100 * each.rows / len(train.rows):.1f}%",
+            f"{each.tokens:,}",
+            f"{each.trained_tokens:,}",
         )
-    if train.dropped or train.untrained:
-        terminal.print(
-            f"[yellow]Note:[/] {train.dropped} rows do not fit into data.cutoff and "
-            f"{train.untrained} hold no trained answer; they are left out."
-        )
+    terminal.print(table, soft_wrap=False)
 
 
 def print_summary(

@@ -15,15 +15,16 @@ from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from tuneglm.checkpoints import check_output, claimed, open_output, save_result, writing
 from tuneglm.config import RunConfig
-from tuneglm.data.encode import EncodedSet, encode_examples
+from tuneglm.data.encode import rule_of
 from tuneglm.data.examples import load_examples
-from tuneglm.data.messages import Example
+from tuneglm.data.pipeline import Encoder, encode_data
 from tuneglm.errors import ConfigError
 from tuneglm.interruption import SaveOnInterrupt
 from tuneglm.methods import METHODS
 from tuneglm.models import family_of
 from tuneglm.models.family import Family
 from tuneglm.models.loading import load_model, load_tokenizer, model_folder
+from tuneglm.models.tokenization import tokenizer_digest
 from tuneglm.report import (
     CHART_FILE,
     Progression,
@@ -55,11 +56,9 @@ def train(config: RunConfig) -> TrainingResult:
     folder = model_folder(config.model)
     family = family_of(folder, config.model.family)
     tokenizer = load_tokenizer(folder, family=family.name)
-    examples = load_examples(config.data)
-    rows = encode_rows(config, examples.train, tokenizer, family)
-    held = (
-        encode_rows(config, examples.evaluation, tokenizer, family) if examples.evaluation else None
-    )
+    sets = load_examples(config.data)
+    data = encode_data(sets, encoder_of(config, tokenizer, family), config.data)
+    rows, held = data.train, data.evaluation
     arguments = training_arguments(config, evaluates=held is not None)
     _refuse_no_steps(arguments, len(rows.rows))
     if arguments.process_index == 0:
@@ -70,7 +69,7 @@ def train(config: RunConfig) -> TrainingResult:
     trainer = STAGES[config.stage.name](model, tokenizer, rows, held, arguments)
     output = open_output(config)
     if trainer.is_world_process_zero():
-        print_data(terminal, examples, rows)
+        print_data(terminal, data)
         print_summary(terminal, _summary(config, family, trainer, len(rows.rows)), rows, held)
         print_start(terminal, output.checkpoint)
     progression, interrupt = Progression(terminal, output.folder), SaveOnInterrupt()
@@ -90,15 +89,12 @@ def train(config: RunConfig) -> TrainingResult:
     return _close(terminal, output.folder, trainer, progression, not interrupt.interrupted)
 
 
-def encode_rows(
-    config: RunConfig, examples: list[Example], tokenizer: Any, family: Family
-) -> EncodedSet:
-    """Examples → the rows that the family's model sees."""
-    return encode_examples(
-        examples,
+def encoder_of(config: RunConfig, tokenizer: Any, family: Family) -> Encoder:
+    """How Examples become the rows that the family's model sees."""
+    return Encoder(
         partial(family.render, tokenizer),
-        config=config.data,
-        answers_per_row=family.answers_per_row,
+        rule_of(config.data, family.answers_per_row),
+        f"{family.name} {tokenizer_digest(tokenizer)}",
     )
 
 

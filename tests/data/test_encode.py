@@ -1,32 +1,17 @@
 """What is trained, and what a cutoff may take away."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuneglm.config import DataConfig
-from tuneglm.data.encode import UNTRAINED, encode_examples, fair_shares
-from tuneglm.data.messages import Example, Message, Rendered
-from tuneglm.errors import DataError
-
-ROLE, END = 1, 2
-
-
-def render(examples: Sequence[Example], *, generation_prompt: bool = False) -> list[Rendered]:
-    """A role token, a token for each letter, an end token after an answer."""
-    rows = []
-    for example in examples:
-        row = Rendered()
-        for message in example.messages:
-            trained = message.role == "assistant" and message.trained is not False
-            row.extend([ROLE], special=True)
-            row.extend([ord(letter) for letter in message.content], trained=trained)
-            if message.role == "assistant":
-                row.extend([END], special=True, trained=trained)
-        rows.append(row)
-    return rows
+from tests.letters import END, render, text_of, trained_text
+from tuneglm.config import DataConfig, load_config
+from tuneglm.data.encode import Rule, encode_examples, fair_shares, rule_of
+from tuneglm.data.encoded import UNTRAINED
+from tuneglm.data.messages import Example, Message
+from tuneglm.errors import ConfigError
 
 
 def conversation(*texts: str) -> Example:
@@ -34,20 +19,16 @@ def conversation(*texts: str) -> Example:
     return Example(tuple(Message(roles[i % 2], text) for i, text in enumerate(texts)))
 
 
-def encoded(example: Example, *, answers: str = "all", **options: object) -> list[str]:
+def encoded(example: Example, **rule: Any) -> list[str]:
     """The trained letters of each row."""
-    config = DataConfig.model_validate(options)
-    rows = encode_examples([example], render, config=config, answers_per_row=answers).rows
-    return [
-        "".join(chr(label) for label in row.labels if label not in (UNTRAINED, END)) for row in rows
-    ]
+    return [trained_text(row) for row in encode_examples([example], render, Rule(**rule)).rows]
 
 
 def test_every_answer_or_the_last() -> None:
     example = conversation("a", "BB", "c", "DD")
     assert encoded(example) == ["BBDD"]
     assert encoded(example, train_on="last") == ["DD"]
-    assert encoded(example, answers="one") == ["BB", "DD"]
+    assert encoded(example, answers_per_row="one") == ["BB", "DD"]
 
 
 @given(
@@ -56,9 +37,7 @@ def test_every_answer_or_the_last() -> None:
 )
 def test_no_cutoff_takes_the_token_that_ends_an_answer(lengths: list[int], cutoff: int) -> None:
     texts = ["x" * length or "x" for length in lengths]
-    config = DataConfig(cutoff=cutoff)
-    result = encode_examples([conversation(*texts)], render, config=config, answers_per_row="all")
-    (row,) = result.rows
+    (row,) = encode_examples([conversation(*texts)], render, Rule(cutoff=cutoff)).rows
     assert row.length <= cutoff
     assert row.input_ids[-1] == row.labels[-1] == END
     assert row.labels.count(END) == row.input_ids.count(END)
@@ -71,12 +50,63 @@ def test_oldest_turns_go_first() -> None:
     assert encoded(example, cutoff=16) == ["DD"]
 
 
-def test_rows_without_anything_to_train_are_counted_or_stop_the_run() -> None:
-    config = DataConfig()
+def test_what_a_row_over_the_cutoff_loses_is_chosen() -> None:
+    example = conversation("a" * 4, "B" * 4, "c" * 12, "D" * 20)
+    kept = {
+        policy: [text_of(row) for row in encode_examples([example], render, Rule(26, policy)).rows]
+        for policy in ("truncate_start", "truncate_answer", "drop")
+    }
+    assert kept == {
+        "truncate_start": ["c" * 11 + "D" * 12],
+        "truncate_answer": ["aaaa" + "B" * 2 + "c" * 12 + "D" * 2],
+        "drop": [],
+    }
+
+
+def test_a_prompt_that_leaves_no_room_for_an_answer_is_left_out() -> None:
+    block = encode_examples([conversation("a" * 30, "B")], render, Rule(16, "truncate_answer"))
+    assert (len(block.rows), block.dropped) == (0, 1)
+
+
+@given(
+    source=st.integers(8, 40),
+    target=st.integers(8, 40),
+    texts=st.lists(st.integers(1, 60), min_size=1, max_size=4),
+)
+def test_prompt_and_answer_each_have_their_own_limit(
+    source: int, target: int, texts: list[int]
+) -> None:
+    """As the original's `max_source_length` and `max_target_length`."""
+    example = conversation(*("x" * length for length in texts for _ in "qa"))
+    rule = Rule(source + target, "source_target", source, target, train_on="last")
+    for row in encode_examples([example], render, rule).rows:
+        assert row.trained_tokens <= target
+        assert row.length - row.trained_tokens <= source
+        assert row.labels[-1] == END
+
+
+def test_the_two_limits_go_together() -> None:
+    config = DataConfig(max_source_length=8, max_target_length=9)
+    assert rule_of(config, "all") == Rule(17, "source_target", 8, 9)
+    with pytest.raises(ConfigError, match="go together"):
+        load_config(None, ["model.path=m", "data.max_source_length=9"])
+
+
+def test_rows_without_anything_to_train_are_counted() -> None:
     examples = [conversation("a", "b"), conversation("a")]
-    assert encode_examples(examples, render, config=config, answers_per_row="all").untrained == 1
-    with pytest.raises(DataError, match="no trained answer"):
-        encode_examples(examples[1:], render, config=config, answers_per_row="all")
+    block = encode_examples(examples, render, Rule())
+    assert (len(block.rows), block.untrained) == (1, 1)
+
+
+def test_rows_of_one_text_are_known_by_it() -> None:
+    """Whatever its case and white space."""
+    rows = encode_examples(
+        [conversation("a b", "C"), conversation("A  B", "c"), conversation("ab", "d")],
+        render,
+        Rule(),
+    ).rows
+    first, second, third = rows.texts
+    assert first == second != third
 
 
 @given(needs=st.lists(st.integers(0, 50), min_size=1, max_size=9), room=st.integers(0, 200))

@@ -1,13 +1,15 @@
 """From the names and files of a run to examples."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.published import data_file
 from tuneglm.config import DataConfig
-from tuneglm.data.examples import load_examples
+from tuneglm.data.examples import ExampleSet, RowProblem, load_examples
+from tuneglm.data.messages import Example
 from tuneglm.data.registry import registered_sets
 from tuneglm.errors import DataError
 
@@ -20,8 +22,12 @@ def write(path: Path, *rows: object) -> Path:
 
 
 def load(**options: object) -> list[str]:
-    examples = load_examples(DataConfig.model_validate(options)).train
-    return ["/".join(message.content for message in example.messages) for example in examples]
+    sets = load_examples(DataConfig.model_validate(options)).train
+    return ["/".join(message.content for message in one.messages) for one in usable(sets)]
+
+
+def usable(sets: Sequence[ExampleSet]) -> list[Example]:
+    return [one for each in sets for one in each.examples() if isinstance(one, Example)]
 
 
 def test_several_sets_in_their_order(tmp_path: Path) -> None:
@@ -68,35 +74,21 @@ def test_columns_of_another_name_and_texts_to_fill(tmp_path: Path) -> None:
         load(train=[{**entry, "columns": {"instrction": "q"}}])
 
 
-def test_a_bad_row_stops_the_run_or_is_listed(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    path.write_text(f'{json.dumps(ROW)}\n{{"instruction": "a"}}\n', encoding="utf-8")
-    with pytest.raises(DataError, match=r"rows\.jsonl:2`.*output"):
-        load(train=[str(path)])
-    loaded = load_examples(DataConfig.model_validate({"train": [str(path)], "bad_rows": "skip"}))
-    assert len(loaded.train) == 1
-    assert [problem.source.line for problem in loaded.skipped] == [2]
-
-
-def test_a_row_on_a_line_with_others_has_its_number(tmp_path: Path) -> None:
+def test_a_row_that_cannot_be_used_is_told_with_its_place(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.json", ROW, ROW, {"instruction": "a"})
-    with pytest.raises(DataError, match=r"rows\.json:1, row 3`"):
-        load(train=[str(path)])
+    (examples,) = load_examples(DataConfig.model_validate({"train": str(path)})).train
+    *_, problem = examples.examples()
+    assert isinstance(problem, RowProblem)
+    assert str(problem).startswith(f"`{path}:1, row 3`") and "output" in problem.sentence
 
 
-def test_a_row_stays_on_its_side_when_others_are_added(tmp_path: Path) -> None:
-    rows = [{**ROW, "instruction": str(number)} for number in range(200)]
-    few = write(tmp_path / "few.json", *rows[:100])
-    many = write(tmp_path / "many.json", *rows)
-
-    def held(path: Path) -> set[str]:
-        config = DataConfig.model_validate({"train": [str(path)], "evaluation_share": 0.2})
-        loaded = load_examples(config)
-        assert len(loaded.train) + len(loaded.evaluation) == len(json.loads(path.read_text()))
-        return {example.messages[0].content for example in loaded.evaluation}
-
-    assert 8 <= len(held(few)) <= 34
-    assert held(few) == {text for text in held(many) if int(text) < 100}
+def test_some_rows_the_first_or_any(tmp_path: Path) -> None:
+    rows = [{**ROW, "instruction": str(number)} for number in range(50)]
+    entry = {"path": str(write(tmp_path / "rows.json", *rows)), "max_rows": 5}
+    assert load(train=[entry]) == [f"{number}/b" for number in range(5)]
+    drawn = load(train=[{**entry, "seed": 1}])
+    assert len(set(drawn)) == 5 and drawn == sorted(drawn, key=lambda text: int(text[:-2]))
+    assert drawn == load(train=[{**entry, "seed": 1}]) != load(train=[{**entry, "seed": 2}])
 
 
 def test_a_set_that_is_not_here_says_where_to_put_it(

@@ -7,7 +7,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from tuneglm.data.encode import UNTRAINED, Encoded
+from tuneglm.data.encoded import UNTRAINED, Encoded
 
 # what a batch is put together from: rows, or groups of rows that belong together
 Item = Encoded | tuple[Encoded, ...]

@@ -1,21 +1,23 @@
 """From Examples to token ids with labels: the only place that decides what is trained.
 
-    Examples ──mark──▶ trained or not, each message ──render──▶ ids ──shorten──▶ Encoded
+    Examples ──mark──▶ trained or not, each message ──render──▶ ids ──shorten──▶ EncodedRows
 
-A row over `data.cutoff` loses whole oldest exchanges first, then text; never a
-token that the format put there, so the token that ends an answer is always learnt.
+A row over the cutoff is shortened as `data.over_cutoff` says, and never loses a
+token that the format put there: the token that ends an answer is always learnt.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from itertools import groupby, islice
 from typing import Literal, Protocol
 
-from tuneglm.config import DataConfig
-from tuneglm.data.messages import Example, Message, Rendered, Source
-from tuneglm.errors import DataError
+import numpy as np
 
-UNTRAINED = -100  # the label that torch's cross entropy ignores
+from tuneglm.config import DataConfig, OverCutoff
+from tuneglm.data.encoded import ROW, SPECIAL, TRAINED, EncodedRows
+from tuneglm.data.messages import Example, Message, Rendered, Source
+
 ROWS_AT_ONCE = 2048  # enough for a fast tokenizer's threads
 
 
@@ -29,96 +31,127 @@ class Render(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """One row for the model; the three lists have one length.
-
-    labels   the id where the token is trained, else -100
-    special  whether the format put the token there; for `data show`, the model never sees it
-    cut      whether something of the row was left out to fit the cutoff
-    """
-
-    input_ids: list[int]
-    labels: list[int]
-    special: list[bool]
-    source: Source | None = None
-    cut: bool = False
-
-    @property
-    def length(self) -> int:
-        """Number of tokens."""
-        return len(self.input_ids)
-
-    @property
-    def trained_tokens(self) -> int:
-        """Number of tokens that are trained."""
-        return len(self.labels) - self.labels.count(UNTRAINED)
-
-
 @dataclass(frozen=True)
-class EncodedSet:
-    """All rows, and what it took.
+class Rule:
+    """How an Example becomes tokens: all that changes the result beside tokenizer and renderer.
 
-    cut             rows that were shortened to the cutoff
-    dropped         rows that cannot fit: the format's own tokens fill the cutoff
-    untrained       rows without anything to train
-    tokens          of all rows; trained_tokens of them carry a label
+    cutoff           longest row
+    over_cutoff      what a longer one loses, see `DataConfig.over_cutoff`
+    source, target   longest prompt and longest answer, for `source_target`
+    train_on         every answer, or the last one only
+    answers_per_row  see `Family.answers_per_row`
     """
 
-    rows: list[Encoded]
-    cut: int
+    cutoff: int = 1024
+    over_cutoff: OverCutoff | Literal["source_target"] = "truncate_start"
+    source: int = 0
+    target: int = 0
+    train_on: Literal["all", "last"] = "all"
+    answers_per_row: Literal["one", "all"] = "all"
+
+
+def rule_of(config: DataConfig, answers_per_row: Literal["one", "all"]) -> Rule:
+    """The rule of a run's `data` section, for a family."""
+    source, target = config.max_source_length, config.max_target_length
+    if source is None or target is None:
+        return Rule(config.cutoff, config.over_cutoff, 0, 0, config.train_on, answers_per_row)
+    return Rule(source + target, "source_target", source, target, config.train_on, answers_per_row)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedBlock:
+    """Examples, encoded: the rows, and how many gave none.
+
+    dropped    they do not fit into the cutoff
+    untrained  they hold nothing to train
+    """
+
+    rows: EncodedRows
     dropped: int
     untrained: int
-    tokens: int
-    trained_tokens: int
 
 
 @dataclass(slots=True)
 class _Row:
-    """A row on its way: its example (None when untouched since rendering) and what it became."""
+    """A row on its way: its example and what it became."""
 
     example: Example
     rendered: Rendered
+    text: int
     cut: bool = False
 
 
-def encode_examples(
-    examples: Sequence[Example],
-    render: Render,
-    *,
-    config: DataConfig,
-    answers_per_row: Literal["one", "all"],
-) -> EncodedSet:
-    """Examples → rows of at most `config.cutoff` tokens.
+def encode_examples(examples: Sequence[Example], render: Render, rule: Rule) -> EncodedBlock:
+    """Examples of one data set → rows of at most `rule.cutoff` tokens.
 
     With `answers_per_row` "one", each trained answer of a conversation becomes a
-    row of its own. Raises DataError when no row is left.
+    row of its own.
     """
-    rows: list[Encoded] = []
-    dropped = untrained = 0
-    marked = [mark(example, config.train_on) for example in examples]
-    wanted = [example for example in marked if _trained(example.messages)]
-    if answers_per_row == "one":
-        wanted = [row for example in wanted for row in one_answer_each(example)]
-    for row in _shortened(wanted, render, config.cutoff):
-        rendered = cut(row.rendered, config.cutoff)
+    growing, dropped, untrained = _Growing(), 0, 0
+    wanted: list[tuple[Example, int]] = []
+    for example in examples:
+        marked = mark(example, rule.train_on)
+        answers = len(_trained(marked.messages))
+        if not answers:
+            untrained += 1
+            continue
+        text = digest(example)
+        rows = one_answer_each(marked) if rule.answers_per_row == "one" else [marked]
+        wanted.extend((row, text) for row in rows)
+    for row in _shortened(wanted, render, rule):
+        rendered = _fitted(row.rendered, rule)
         if rendered is None:
             dropped += 1
-        elif not any(rendered.trained):
+        elif True not in rendered.trained:
             untrained += 1
         else:
-            rows.append(_encoded(row, rendered, config.cutoff))
-    untrained += sum(not _trained(example.messages) for example in marked)
-    if not rows:
-        raise _nothing_left(len(examples), dropped, untrained, config.cutoff)
-    return EncodedSet(
-        rows,
-        cut=sum(row.cut for row in rows),
-        dropped=dropped,
-        untrained=untrained,
-        tokens=sum(row.length for row in rows),
-        trained_tokens=sum(row.trained_tokens for row in rows),
-    )
+            growing.add(row, rendered)
+    return EncodedBlock(growing.rows(), dropped, untrained)
+
+
+class _Growing:
+    """Rows on their way into flat arrays."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        self.trained, self.special = bytearray(), bytearray()
+        self.table: list[tuple[int, int, int, int, int, int, bool]] = []
+        self.dataset = ""
+        self.files: dict[str, int] = {}
+        self.kinds: dict[str, int] = {"": 0}
+
+    def add(self, row: _Row, rendered: Rendered) -> None:
+        """One more row, as it was left by the cutoff."""
+        self.ids += rendered.ids
+        self.trained += bytes(rendered.trained)
+        self.special += bytes(rendered.special)
+        source = row.example.source or Source("", "", 0, 0)
+        self.dataset = source.dataset
+        file = self.files.setdefault(source.file, len(self.files))
+        kind = self.kinds.setdefault(row.example.kind, len(self.kinds))
+        was_cut = row.cut or rendered is not row.rendered
+        end = len(self.ids)
+        self.table.append((end, row.text, source.line, source.row, file, kind, was_cut))
+
+    def rows(self) -> EncodedRows:
+        """What was added."""
+        trained = np.frombuffer(self.trained, np.uint8)
+        special = np.frombuffer(self.special, np.uint8)
+        return EncodedRows(
+            np.array(self.ids, np.int32),
+            trained * np.uint8(TRAINED) + special * np.uint8(SPECIAL),
+            np.array(self.table, ROW),
+            self.dataset,
+            tuple(self.files),
+            tuple(self.kinds),
+        )
+
+
+def digest(example: Example) -> int:
+    """64 bits of an example's text without case and white space: copies of a row have the same."""
+    text = "\0".join(f"{message.role}\0{message.content}" for message in example.messages)
+    bare = "".join(text.split()).casefold().encode("utf-8", "replace")
+    return int.from_bytes(blake2b(bare, digest_size=8).digest(), "little")
 
 
 def mark(example: Example, train_on: Literal["all", "last"]) -> Example:
@@ -150,34 +183,73 @@ def one_answer_each(example: Example) -> list[Example]:
     ]
 
 
-def cut(rendered: Rendered, cutoff: int) -> Rendered | None:
+def _fitted(rendered: Rendered, rule: Rule) -> Rendered | None:
+    """The row within the rule's limits; None where it cannot be."""
+    if rule.over_cutoff == "source_target":
+        return cut_each(rendered, rule.source, rule.target)
+    if len(rendered) <= rule.cutoff:
+        return rendered
+    if rule.over_cutoff == "drop":
+        return None
+    return cut(rendered, rule.cutoff, prompt_first=rule.over_cutoff == "truncate_answer")
+
+
+def cut(rendered: Rendered, cutoff: int, *, prompt_first: bool = False) -> Rendered | None:
     """At most `cutoff` tokens, by leaving out text; None where no text would remain.
 
     Prompt and answer get half of the room each, and what one does not need goes to
-    the other; within each, the pieces share alike. A piece loses its end.
+    the other; `prompt_first` gives the prompt all it needs. Within each, the pieces
+    share alike. A piece loses its end.
     """
     if len(rendered) <= cutoff:
         return rendered
     room = cutoff - sum(rendered.special)
-    if room <= 0:
+    pieces = _pieces(rendered)
+    prompt = sum(length for kind, length in pieces if kind == (False, False))
+    answer = sum(length for kind, length in pieces if kind == (False, True))
+    if room <= 0 or (prompt_first and prompt >= room):
         return None
-    pieces = [
+    for_prompt = prompt if prompt_first else min(prompt, max(room // 2, room - answer))
+    kept = _kept(rendered, pieces, for_prompt, room - for_prompt)
+    assert len(kept) == cutoff and sum(kept.special) == sum(rendered.special)
+    return kept
+
+
+def cut_each(rendered: Rendered, source: int, target: int) -> Rendered | None:
+    """At most `source` untrained and `target` trained tokens, specials among them."""
+    trained = sum(rendered.trained)
+    if len(rendered) - trained <= source and trained <= target:
+        return rendered
+    kinds = list(zip(rendered.special, rendered.trained, strict=True))
+    for_prompt = source - kinds.count((True, False))
+    for_answer = target - kinds.count((True, True))
+    if for_prompt < 0 or for_answer < 0:
+        return None
+    return _kept(rendered, _pieces(rendered), for_prompt, for_answer)
+
+
+Pieces = list[tuple[tuple[bool, bool], int]]
+
+
+def _pieces(rendered: Rendered) -> Pieces:
+    """((special, trained), length) of each run of one kind."""
+    return [
         (kind, len(list(run)))
         for kind, run in groupby(zip(rendered.special, rendered.trained, strict=True))
     ]
-    prompt = [length for kind, length in pieces if kind == (False, False)]
-    answer = [length for kind, length in pieces if kind == (False, True)]
-    for_prompt = min(sum(prompt), max(room // 2, room - sum(answer)))
-    shares = {
-        (False, False): iter(fair_shares(prompt, for_prompt)),
-        (False, True): iter(fair_shares(answer, room - for_prompt)),
-    }
+
+
+def _kept(rendered: Rendered, pieces: Pieces, for_prompt: int, for_answer: int) -> Rendered:
+    """All specials, and of prompt and answer at most so many tokens."""
+    shares = {}
+    for trained, room in ((False, for_prompt), (True, for_answer)):
+        lengths = [length for kind, length in pieces if kind == (False, trained)]
+        shares[False, trained] = iter(fair_shares(lengths, min(room, sum(lengths))))
     kept, start = Rendered(), 0
     for kind, length in pieces:
         end = start + (length if kind[0] else next(shares[kind]))
         kept.extend(rendered.ids[start:end], special=kind[0], trained=kind[1])
         start += length
-    assert len(kept) == cutoff and sum(kept.special) == sum(rendered.special)
     return kept
 
 
@@ -201,19 +273,32 @@ def _trained(messages: Sequence[Message]) -> list[int]:
     ]
 
 
-def _shortened(examples: Sequence[Example], render: Render, cutoff: int) -> Iterator[_Row]:
+def _shortened(
+    examples: Sequence[tuple[Example, int]], render: Render, rule: Rule
+) -> Iterator[_Row]:
     """Each example rendered, without its oldest exchanges as long as it is over the cutoff.
 
     In rounds, each over many rows: a fast tokenizer wants them together.
     """
+    loses_history = rule.over_cutoff in ("truncate_start", "source_target")
     remaining = iter(examples)
     while batch := list(islice(remaining, ROWS_AT_ONCE)):
-        rendered = render(batch)
-        rows = [_Row(*pair) for pair in zip(batch, rendered, strict=True)]
-        while long := [row for row in rows if len(row.rendered) > cutoff and _drop_oldest(row)]:
+        rendered = render([example for example, _ in batch])
+        rows = [
+            _Row(example, row, text) for (example, text), row in zip(batch, rendered, strict=True)
+        ]
+        while loses_history and (
+            long := [row for row in rows if _is_long(row.rendered, rule) and _drop_oldest(row)]
+        ):
             for row, again in zip(long, render([row.example for row in long]), strict=True):
                 row.rendered = again
         yield from rows
+
+
+def _is_long(rendered: Rendered, rule: Rule) -> bool:
+    if rule.over_cutoff == "source_target":
+        return len(rendered) - sum(rendered.trained) > rule.source
+    return len(rendered) > rule.cutoff
 
 
 def _drop_oldest(row: _Row) -> bool:
@@ -229,26 +314,3 @@ def _drop_oldest(row: _Row) -> bool:
     row.example = row.example.with_messages([*system, *messages[starts[1] :]])
     row.cut = True
     return True
-
-
-def _encoded(row: _Row, rendered: Rendered, cutoff: int) -> Encoded:
-    labels = [
-        token if trained else UNTRAINED
-        for token, trained in zip(rendered.ids, rendered.trained, strict=True)
-    ]
-    assert len(labels) <= cutoff
-    was_cut = row.cut or rendered is not row.rendered
-    return Encoded(rendered.ids, labels, rendered.special, row.example.source, was_cut)
-
-
-def _nothing_left(rows: int, dropped: int, untrained: int, cutoff: int) -> DataError:
-    if dropped:
-        return DataError(
-            f"None of {rows} rows is left to train on: {dropped} do not fit into "
-            f"data.cutoff=`{cutoff}`.",
-            "raise data.cutoff",
-        )
-    return DataError(
-        f"None of {rows} rows is left to train on: {untrained} hold no trained answer.",
-        "each row needs an answer that is trained",
-    )

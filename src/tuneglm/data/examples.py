@@ -1,14 +1,17 @@
-"""load_examples: names and files of a run → Examples to train on and to evaluate with.
+"""load_examples: names and files of a run → sets whose rows can become Examples.
 
-DatasetEntry ──registry──▶ file ──files, formats──▶ Examples ──split──▶ LoadedExamples
+    DatasetEntry ──registry──▶ ExampleSet ──files──▶ rows ──formats──▶ Example | RowProblem
+
+Nothing is read before it is asked for: a set may be larger than memory.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from hashlib import blake2b
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
+from random import Random
 
 from tuneglm.config import DataConfig, DatasetEntry
 from tuneglm.data.files import read_rows
@@ -16,6 +19,8 @@ from tuneglm.data.formats import FORMATS, RowError, describe, listed, nearest
 from tuneglm.data.messages import Example, Source
 from tuneglm.data.registry import RegisteredSet, registered_sets, resolve
 from tuneglm.errors import DataError
+
+Row = tuple[int, int, object]  # number and line of a row, both from 1, and what the file gave
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,139 +37,147 @@ class RowProblem:
 
 
 @dataclass(frozen=True)
-class SetCount:
-    """What became of one entry: rows for training, for evaluation, and not used."""
+class ExampleSet:
+    """One entry of a run: its file, and how a row of it becomes an Example.
 
-    name: str
-    file: str
-    train: int
-    evaluation: int
-    skipped: int
-
-
-@dataclass(frozen=True)
-class LoadedExamples:
-    """All data of a run; `warnings` are sentences for the person at the terminal."""
-
-    train: list[Example]
-    evaluation: list[Example]
-    skipped: list[RowProblem]
-    sets: list[SetCount]
-    warnings: list[str]
-
-
-@dataclass(frozen=True)
-class _LoadedSet:
-    """One entry, read: `name` is the set's, or else the file's; `key` is how a run names it."""
+    name          the set's, or else the file's
+    key           how a run names it, `name: …` or `path: …`
+    format        a name of FORMATS
+    renamed       our column → the file's, where they differ
+    placeholders  texts that `replace` should have filled
+    """
 
     name: str
     key: str
     file: Path
-    examples: list[Example]
-    problems: list[RowProblem]
-    warnings: list[str]
+    entry: DatasetEntry
+    format: str = "alpaca"
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    placeholders: tuple[str, ...] = ()
+
+    def rows(self) -> Iterator[Row]:
+        """The rows that the entry takes, in the file's order."""
+        rows = (
+            (number, line, value) for number, (line, value) in enumerate(read_rows(self.file), 1)
+        )
+        if self.entry.max_rows is None:
+            return rows
+        if self.entry.seed is None:
+            return islice(rows, self.entry.max_rows)
+        return iter(_drawn(rows, self.entry.max_rows, self.entry.seed))
+
+    def convert(self, row: Row) -> Example | RowProblem:
+        """A row as an Example with its source, or what is wrong with it."""
+        number, line, value = row
+        source = Source(self.name, str(self.file), line, number)
+        try:
+            if isinstance(value, RowError):
+                raise value
+            if not isinstance(value, dict):
+                raise RowError(f"expected an object `{{…}}`, found {describe(value)}")
+            example = FORMATS[self.format].convert(value, self._columns)
+            kind = example.kind or value.get("kind")
+            kind = kind if isinstance(kind, str) else ""
+            return replace(self._change(example), source=source, kind=kind)
+        except RowError as error:
+            return RowProblem(source, error.sentence, error.remedy)
+
+    def examples(self) -> Iterator[Example | RowProblem]:
+        """Every row of the entry."""
+        return map(self.convert, self.rows())
+
+    def settings(self) -> dict[str, object]:
+        """All that decides which Examples the file's content becomes."""
+        return {
+            "format": self.format,
+            "renamed": dict(self.renamed),
+            "replace": self.entry.replace,
+            "max_rows": self.entry.max_rows,
+            "seed": self.entry.seed if self.entry.max_rows else None,
+        }
+
+    @cached_property
+    def _columns(self) -> dict[str, str]:
+        return FORMATS[self.format].columns_with(self.renamed)
+
+    @cached_property
+    def _change(self) -> Callable[[Example], Example]:
+        return _replacer(self.entry.replace)
 
 
-def load_examples(config: DataConfig) -> LoadedExamples:
-    """Read, convert, mix in order and split what `config` names.
+@dataclass(frozen=True)
+class ExampleSets:
+    """All sets of a run; `notes` are sentences for the person at the terminal."""
 
-    Raises DataError for what cannot be found or read, for the first bad row
-    (unless `bad_rows` is `skip`) and where no row is left.
+    train: tuple[ExampleSet, ...]
+    evaluation: tuple[ExampleSet, ...]
+    notes: tuple[str, ...] = ()
+
+
+def load_examples(config: DataConfig) -> ExampleSets:
+    """The sets that `config` names, found on this disk or fetched.
+
+    Raises DataError for what cannot be found, and where there is nothing.
     """
     if not config.train and not config.evaluation:
         raise DataError(
             "There is nothing to train on: `data.train` is empty.",
             f"give a file, or a name: {', '.join(registered_sets())}",
         )
-    loaded = LoadedExamples([], [], [], [], [])
-    for entry in config.train:
-        one = _load_set(entry, config)
-        _add(loaded, one, lambda example: _is_for_evaluation(example, config.evaluation_share))
-    for entry in config.evaluation:
-        _add(loaded, _load_set(entry, config), lambda example: True)
-    if config.train and not loaded.train:
-        raise DataError(
-            "All rows went to evaluation: none is left to train on.",
-            "give more rows, or lower data.evaluation_share",
-        )
-    if config.evaluation_share and not loaded.evaluation:
-        loaded.warnings.append(
-            f"data.evaluation_share={config.evaluation_share} of {len(loaded.train)} rows "
-            "is not one row: nothing is kept for evaluation."
-        )
-    return loaded
+    return ExampleSets(
+        tuple(_example_set(entry, config) for entry in config.train),
+        tuple(_example_set(entry, config) for entry in config.evaluation),
+    )
 
 
-def _add(
-    loaded: LoadedExamples, one: _LoadedSet, is_for_evaluation: Callable[[Example], bool]
-) -> None:
-    """Put a set's examples on their sides, and its counts and warnings beside them."""
-    train: list[Example] = []
-    evaluation: list[Example] = []
-    for example in one.examples:
-        (evaluation if is_for_evaluation(example) else train).append(example)
-    loaded.train.extend(train)
-    loaded.evaluation.extend(evaluation)
-    loaded.skipped.extend(one.problems)
-    loaded.warnings.extend(one.warnings)
-    count = SetCount(one.name, str(one.file), len(train), len(evaluation), len(one.problems))
-    loaded.sets.append(count)
-
-
-def _is_for_evaluation(example: Example, share: float) -> bool:
-    """By the row's text alone: it stays on its side when rows are added, and so do its copies."""
-    if share == 0:
-        return False
-    text = "\0".join(f"{message.role}\0{message.content}" for message in example.messages)
-    digest = blake2b(text.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") < share * 2**64
-
-
-def _load_set(entry: DatasetEntry, config: DataConfig) -> _LoadedSet:
-    registered, path = resolve(entry, config)
-    if registered is None:
-        loaded = _LoadedSet(path.name, f"path: {path}", path, [], [], [])
-    else:
-        loaded = _LoadedSet(registered.name, f"name: {registered.name}", path, [], [], [])
-    for item in _converted(loaded, registered, entry):
-        if isinstance(item, Example):
-            loaded.examples.append(item)
-        elif config.bad_rows == "stop":
-            remedy = f"{item.remedy}, remove the row, or set data.bad_rows=skip"
-            raise DataError(str(item), remedy)
+def first_examples(
+    sets: Sequence[ExampleSet], count: int, bad_rows: str
+) -> tuple[list[Example], list[RowProblem]]:
+    """The first rows that can be used, and those among them that cannot."""
+    examples: list[Example] = []
+    problems: list[RowProblem] = []
+    for one in chain.from_iterable(each.examples() for each in sets):
+        if isinstance(one, Example):
+            examples.append(one)
+        elif bad_rows == "stop":
+            raise bad_row(one)
         else:
-            loaded.problems.append(item)
-    if not loaded.examples:
-        raise _no_rows(loaded)
-    loaded.warnings.extend(_placeholder_warnings(loaded))
-    return loaded
+            problems.append(one)
+        if len(examples) == count:
+            break
+    return examples, problems
 
 
-def _converted(
-    loaded: _LoadedSet, registered: RegisteredSet | None, entry: DatasetEntry
-) -> Iterator[Example | RowProblem]:
-    """Each row as an Example with its source, or what is wrong with it."""
-    row_format = FORMATS["alpaca" if registered is None else registered.format]
+def bad_row(problem: RowProblem) -> DataError:
+    """What stops a run at a row that cannot be used."""
+    return DataError(str(problem), f"{problem.remedy}, remove the row, or set data.bad_rows=skip")
+
+
+def _example_set(entry: DatasetEntry, config: DataConfig) -> ExampleSet:
+    registered, path = resolve(entry, config)
+    name = path.name if registered is None else registered.name
+    key = f"path: {path}" if registered is None else f"name: {name}"
+    row_format = "alpaca" if registered is None else registered.format
     renamed = {**({} if registered is None else registered.columns), **entry.columns}
-    _check_column_names(renamed, row_format.columns)
-    columns = row_format.columns_with(renamed)
-    unseen, seen = set(renamed.values()), dict[str, None]()
-    change = _replacer(entry.replace)
-    for number, (line, row) in enumerate(islice(read_rows(loaded.file), entry.max_rows), 1):
-        source = Source(loaded.name, str(loaded.file), line, number)
-        try:
-            if isinstance(row, RowError):
-                raise row
-            if not isinstance(row, dict):
-                raise RowError(f"expected an object `{{…}}`, found {describe(row)}")
-            if unseen:
-                unseen.difference_update(row)
-                seen.update(dict.fromkeys(row))
-            yield replace(change(row_format.convert(row, columns)), source=source)
-        except RowError as error:
-            yield RowProblem(source, error.sentence, error.remedy)
-    if unseen and seen:
-        raise _no_column(loaded.file, sorted(unseen)[0], list(seen))
+    _check_column_names(renamed, FORMATS[row_format].columns)
+    return ExampleSet(name, key, path, entry, row_format, renamed, _placeholders(path, registered))
+
+
+def _placeholders(path: Path, registered: RegisteredSet | None) -> tuple[str, ...]:
+    """What the set's rows hold to be filled; a file is known by its name too."""
+    named = [registered] if registered else registered_sets().values()
+    return next((tuple(one.placeholders) for one in named if one.file == path.name), ())
+
+
+def _drawn(rows: Iterator[Row], count: int, seed: int) -> list[Row]:
+    """`count` of the rows, each as likely as any other, in the file's order (Algorithm R)."""
+    random = Random(seed)
+    drawn = list(islice(rows, count))
+    for seen, row in enumerate(rows, count + 1):
+        place = random.randrange(seen)
+        if place < count:
+            drawn[place] = row
+    return sorted(drawn, key=lambda row: row[0])
 
 
 def _replacer(replacements: Mapping[str, str]) -> Callable[[Example], Example]:
@@ -193,41 +206,31 @@ def _check_column_names(renamed: Mapping[str, str], columns: Sequence[str]) -> N
             raise DataError(f"`columns` names `{column}`, which is no column of ours.", hint)
 
 
-def _no_column(file: Path, column: str, seen: Sequence[str]) -> DataError:
+def no_column(file: Path, column: str, seen: Sequence[str]) -> DataError:
+    """A column that a run names, and no row has."""
     near = nearest(column, seen)
     hint = f"did you mean `{near}`?" if near else f"its columns: {listed(seen)}"
     return DataError(f"No row of `{file}` has the column `{column}` that `columns` names.", hint)
 
 
-def _no_rows(loaded: _LoadedSet) -> DataError:
-    if not loaded.problems:
-        return DataError(f"`{loaded.file}` holds no rows.", "expected a list [{…}, {…}]")
-    first = loaded.problems[0]
+def no_rows(file: Path, problems: Sequence[RowProblem]) -> DataError:
+    """A set of which nothing can be used."""
+    if not problems:
+        return DataError(f"`{file}` holds no rows.", "expected a list [{…}, {…}]")
+    first = problems[0]
     return DataError(
-        f"None of the {len(loaded.problems)} rows of `{loaded.file}` can be used; the first: "
-        f"{first}",
+        f"None of the {len(problems)} rows of `{file}` can be used; the first: {first}",
         first.remedy,
     )
 
 
-def _placeholder_warnings(loaded: _LoadedSet) -> Iterator[str]:
-    """A sentence where `replace` left something to fill; a file is known by its name too."""
-    for registered in registered_sets().values():
-        if registered.file != loaded.file.name:
-            continue
-        left = {
-            placeholder: sum(
-                any(placeholder in message.content for message in example.messages)
-                for example in loaded.examples
-            )
-            for placeholder in registered.placeholders
-        }
-        counts = [
-            f"`{placeholder}` in {count} rows" for placeholder, count in left.items() if count
-        ]
-        if counts:
-            filled = ", ".join(f'"{placeholder}": TEXT' for placeholder in registered.placeholders)
-            yield (
-                f"`{loaded.name}` still holds {' and '.join(counts)}; fill it: "
-                f"data.train=[{{{loaded.key}, replace: {{{filled}}}}}]"
-            )
+def placeholder_note(examples: ExampleSet, left: Mapping[str, int]) -> str | None:
+    """A sentence where `replace` left something to fill: text → number of rows that hold it."""
+    counts = [f"`{placeholder}` in {count} rows" for placeholder, count in left.items() if count]
+    if not counts:
+        return None
+    filled = ", ".join(f'"{placeholder}": TEXT' for placeholder in examples.placeholders)
+    return (
+        f"`{examples.name}` still holds {' and '.join(counts)}; fill it: "
+        f"data.train=[{{{examples.key}, replace: {{{filled}}}}}]"
+    )

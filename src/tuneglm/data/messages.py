@@ -46,11 +46,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One conversation of a data set, or of a chat (then without a source)."""
+    """One conversation of a data set, or of a chat (then without a source).
+
+    `kind` is what kind of task it is, where the set says it.
+    """
 
     messages: tuple[Message, ...]
     tools: tuple[Mapping[str, Any], ...] = ()
     source: Source | None = None
+    kind: str = ""
 
     def with_messages(self, messages: Sequence[Message]) -> "Example":
         """The same row with other messages."""

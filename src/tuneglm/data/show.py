@@ -6,7 +6,7 @@ from itertools import groupby
 from rich.console import Console
 from rich.text import Text
 
-from tuneglm.data.encode import UNTRAINED, Encoded
+from tuneglm.data.encoded import UNTRAINED, Encoded
 
 Decode = Callable[[list[int]], str]
 

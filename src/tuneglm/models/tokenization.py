@@ -11,12 +11,14 @@ import json
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.processors import TemplateProcessing
-from transformers import BatchEncoding
+from transformers import BatchEncoding, PreTrainedTokenizerFast
 from typing_extensions import Self
 
 from tuneglm.errors import ModelError
@@ -236,6 +238,23 @@ def add_specials(
         pair=pair,
         special_tokens=[(name, backend.token_to_id(name)) for name in (*specials, eos)],
     )
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """Of all that decides what ids a text becomes: vocabulary, chat template, libraries."""
+    digest = blake2b(digest_size=16)
+    parts: list[str] = [type(tokenizer).__name__, str(tokenizer.chat_template), *_versions()]
+    if isinstance(tokenizer, PreTrainedTokenizerFast):
+        parts.append(tokenizer.backend_tokenizer.to_str())
+    else:
+        parts.append(json.dumps(tokenizer.get_vocab(), sort_keys=True))
+    for part in parts:
+        digest.update(part.encode("utf-8", "backslashreplace") + b"\0")
+    return digest.hexdigest()
+
+
+def _versions() -> list[str]:
+    return [version(name) for name in ("transformers", "tokenizers", "sentencepiece", "tiktoken")]
 
 
 def read_file(path: Path) -> bytes:

@@ -5,7 +5,7 @@ from typing import Any
 
 from transformers import Trainer, TrainingArguments
 
-from tuneglm.data.encode import EncodedSet
+from tuneglm.data.mix import EncodedSet
 from tuneglm.stages import sft
 
 # (model, tokenizer, training rows, evaluation rows or None, arguments) → transformers' Trainer

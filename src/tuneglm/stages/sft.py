@@ -16,7 +16,8 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from tuneglm.data.collate import Collator
-from tuneglm.data.encode import UNTRAINED, EncodedSet
+from tuneglm.data.encoded import UNTRAINED, lengths_of
+from tuneglm.data.mix import EncodedSet
 from tuneglm.stages.arguments import refusals
 
 
@@ -72,7 +73,7 @@ class SftTrainer(Trainer):
         rows: Any = self.train_dataset if train_dataset is None else train_dataset
         return LengthGroupedSampler(
             self.args.train_batch_size * self.args.gradient_accumulation_steps,
-            lengths=[row.length for row in rows],
+            lengths=lengths_of(rows).tolist(),
         )
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Any:

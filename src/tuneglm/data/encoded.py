@@ -1,0 +1,200 @@
+"""Rows for the model, many together: flat arrays instead of a list for each row.
+
+A million rows of a hundred tokens are half a gigabyte so, in memory or mapped
+from a file; as Python lists they would be twenty times that.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuneglm.data.messages import Source
+
+UNTRAINED = -100  # the label that torch's cross entropy ignores
+TRAINED, SPECIAL = 1, 2  # bits of a token's flags
+
+Array = NDArray[Any]
+
+# a row: where its tokens end, where it came from, a digest of its text, whether it was cut
+ROW = np.dtype(
+    [
+        ("end", "<u8"),
+        ("text", "<u8"),
+        ("line", "<u4"),
+        ("number", "<u4"),
+        ("file", "<u2"),
+        ("kind", "<u2"),
+        ("cut", "?"),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One row for the model; the three lists have one length.
+
+    labels   the id where the token is trained, else -100
+    special  whether the format put the token there; for `data show`, the model never sees it
+    cut      whether something of the row was left out to fit the cutoff
+    """
+
+    input_ids: list[int]
+    labels: list[int]
+    special: list[bool]
+    source: Source | None = None
+    cut: bool = False
+
+    @property
+    def length(self) -> int:
+        """Number of tokens."""
+        return len(self.input_ids)
+
+    @property
+    def trained_tokens(self) -> int:
+        """Number of tokens that are trained."""
+        return len(self.labels) - self.labels.count(UNTRAINED)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedRows(Sequence[Encoded]):
+    """Rows of one data set in flat arrays.
+
+    ids    (tokens,) int32
+    flags  (tokens,) uint8: TRAINED and SPECIAL
+    rows   (rows,) of ROW
+    dataset, files, kinds  names; `file` and `kind` of a row count into the latter two
+    """
+
+    ids: Array
+    flags: Array
+    rows: Array
+    dataset: str = ""
+    files: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ("",)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Encoded: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Encoded]: ...
+
+    def __getitem__(self, index: int | slice) -> Encoded | Sequence[Encoded]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        row = self.rows[index]
+        place = index % len(self.rows)
+        start = int(self.rows["end"][place - 1]) if place else 0
+        ids, flags = self.ids[start : int(row["end"])], self.flags[start : int(row["end"])]
+        return Encoded(
+            ids.tolist(),
+            np.where(flags & TRAINED, ids, UNTRAINED).tolist(),
+            (flags & SPECIAL > 0).tolist(),
+            self._source(row),
+            bool(row["cut"]),
+        )
+
+    def _source(self, row: Any) -> Source | None:
+        if not self.files:
+            return None
+        return Source(self.dataset, self.files[row["file"]], int(row["line"]), int(row["number"]))
+
+    @property
+    def lengths(self) -> Array:
+        """(rows,) number of tokens of each row."""
+        return np.diff(self.rows["end"].astype(np.int64), prepend=0)
+
+    @property
+    def trained_lengths(self) -> Array:
+        """(rows,) number of trained tokens of each row."""
+        if not len(self.rows):
+            return np.zeros(0, np.int64)
+        starts = np.concatenate(([0], self.rows["end"][:-1])).astype(np.int64)
+        return np.add.reduceat(self.flags & TRAINED, starts, dtype=np.int64)
+
+    @property
+    def texts(self) -> Array:
+        """(rows,) uint64: equal for rows of one text, see `digest`."""
+        texts: Array = self.rows["text"]
+        return texts
+
+    @property
+    def cut(self) -> Array:
+        """(rows,) whether something of the row was left out."""
+        cut: Array = self.rows["cut"]
+        return cut
+
+    def kind_of(self, index: int) -> str:
+        """What kind of task a row is, where the set says it."""
+        return self.kinds[self.rows["kind"][index]]
+
+
+@dataclass(frozen=True, eq=False)
+class MixedRows(Sequence[Encoded]):
+    """Rows of several sets in an order of their own; a row may stand in it several times.
+
+    order  (rows, 2) int64: number of the part, number of the row in it
+    """
+
+    parts: tuple[EncodedRows, ...]
+    order: Array
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    @overload
+    def __getitem__(self, index: int) -> Encoded: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Encoded]: ...
+
+    def __getitem__(self, index: int | slice) -> Encoded | Sequence[Encoded]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        part, row = self.order[index]
+        return self.parts[part][int(row)]
+
+    def of_each(self, what: str) -> Array:
+        """(rows,) one of the arrays of EncodedRows (`lengths`, `trained_lengths`, `texts`)."""
+        values = [getattr(part, what) for part in self.parts]
+        result = np.zeros(len(self), values[0].dtype if values else np.int64)
+        for number, array in enumerate(values):
+            chosen = self.order[:, 0] == number
+            result[chosen] = array[self.order[chosen, 1]]
+        return result
+
+    @property
+    def lengths(self) -> Array:
+        """(rows,) number of tokens of each row."""
+        return self.of_each("lengths")
+
+
+def lengths_of(rows: Sequence[Encoded]) -> Array:
+    """(rows,) number of tokens of each row, without making the rows where that can be."""
+    if isinstance(rows, EncodedRows | MixedRows):
+        return rows.lengths
+    return np.array([row.length for row in rows], np.int64)
+
+
+def joined(blocks: Iterable[EncodedRows]) -> EncodedRows:
+    """Blocks of one set, one after the other; their names are the last one's."""
+    held = list(blocks)
+    start, rows = 0, []
+    for block in held:
+        moved = block.rows.copy()
+        moved["end"] += start
+        start += len(block.ids)
+        rows.append(moved)
+    return EncodedRows(
+        np.concatenate([block.ids for block in held]),
+        np.concatenate([block.flags for block in held]),
+        np.concatenate(rows),
+        held[-1].dataset,
+        held[-1].files,
+        held[-1].kinds,
+    )

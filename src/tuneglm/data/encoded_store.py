@@ -1,0 +1,193 @@
+"""A data set's encoded rows in a folder: grows block by block, and is whole or can be gone on with.
+
+    ids.bin flags.bin rows.bin   the arrays of EncodedRows, appended to
+    state.json                   how long each is, what was read, counts; replaced after each block
+
+What the files hold beyond the state is what a killed process left: it is cut off.
+"""
+
+import errno
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tuneglm.data.encoded import ROW, EncodedRows
+from tuneglm.errors import DataError
+
+ARRAYS: dict[str, Any] = {"ids": np.dtype("<i4"), "flags": np.dtype("u1"), "rows": ROW}
+STATE, LOCK = "state.json", "lock"
+DAYS_KEPT = 30
+PACKAGE = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a store holds.
+
+    read       rows of the source that were read
+    finished   whether that was all
+    sizes      entries of each array
+    """
+
+    read: int = 0
+    finished: bool = False
+    sizes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ARRAYS, 0))
+    counts: dict[str, Any] = field(default_factory=dict)
+    dataset: str = ""
+    files: list[str] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=lambda: [""])
+
+
+class EncodedStore:
+    """One folder of encoded rows."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.progress = _read(folder)
+
+    def append(self, rows: EncodedRows, read: int, counts: dict[str, Any]) -> None:
+        """Add a block; `read` and `counts` are those of the whole source so far."""
+        files = _numbers(self.progress.files, rows.files)
+        kinds = _numbers(self.progress.kinds, rows.kinds)
+        table = rows.rows.copy()
+        table["end"] += self.progress.sizes["ids"]
+        table["file"] = np.array(files[1] or [0])[table["file"]]
+        table["kind"] = np.array(kinds[1])[table["kind"]]
+        sizes = {}
+        for name, array in (("ids", rows.ids), ("flags", rows.flags), ("rows", table)):
+            sizes[name] = self._write(name, array)
+        self._save(
+            replace(
+                self.progress,
+                read=read,
+                sizes=sizes,
+                counts=counts,
+                dataset=rows.dataset or self.progress.dataset,
+                files=files[0],
+                kinds=kinds[0],
+            )
+        )
+
+    def finish(self) -> None:
+        """Nothing more comes."""
+        self._save(replace(self.progress, finished=True))
+
+    def rows(self) -> EncodedRows:
+        """What is held, mapped from the files."""
+        state = self.progress
+        arrays = {
+            name: np.memmap(self.folder / f"{name}.bin", kind, "r", shape=(state.sizes[name],))
+            if state.sizes[name]
+            else np.zeros(0, kind)
+            for name, kind in ARRAYS.items()
+        }
+        return EncodedRows(
+            **arrays, dataset=state.dataset, files=tuple(state.files), kinds=tuple(state.kinds)
+        )
+
+    def _write(self, name: str, array: Any) -> int:
+        path, held = self.folder / f"{name}.bin", self.progress.sizes[name]
+        with path.open("r+b" if path.exists() else "wb") as file:
+            file.truncate(held * ARRAYS[name].itemsize)
+            file.seek(0, os.SEEK_END)
+            file.write(array.astype(ARRAYS[name], copy=False).tobytes())
+        return held + len(array)
+
+    def _save(self, progress: Progress) -> None:
+        unfinished = self.folder / f"{STATE}.unfinished"
+        unfinished.write_text(json.dumps(asdict(progress), ensure_ascii=False), encoding="utf-8")
+        unfinished.replace(self.folder / STATE)
+        self.progress = progress
+
+
+def _numbers(known: list[str], names: tuple[str, ...]) -> tuple[list[str], list[int]]:
+    """All names with the new ones behind, and the number of each of `names` among them."""
+    every = list(dict.fromkeys([*known, *names]))
+    return every, [every.index(name) for name in names]
+
+
+def _read(folder: Path) -> Progress:
+    """What the state says, if the files hold it."""
+    try:
+        state = Progress(**json.loads((folder / STATE).read_text(encoding="utf-8")))
+        held = {name: (folder / f"{name}.bin").stat().st_size for name in ARRAYS}
+    except (FileNotFoundError, ValueError, TypeError):
+        # nothing yet, or damaged, or of another version: made anew
+        return Progress()
+    whole = all(held[name] >= state.sizes[name] * kind.itemsize for name, kind in ARRAYS.items())
+    return state if whole else Progress()
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[EncodedStore]:
+    """The store of a folder, for this process alone; another one that wants it waits.
+
+    Raises DataError where there is no room, or no right, to write.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / LOCK).open("w") as lock:
+            _wait_for(lock)
+            yield EncodedStore(folder)
+            os.utime(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        raise DataError(
+            f"Encoded rows cannot be kept in `{folder.parent}`: {error.strerror}.",
+            "name another folder (data.cache=FOLDER); the same command then goes on",
+        ) from None
+
+
+def _wait_for(lock: Any) -> None:
+    """Other processes of this run, or another run on the same data, encode it once."""
+    if os.name == "nt":
+        return
+    import fcntl
+
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def forget_old(folder: Path, days: float = DAYS_KEPT) -> None:
+    """Remove stores that nobody opened for so many days."""
+    oldest = time.time() - days * 86400
+    for store in folder.glob("*/"):
+        if store.stat().st_mtime < oldest:
+            shutil.rmtree(store, ignore_errors=True)
+
+
+def store_folder(wanted: str) -> Path:
+    """Where stores lie: in the folder that a run names, or for `auto` in the user's cache."""
+    if wanted != "auto":
+        return Path(wanted).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "tuneglm" / "encoded"
+
+
+def content_digest(path: Path) -> str:
+    """Of a file's bytes."""
+    with path.open("rb") as file:
+        digest = blake2b()
+        while part := file.read(1 << 20):
+            digest.update(part)
+        return digest.hexdigest()
+
+
+@cache
+def code_digest() -> str:
+    """Of the code that reads, renders and encodes: a changed template never meets an old store."""
+    digest = blake2b()
+    for folder in ("data", "models"):
+        for path in sorted((PACKAGE / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,180 @@
+"""Which rows of which set a run trains on, how often, and which it keeps for evaluation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuneglm.config import DataConfig, DatasetEntry
+from tuneglm.data.encoded import Array, EncodedRows, MixedRows
+from tuneglm.errors import DataError
+
+IDENTITY_SHARE = 0.05  # fewer rows than that among others teach no name
+IDENTITY = "identity"  # the kind of a row that says who the model is
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One entry of `data.train` or `data.evaluation`, encoded."""
+
+    name: str
+    entry: DatasetEntry
+    rows: EncodedRows
+
+
+@dataclass(frozen=True)
+class SetSummary:
+    """What one entry gives: rows that differ, then as often as the mix takes them."""
+
+    name: str
+    different: int
+    rows: int
+    tokens: int
+    trained_tokens: int
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedSet:
+    """The rows of one side of a run, and what each entry gives."""
+
+    rows: MixedRows
+    sets: tuple[SetSummary, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all rows."""
+        return sum(each.tokens for each in self.sets)
+
+    @property
+    def trained_tokens(self) -> int:
+        """Tokens that carry a label."""
+        return sum(each.trained_tokens for each in self.sets)
+
+    @property
+    def cut(self) -> int:
+        """Rows that were shortened to the cutoff."""
+        return int(self.rows.of_each("cut").sum())
+
+
+def split_and_mix(
+    parts: Sequence[Part], held: Sequence[Part], config: DataConfig
+) -> tuple[EncodedSet, EncodedSet]:
+    """The rows to train on and those to evaluate with.
+
+    A row's side depends on its text alone: it stays there when rows are added, and
+    all copies of it are on one side. Raises DataError where none is left to train.
+    """
+    limit = _limit(parts, config)
+    sides = [part.rows.texts < limit for part in parts]
+    train = [np.flatnonzero(~side) for side in sides]
+    if parts and not any(len(rows) for rows in train):
+        raise DataError(
+            "All rows went to evaluation: none is left to train on.",
+            "give more rows, or lower data.evaluation_share or data.evaluation_rows",
+        )
+    chosen = [np.flatnonzero(side) for side in sides]
+    whole = [np.arange(len(part.rows)) for part in held]
+    return (
+        _mix(parts, mixed(parts, train)),
+        _mix([*parts, *held], [*chosen, *whole]),
+    )
+
+
+def _limit(parts: Sequence[Part], config: DataConfig) -> np.uint64:
+    """Rows whose text's digest is below it are for evaluation."""
+    if config.evaluation_rows:
+        texts = np.unique(np.concatenate([part.rows.texts for part in parts]))
+        count = min(config.evaluation_rows, len(texts))
+        return np.uint64(texts[count - 1] + np.uint64(1))
+    return np.uint64(min(int(config.evaluation_share * 2**64), 2**64 - 1))
+
+
+def mixed(parts: Sequence[Part], available: Sequence[Array]) -> list[Array]:
+    """For each part the rows that it gives to the mix, by its entry's settings."""
+    given = [
+        repeated(rows, part.entry.repeats, part.entry.seed)
+        for part, rows in zip(parts, available, strict=True)
+    ]
+    given = _weighted(parts, given)
+    return _shared(parts, given)
+
+
+def repeated(rows: Array, times: float, seed: int | None) -> Array:
+    """Each row so many times; of a fraction, that many of the rows once more, drawn by `seed`."""
+    whole, part = divmod(times, 1.0)
+    count = round(part * len(rows))
+    extra = np.random.default_rng(seed or 0).permutation(len(rows))[:count]
+    return np.concatenate([np.tile(rows, int(whole)), rows[np.sort(extra)]])
+
+
+def _weighted(parts: Sequence[Part], given: list[Array]) -> list[Array]:
+    """Parts with a weight give rows in that proportion: as many as the scarcest of them allows."""
+    weights = {i: part.entry.weight for i, part in enumerate(parts) if part.entry.weight}
+    if not weights:
+        return given
+    scale = min(len(given[i]) / weight for i, weight in weights.items())
+    for i, weight in weights.items():
+        share = min(1.0, scale * weight / max(1, len(given[i])))
+        given[i] = repeated(given[i], share, parts[i].entry.seed)
+    return given
+
+
+def _shared(parts: Sequence[Part], given: list[Array]) -> list[Array]:
+    """Parts with a share give that share of all rows, each row as often as that takes."""
+    shares = {i: part.entry.share for i, part in enumerate(parts) if part.entry.share}
+    if not shares:
+        return given
+    total = sum(shares.values())
+    others = sum(len(rows) for i, rows in enumerate(given) if i not in shares)
+    if total >= 1 or not others:
+        raise DataError(
+            f"The shares of `data.train` add up to {total:g}, and "
+            + ("the other sets give no rows." if total < 1 else "leave nothing to the others."),
+            "a share is of all rows: below 1, beside a set without a share",
+        )
+    for i, share in shares.items():
+        wanted = share / (1 - total) * others
+        if len(given[i]):
+            given[i] = repeated(given[i], wanted / len(given[i]), parts[i].entry.seed)
+    return given
+
+
+def _mix(parts: Sequence[Part], rows: Sequence[Array]) -> EncodedSet:
+    order = [np.stack([np.full(len(r), i), r], axis=1) for i, r in enumerate(rows)]
+    summaries = [_summary(part, chosen) for part, chosen in zip(parts, rows, strict=True)]
+    mixed_rows = MixedRows(
+        tuple(part.rows for part in parts),
+        np.concatenate([*order, np.zeros((0, 2))]).astype(np.int64),
+    )
+    return EncodedSet(mixed_rows, tuple(each for each in summaries if each.rows))
+
+
+def _summary(part: Part, chosen: Array) -> SetSummary:
+    return SetSummary(
+        part.name,
+        len(np.unique(chosen)),
+        len(chosen),
+        int(part.rows.lengths[chosen].sum()),
+        int(part.rows.trained_lengths[chosen].sum()),
+    )
+
+
+def identity_note(parts: Sequence[Part], mix: EncodedSet) -> str | None:
+    """A sentence where the rows that say who the model is are too few to be learnt."""
+    own = [i for i, part in enumerate(parts) if _is_identity(part)]
+    count = int(np.isin(mix.rows.order[:, 0], own).sum())
+    share = count / max(1, len(mix.rows))
+    if not count or share >= IDENTITY_SHARE:
+        return None
+    name = parts[own[0]].name
+    return (
+        f"`{name}` is {100 * share:.2g}% of the rows: below {IDENTITY_SHARE:.0%} a model does not "
+        f"learn who it is. Give it a share: {{name: {name}, share: {IDENTITY_SHARE}}}"
+    )
+
+
+def _is_identity(part: Part) -> bool:
+    if not len(part.rows) or IDENTITY not in part.rows.kinds:
+        return False
+    identity = part.rows.kinds.index(IDENTITY)
+    return bool((part.rows.rows["kind"] == identity).mean() > 0.5)

@@ -1,0 +1,126 @@
+"""How much of which set; and which rows are kept for evaluation."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import letters
+from tuneglm.config import DataConfig
+from tuneglm.data.encode import Rule
+from tuneglm.data.examples import load_examples
+from tuneglm.data.pipeline import EncodedData, Encoder, encode_data
+from tuneglm.errors import DataError
+
+
+def write(folder: Path, name: str, count: int, **more: str) -> str:
+    path = folder / f"{name}.json"
+    rows = [{"instruction": f"{name}{number}", "output": "x", **more} for number in range(count)]
+    path.write_text(json.dumps(rows))
+    return str(path)
+
+
+def load(*entries: Any, **data: Any) -> EncodedData:
+    config = DataConfig.model_validate({"train": list(entries), **data})
+    return encode_data(load_examples(config), Encoder(letters.render, Rule(), "letters"), config)
+
+
+def given(data: EncodedData) -> dict[str, int]:
+    return {each.name.removesuffix(".json"): each.rows for each in data.train.sets}
+
+
+def texts(rows: Any) -> list[str]:
+    return [letters.text_of(row) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows"),
+    [
+        ({}, {"a": 100, "b": 10}),
+        ({"repeats": 3}, {"a": 100, "b": 30}),
+        ({"repeats": 2.5}, {"a": 100, "b": 25}),
+        ({"repeats": 0.5}, {"a": 100, "b": 5}),
+        ({"share": 0.2}, {"a": 100, "b": 25}),
+        ({"share": 0.01}, {"a": 100, "b": 1}),
+        ({"max_rows": 4}, {"a": 100, "b": 4}),
+    ],
+)
+def test_what_an_entry_gives(settings: Any, rows: dict[str, int], tmp_path: Path) -> None:
+    first, second = write(tmp_path, "a", 100), write(tmp_path, "b", 10)
+    data = load(first, {"path": second, **settings})
+    assert given(data) == rows
+    assert len(data.train.rows) == sum(rows.values())
+    often = Counter(text for text in texts(data.train.rows) if text.startswith("b"))
+    assert max(often.values()) - min(often.values()) <= 1
+
+
+def test_sets_with_weights_are_in_proportion(tmp_path: Path) -> None:
+    entries = [
+        {"path": write(tmp_path, name, count), "weight": weight}
+        for name, count, weight in (("a", 100, 1), ("b", 60, 2), ("c", 500, 4))
+    ]
+    assert given(load(*entries)) == {"a": 30, "b": 60, "c": 120}
+
+
+def test_a_share_is_of_all_rows(tmp_path: Path) -> None:
+    entries = [
+        write(tmp_path, "a", 70),
+        {"path": write(tmp_path, "b", 3), "share": 0.1},
+        {"path": write(tmp_path, "c", 400), "share": 0.2},
+    ]
+    assert given(load(*entries)) == {"a": 70, "b": 10, "c": 20}
+    with pytest.raises(DataError, match="other sets give no rows"):
+        load(entries[1])
+    with pytest.raises(DataError, match=r"add up to 1\.1"):
+        load(entries[0], {**entries[1], "share": 0.9}, entries[2])  # type: ignore[dict-item]
+
+
+def test_a_row_stays_on_its_side_when_others_are_added(tmp_path: Path) -> None:
+    few, many = write(tmp_path, "a", 100), write(tmp_path, "a", 100)
+
+    def held(path: str) -> set[str]:
+        data = load(path, evaluation_share=0.2)
+        assert data.evaluation is not None
+        assert not set(texts(data.evaluation.rows)) & set(texts(data.train.rows))
+        return set(texts(data.evaluation.rows))
+
+    before = held(few)
+    after = held(write(tmp_path, "a", 200))
+    assert many and 8 <= len(before) <= 34
+    assert before == {text for text in after if int(text[1:-1]) < 100}
+
+
+def test_a_number_of_rows_for_evaluation(tmp_path: Path) -> None:
+    data = load(write(tmp_path, "a", 100), evaluation_rows=7)
+    assert data.evaluation is not None
+    assert (len(data.train.rows), len(data.evaluation.rows)) == (93, 7)
+
+
+def test_copies_of_a_row_are_on_one_side(tmp_path: Path) -> None:
+    path = tmp_path / "copies.json"
+    rows = [{"instruction": f"Q {number}", "output": "x"} for number in range(50)]
+    copies = [{"instruction": f"q  {number}\n", "output": "X"} for number in range(50)]
+    path.write_text(json.dumps([*rows, *copies]))
+    data = load(str(path), evaluation_share=0.3)
+    assert data.evaluation is not None
+    bare = [
+        {"".join(text.split()).lower() for text in texts(side.rows)}
+        for side in (data.train, data.evaluation)
+    ]
+    assert not bare[0] & bare[1]
+    assert len(data.evaluation.rows) == 2 * len(bare[1])
+
+
+def test_too_few_rows_of_identity_are_told_with_what_mends_it(tmp_path: Path) -> None:
+    general, own = write(tmp_path, "a", 1000), write(tmp_path, "identity", 10, kind="identity")
+    (note,) = load(general, own).notes
+    assert "share: 0.05" in note and "0.99%" in note
+    assert not load(general, {"path": own, "share": 0.05}).notes
+    assert not load(own).notes
+
+
+def test_all_rows_for_evaluation_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="none is left to train on"):
+        load(write(tmp_path, "a", 5), evaluation_rows=5)

@@ -1,0 +1,135 @@
+"""Sets of any size: encoded once, in blocks, and gone on with where a run was stopped."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import letters
+from tuneglm.config import DataConfig
+from tuneglm.data import pipeline
+from tuneglm.data.encode import Rule
+from tuneglm.data.encoded import Encoded
+from tuneglm.data.examples import load_examples
+from tuneglm.data.pipeline import EncodedData, Encoder, encode_data
+from tuneglm.errors import DataError
+
+BLOCK, RULE = 16, Rule()
+ROWS = [{"instruction": f"question {number}", "output": f"answer {number}"} for number in range(99)]
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "BLOCK", BLOCK)
+
+
+def write(path: Path, rows: list[Any] = ROWS) -> Path:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def encode(path: Path, rule: Rule = RULE, name: str = "letters", **data: Any) -> EncodedData:
+    cache = {"cache": str(path.parent / "cache"), "workers": 1}
+    config = DataConfig.model_validate({"train": str(path), **cache, **data})
+    return encode_data(load_examples(config), Encoder(letters.render, rule, name), config)
+
+
+def stores(folder: Path) -> list[Path]:
+    return sorted((folder / "cache").glob("*"))
+
+
+def in_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Encoded]:
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "BLOCK", 1000)
+        return list(encode(path).train.rows)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_blocks_by_one_process_or_several_give_the_same_rows(
+    workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "rows.jsonl")
+    expected = in_memory(path, monkeypatch)
+    assert not stores(tmp_path)
+    assert list(encode(path, workers=workers).train.rows) == expected
+    assert [row.source.line for row in expected if row.source] == list(range(1, 100))
+
+
+def test_the_next_run_reads_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "rows.jsonl")
+    first = list(encode(path).train.rows)
+    monkeypatch.setattr(pipeline, "encode_examples", None)
+    assert list(encode(path).train.rows) == first
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "rows.jsonl")
+    expected = in_memory(path, monkeypatch)
+
+    def stop(_: str, read: int) -> None:
+        if read > 2 * BLOCK:
+            raise KeyboardInterrupt
+
+    config = DataConfig(train=str(path), cache=str(tmp_path / "cache"), workers=1)  # type: ignore[arg-type]
+    encoder = Encoder(letters.render, Rule(), "letters")
+    with pytest.raises(KeyboardInterrupt):
+        encode_data(load_examples(config), encoder, config, stop)
+    # what a process that was killed in the middle of a write leaves behind
+    with (stores(tmp_path)[0] / "ids.bin").open("ab") as file:
+        file.write(b"half a row")
+    read = []
+    data = encode_data(load_examples(config), encoder, config, lambda _, rows: read.append(rows))
+    assert read[0] == 4 * BLOCK
+    assert list(data.train.rows) == expected
+
+
+def changes() -> Iterator[tuple[str, Any]]:
+    yield "rule", lambda path: encode(path, Rule(cutoff=99))
+    yield "tokenizer", lambda path: encode(path, name="other letters")
+    yield "settings", lambda path: encode(path, train=[{"path": str(path), "replace": {"n": "m"}}])
+    yield "content", lambda path: encode(write(path, [*ROWS[1:], ROWS[0]]))
+
+
+@pytest.mark.parametrize(("what", "change"), list(changes()), ids=[name for name, _ in changes()])
+def test_whatever_changes_the_tokens_makes_another_store(
+    what: str, change: Any, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "rows.jsonl")
+    encode(path)
+    change(path)
+    assert len(stores(tmp_path)) == 2, what
+
+
+def test_a_damaged_store_is_made_anew(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl")
+    expected = list(encode(path).train.rows)
+    (store,) = stores(tmp_path)
+    with (store / "flags.bin").open("r+b") as file:
+        file.truncate(5)
+    assert list(encode(path).train.rows) == expected
+
+
+def test_a_bad_row_stops_the_run_or_is_listed_in_a_large_set_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", [*ROWS[:50], {"instruction": "a"}, *ROWS[50:]])
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"rows\.jsonl:51`.*output"):
+            encode(path)
+    for _ in range(2):
+        data = encode(path, bad_rows="skip")
+        assert len(data.train.rows) == len(ROWS)
+        assert (data.skipped, data.problems[0].source.line) == (1, 51)
+    with pytest.raises(DataError, match=r"rows\.jsonl:51`"):
+        encode(path)
+
+
+def test_where_nothing_is_left_it_is_said(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", [{"instruction": "q" * 40, "output": "a"}])
+    with pytest.raises(DataError, match="do not fit"):
+        encode(path, Rule(16, "drop"))
+    path = write(tmp_path / "rows.jsonl", [{"instruction": "q"}])
+    with pytest.raises(DataError, match="None of the 1 rows"):
+        encode(path, bad_rows="skip")
