@@ -43,7 +43,7 @@ def unfinished(folder: Path, copy: Path, keep: str) -> None:
 
 
 def test_what_a_run_leaves(configure: Configure, tmp_path: Path) -> None:
-    result = train(configure(tmp_path / "out", "data.evaluation_share=0.2"))
+    result = train(configure(tmp_path / "out", "data.evaluation_rows=1"))
     assert result.finished
     assert result.steps == 6
     assert result.loss is not None and result.evaluation_loss is not None

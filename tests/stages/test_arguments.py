@@ -50,7 +50,7 @@ def test_what_is_always_so_may_be_said(configure: Configure, tmp_path: Path) -> 
 
 
 def test_rows_grouped_by_length(configure: Configure, tmp_path: Path) -> None:
-    settings = ("training.train_sampling_strategy=group_by_length", "data.evaluation_share=0.2")
+    settings = ("training.train_sampling_strategy=group_by_length", "data.evaluation_rows=1")
     result = train(configure(tmp_path / "out", *settings))
     assert result.finished
     assert result.evaluation_loss is not None
