@@ -20,7 +20,7 @@ from transformers import (
 
 from tests.parity.test_networks import FOLDERS, GOLDEN
 from tuneglm.data.collate import collate, concatenate
-from tuneglm.data.encode import UNTRAINED, Encoded
+from tuneglm.data.encoded import UNTRAINED, Encoded
 from tuneglm.data.pack import packs, rectangles
 from tuneglm.errors import ModelError
 from tuneglm.models import family_named, pieces
