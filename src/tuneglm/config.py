@@ -87,7 +87,10 @@ class DataConfig(Section):
     evaluation_rows: Annotated[int, Field(gt=0)] | None = None
     """Number of training rows that are kept for evaluation instead."""
     dir: str = "data"
-    """Folder in which files of named sets are looked for first."""
+    """Folder of the named sets: what is not in it is fetched into it."""
+    registry: str | None = None
+    """A registry of your own, read beside tuneglm's: YAML of the same form, or a
+    `dataset_info.json`; one in `data.dir` is read in any case. Its names win."""
     cutoff: Annotated[int, Field(ge=16)] = 1024
     """Longest row in tokens; older turns go first, then text, never the end token."""
     over_cutoff: OverCutoff = "truncate_start"

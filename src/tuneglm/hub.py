@@ -8,7 +8,7 @@ that comes with weights is never executed.
 import os
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -43,18 +43,33 @@ def fetch(
     *,
     kind: Kind = "model",
     revision: str | None = None,
+    folder: Path | None = None,
+    never: Sequence[str] = (),
 ) -> Path:
-    """The local folder with the files of `repo_id` that match `patterns`.
+    """The local folder with the files of `repo_id` that match `patterns`, and none of `never`.
 
-    What lies in the cache is used without a network. Raises HubError within
-    seconds when the hub cannot be reached: its own client retries for half a
-    minute, so the connection is tried first.
+    They go into the hub's cache, or into `folder`; what lies in the cache is
+    used without a network, and what was begun goes on where it stopped. Raises
+    HubError within seconds when the hub cannot be reached: its own client
+    retries for half a minute, so the connection is tried first.
     """
     offline = not _answers(hub)
+    download = _modelscope_download if hub == "modelscope" else _huggingface_download
     try:
-        if hub == "modelscope":
-            return _fetch_modelscope(repo_id, patterns, kind, revision, offline)
-        return _fetch_huggingface(repo_id, patterns, kind, revision, offline)
+        if offline and folder is not None:
+            # the clients would return the folder as it is
+            raise OSError
+        return Path(
+            download()(
+                repo_id,
+                repo_type=kind,
+                revision=revision,
+                allow_patterns=list(patterns),
+                ignore_patterns=list(never) or None,
+                local_files_only=offline,
+                local_dir=None if folder is None else str(folder),
+            )
+        )
     except (OSError, ValueError, _client_error(hub)) as error:
         reason = "does not answer" if offline else f"refused: {str(error).splitlines()[0]}"
         raise HubError(
@@ -96,33 +111,13 @@ def _client_error(hub: Hub) -> type[Exception]:
     return HfHubHTTPError
 
 
-def _fetch_huggingface(
-    repo_id: str, patterns: Sequence[str], kind: Kind, revision: str | None, offline: bool
-) -> Path:
+def _huggingface_download() -> Callable[..., str]:
     from huggingface_hub import snapshot_download
 
-    return Path(
-        snapshot_download(
-            repo_id,
-            repo_type=kind,
-            revision=revision,
-            allow_patterns=list(patterns),
-            local_files_only=offline,
-        )
-    )
+    return snapshot_download
 
 
-def _fetch_modelscope(
-    repo_id: str, patterns: Sequence[str], kind: Kind, revision: str | None, offline: bool
-) -> Path:
+def _modelscope_download() -> Callable[..., str]:
     from modelscope import snapshot_download
 
-    return Path(
-        snapshot_download(
-            repo_id,
-            repo_type=kind,
-            revision=revision,
-            allow_patterns=list(patterns),
-            local_files_only=offline,
-        )
-    )
+    return snapshot_download

@@ -10,7 +10,6 @@ from tests.published import data_file
 from tuneglm.config import DataConfig
 from tuneglm.data.examples import ExampleSet, RowProblem, load_examples
 from tuneglm.data.messages import Example
-from tuneglm.data.registry import registered_sets
 from tuneglm.errors import DataError
 
 ROW = {"instruction": "a", "input": "", "output": "b"}
@@ -34,25 +33,6 @@ def test_several_sets_in_their_order(tmp_path: Path) -> None:
     first = write(tmp_path / "first.json", ROW, {**ROW, "input": "i"})
     second = write(tmp_path / "second.json", {**ROW, "history": [["q", "r"]]})
     assert load(train=[str(first), str(second)]) == ["a/b", "a\ni/b", "q/r/a/b"]
-
-
-@pytest.mark.parametrize("name", registered_sets())
-def test_a_registered_name_is_its_set_whatever_lies_here(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also with a dot in it, and beside a file or folder of that name."""
-    registered = registered_sets()[name]
-    columns = {"instruction": "instruction", "output": "output", **registered.columns}
-    row = {columns["instruction"]: "registered", columns["output"]: "b"}
-    (tmp_path / "data").mkdir()
-    write(tmp_path / "data" / registered.file, row)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / name).mkdir()
-    assert load(train=name) == ["registered/b"]
-    (tmp_path / name).rmdir()
-    write(tmp_path / name, {**ROW, "instruction": "file"})
-    assert load(train=[name]) == ["registered/b"]
-    assert load(train=[f"./{name}"]) == ["file/b"]
 
 
 def test_a_word_that_no_set_has_may_be_a_file(
@@ -89,18 +69,6 @@ def test_some_rows_the_first_or_any(tmp_path: Path) -> None:
     drawn = load(train=[{**entry, "seed": 1}])
     assert len(set(drawn)) == 5 and drawn == sorted(drawn, key=lambda text: int(text[:-2]))
     assert drawn == load(train=[{**entry, "seed": 1}]) != load(train=[{**entry, "seed": 2}])
-
-
-def test_a_set_that_is_not_here_says_where_to_put_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tuneglm.hub._answers", lambda hub: False)
-    for name, registered in registered_sets().items():
-        with pytest.raises(DataError, match="is not here") as caught:
-            load(train=[name], dir=str(tmp_path))
-        assert str(tmp_path) in str(caught.value)
-        assert registered.pages()
-        assert all(page in str(caught.value) for page in registered.pages())
 
 
 def test_real_sets_are_read_whole() -> None:

@@ -17,7 +17,8 @@ from tuneglm.config import DataConfig, DatasetEntry
 from tuneglm.data.files import read_rows
 from tuneglm.data.formats import FORMATS, RowError, describe, listed, nearest
 from tuneglm.data.messages import Example, Source
-from tuneglm.data.registry import RegisteredSet, registered_sets, resolve
+from tuneglm.data.registered_set import RegisteredSet
+from tuneglm.data.registry import placeholders_of, registered_sets, resolve, set_notes
 from tuneglm.errors import DataError
 
 Row = tuple[int, int, object]  # number and line of a row, both from 1, and what the file gave
@@ -45,6 +46,7 @@ class ExampleSet:
     format        a name of FORMATS
     renamed       our column → the file's, where they differ
     placeholders  texts that `replace` should have filled
+    registered    what a registry says of it, where it is named
     """
 
     name: str
@@ -54,6 +56,7 @@ class ExampleSet:
     format: str = "alpaca"
     renamed: Mapping[str, str] = field(default_factory=dict)
     placeholders: tuple[str, ...] = ()
+    registered: RegisteredSet | None = None
 
     def rows(self) -> Iterator[Row]:
         """The rows that the entry takes, in the file's order."""
@@ -96,6 +99,11 @@ class ExampleSet:
             "seed": self.entry.seed if self.entry.max_rows else None,
         }
 
+    @property
+    def named_columns(self) -> set[str]:
+        """Columns that the file must have; one renamed to "" it has not."""
+        return {column for column in self.renamed.values() if column}
+
     @cached_property
     def _columns(self) -> dict[str, str]:
         return FORMATS[self.format].columns_with(self.renamed)
@@ -124,10 +132,10 @@ def load_examples(config: DataConfig) -> ExampleSets:
             "There is nothing to train on: `data.train` is empty.",
             f"give a file, or a name: {', '.join(registered_sets())}",
         )
-    return ExampleSets(
-        tuple(_example_set(entry, config) for entry in config.train),
-        tuple(_example_set(entry, config) for entry in config.evaluation),
-    )
+    train = tuple(_example_set(entry, config) for entry in config.train)
+    evaluation = tuple(_example_set(entry, config) for entry in config.evaluation)
+    named = [(one.registered, one.file) for one in (*train, *evaluation)]
+    return ExampleSets(train, evaluation, tuple(set_notes(named)))
 
 
 def first_examples(
@@ -155,18 +163,26 @@ def bad_row(problem: RowProblem) -> DataError:
 
 def _example_set(entry: DatasetEntry, config: DataConfig) -> ExampleSet:
     registered, path = resolve(entry, config)
-    name = path.name if registered is None else registered.name
-    key = f"path: {path}" if registered is None else f"name: {name}"
-    row_format = "alpaca" if registered is None else registered.format
-    renamed = {**({} if registered is None else registered.columns), **entry.columns}
+    if registered is None:
+        name, key = path.name, f"path: {path}"
+    else:
+        name, key = registered.name, f"name: {registered.name}"
+        entry = entry.model_copy(update={"max_rows": entry.max_rows or registered.max_rows})
+    row_format = _format_name(registered)
+    renamed = {**(registered.columns if registered else {}), **entry.columns}
     _check_column_names(renamed, FORMATS[row_format].columns)
-    return ExampleSet(name, key, path, entry, row_format, renamed, _placeholders(path, registered))
+    placeholders = placeholders_of(path, registered)
+    return ExampleSet(name, key, path, entry, row_format, renamed, placeholders, registered)
 
 
-def _placeholders(path: Path, registered: RegisteredSet | None) -> tuple[str, ...]:
-    """What the set's rows hold to be filled; a file is known by its name too."""
-    named = [registered] if registered else registered_sets().values()
-    return next((tuple(one.placeholders) for one in named if one.file == path.name), ())
+def _format_name(registered: RegisteredSet | None) -> str:
+    """How the set's rows are read; Alpaca where its registry leaves that to the rows."""
+    name = (registered.format if registered else None) or "alpaca"
+    if name not in FORMATS:
+        near = nearest(name, FORMATS)
+        hint = f"did you mean `{near}`?" if near else f"known: {', '.join(FORMATS)}"
+        raise DataError(f"There is no format `{name}` of data.", hint)
+    return name
 
 
 def _drawn(rows: Iterator[Row], count: int, seed: int) -> list[Row]:

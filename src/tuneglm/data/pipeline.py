@@ -154,7 +154,7 @@ class _Job:
 
     def _seen(self, rows: Sequence[Row]) -> frozenset[str]:
         """The columns that a run names and these rows have."""
-        wanted = set(self.examples.renamed.values())
+        wanted = self.examples.named_columns
         values = (value for _, _, value in rows if wanted and isinstance(value, dict))
         return frozenset(wanted.intersection(chain.from_iterable(values)))
 
@@ -255,7 +255,7 @@ def _check(
     """Raise a DataError for what makes a set unusable."""
     if counts.problems and config.bad_rows == "stop":
         raise bad_row(counts.problems[0])
-    unseen = sorted(set(examples.renamed.values()) - counts.seen)
+    unseen = sorted(examples.named_columns - counts.seen)
     if not len(rows):
         if counts.dropped or counts.untrained:
             raise _nothing_left(examples, counts, rule)

@@ -1,79 +1,83 @@
 """The registry: a name or a path of a run → the file on this disk.
 
-Named sets stand in `datasets.yaml` beside this file.
+Named sets stand in `datasets.yaml` beside this file, and in registries that
+people write themselves (`data.registry`, or a `dataset_info.json` in `data.dir`).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 import yaml
 
 from tuneglm.config import DataConfig, DatasetEntry
+from tuneglm.data.download import downloaded
 from tuneglm.data.formats import nearest
-from tuneglm.errors import DataError, HubError
-from tuneglm.hub import Hub, fetch, page_of
+from tuneglm.data.own_registry import read_registry
+from tuneglm.data.registered_set import RegisteredSet
+from tuneglm.errors import DataError
 
-
-@dataclass(frozen=True)
-class RegisteredSet:
-    """An entry of `datasets.yaml`, where the fields are explained."""
-
-    name: str
-    description: str
-    file: str
-    rows: int
-    language: str
-    licence: str
-    format: str = "alpaca"
-    columns: Mapping[str, str] = field(default_factory=dict)
-    huggingface: str | None = None
-    modelscope: str | None = None
-    page: str | None = None
-    placeholders: Sequence[str] = ()
-
-    def hubs(self) -> dict[Hub, str]:
-        """Hub → id there, for the hubs that have the file."""
-        ids: dict[Hub, str | None] = {
-            "huggingface": self.huggingface,
-            "modelscope": self.modelscope,
-        }
-        return {hub: repo_id for hub, repo_id in ids.items() if repo_id is not None}
-
-    def pages(self) -> list[str]:
-        """Addresses from which a person can fetch the file."""
-        hubs = [page_of(repo_id, hub, "dataset") for hub, repo_id in self.hubs().items()]
-        return [*hubs, *([self.page] if self.page else [])]
+FOREIGN_FILE = "dataset_info.json"
+RESTRICTIONS = {
+    "non-commercial": "is for non-commercial use only",
+    "research-only": "is for research only, not for commercial use",
+}
+_BLOCK = 1 << 20
 
 
 @cache
 def registered_sets() -> dict[str, RegisteredSet]:
-    """Name → entry of the registry."""
+    """Name → entry of our own registry; other names of a set are not keys."""
     text = Path(__file__).with_name("datasets.yaml").read_text(encoding="utf-8")
-    return {name: RegisteredSet(name, **entry) for name, entry in yaml.safe_load(text).items()}
+    return {name: RegisteredSet(name=name, **entry) for name, entry in yaml.safe_load(text).items()}
+
+
+def known_sets(config: DataConfig) -> dict[str, RegisteredSet]:
+    """Name → entry, of ours and of a person's own registries; theirs win."""
+    known = dict(registered_sets())
+    for path in _own_registries(config):
+        known |= read_registry(path, registered_sets())
+    return known
+
+
+def _own_registries(config: DataConfig) -> list[Path]:
+    """The registries beside ours; of two that have a name, the later is right."""
+    beside = Path(config.dir).expanduser() / FOREIGN_FILE
+    paths = [beside] if beside.is_file() else []
+    return paths + ([Path(config.registry).expanduser()] if config.registry else [])
+
+
+def set_of(name: str, known: Mapping[str, RegisteredSet]) -> RegisteredSet | None:
+    """The set of that name, or of that other name."""
+    if name in known:
+        return known[name]
+    return next((one for one in known.values() if name in one.aliases), None)
 
 
 def placed(config: DataConfig) -> DataConfig:
     """The same data with every path in full, good in any folder; names of sets stay names."""
     changed: dict[str, object] = {"dir": str(Path(config.dir).expanduser().absolute())}
+    if config.registry:
+        changed["registry"] = str(Path(config.registry).expanduser().absolute())
+    known = known_sets(config)
     for side in ("train", "evaluation"):
-        changed[side] = tuple(_placed(entry) for entry in getattr(config, side))
+        changed[side] = tuple(_placed(entry, known) for entry in getattr(config, side))
     return config.model_copy(update=changed)
 
 
-def _placed(entry: DatasetEntry) -> DatasetEntry:
-    entry = _named(entry)
+def _placed(entry: DatasetEntry, known: Mapping[str, RegisteredSet]) -> DatasetEntry:
+    entry = _named(entry, known)
     if entry.path is None:
         return entry
     path = str(Path(entry.path).expanduser().absolute())
     return entry.model_copy(update={"path": path})
 
 
-def _named(entry: DatasetEntry) -> DatasetEntry:
+def _named(entry: DatasetEntry, known: Mapping[str, RegisteredSet]) -> DatasetEntry:
     """A bare word is a name of the registry first; else, if it looks like one, a file."""
     name = entry.name
-    if name is None or entry.path is not None or name in registered_sets():
+    if name is None or entry.path is not None or set_of(name, known) is not None:
         return entry
     if Path(name).suffix or Path(name).exists():
         return entry.model_copy(update={"name": None, "path": name})
@@ -81,40 +85,70 @@ def _named(entry: DatasetEntry) -> DatasetEntry:
 
 
 def resolve(entry: DatasetEntry, config: DataConfig) -> tuple[RegisteredSet | None, Path]:
-    """The registry's entry, if the set is of it, and the file on this disk."""
+    """The registry's entry, if the set is of it, and its file, pattern or folder on this disk.
+
+    What is not here is fetched into `data.dir`.
+    """
     if (entry.name is None) == (entry.path is None):
         raise DataError(
             "An entry of `data.train` or `data.evaluation` needs `name` or `path`, and not both."
         )
-    entry = _named(entry)
+    known = known_sets(config)
+    entry = _named(entry, known)
     if entry.path is not None:
         return None, Path(entry.path).expanduser()
     assert entry.name is not None
-    registered = registered_sets().get(entry.name)
+    registered = usable_set(entry.name, known)
+    directory = Path(config.dir).expanduser()
+    return registered, registered.found(directory) or downloaded(registered, directory)
+
+
+def usable_set(name: str, known: Mapping[str, RegisteredSet]) -> RegisteredSet:
+    """The set of that name; raises DataError where there is none, or none that can be used."""
+    registered = set_of(name, known)
     if registered is None:
-        near = nearest(entry.name, registered_sets())
-        known = f"did you mean `{near}`?" if near else f"known: {', '.join(registered_sets())}."
-        raise DataError(
-            f"There is no data set `{entry.name}`.", f"{known} A path of a file works too"
-        )
-    local = Path(config.dir).expanduser() / registered.file
-    return registered, local if local.exists() else _fetched(registered, local)
+        raise DataError(f"There is no data set `{name}`.", _other_names(name, known))
+    if registered.refusal is not None:
+        sentence, hint = registered.refusal
+        raise DataError(f"The data set `{name}` of `{registered.origin}` {sentence}.", hint)
+    return registered
 
 
-def _fetched(registered: RegisteredSet, local: Path) -> Path:
-    """The file from the first hub that gives it; within seconds where none answers."""
-    reasons = []
-    for hub, repo_id in registered.hubs().items():
-        try:
-            folder = fetch(repo_id, hub, [registered.file], kind="dataset")
-        except HubError as error:
-            reasons.append(error.sentence)
-            continue
-        if (folder / registered.file).is_file():
-            return folder / registered.file
-        reasons.append(f"`{repo_id}` on {hub} holds no `{registered.file}`.")
-    raise DataError(
-        " ".join([f"The data set `{registered.name}` is not here: no file `{local}`.", *reasons]),
-        f"fetch it from {' or '.join(registered.pages())} and put the file at `{local}`, "
-        "or name the folder that holds it: data.dir=FOLDER",
-    )
+def _other_names(name: str, known: Mapping[str, RegisteredSet]) -> str:
+    names = [*known, *(alias for one in known.values() for alias in one.aliases)]
+    near = nearest(name, names)
+    hint = f"did you mean `{near}`?" if near else f"known: {', '.join(known)}."
+    return f"{hint} A path of a file works too"
+
+
+def placeholders_of(path: Path, registered: RegisteredSet | None) -> tuple[str, ...]:
+    """What the rows hold to be filled; a set's file is known by its name too."""
+    named = registered_sets().values() if registered is None else [registered]
+    return next((one.placeholders for one in named if path.name in one.files), ())
+
+
+def set_notes(sets: Iterable[tuple[RegisteredSet | None, Path]]) -> list[str]:
+    """What a person should know of the sets of a run: whose words hold, licences, changed files."""
+    named = {one.name: (one, path) for one, path in sets if one is not None}
+    return [note for one, path in named.values() for note in _notes(one, path)]
+
+
+def _notes(registered: RegisteredSet, path: Path) -> Iterator[str]:
+    name, origin = registered.name, registered.origin
+    if origin is not None:
+        other = ", not as tuneglm's own registry does" if name in registered_sets() else ""
+        yield f"`{name}` is what `{origin}` says{other}."
+    yield from (f"`{origin}`, `{name}`: {note}." for note in registered.notes)
+    if registered.restriction in RESTRICTIONS:
+        yield f"`{name}` {RESTRICTIONS[registered.restriction]} ({registered.licence})."
+    if registered.sha1 is not None and path.is_file() and sha1_of(path) != registered.sha1:
+        yield f"`{path}` is not the file that `{origin}` means: its SHA-1 is another."
+
+
+def sha1_of(path: Path) -> str:
+    """SHA-1 of a file, in hexadecimal."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
