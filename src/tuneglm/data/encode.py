@@ -7,7 +7,7 @@ token that the format put there: the token that ends an answer is always learnt.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import groupby, islice
 from typing import Literal, Protocol
@@ -159,13 +159,16 @@ def mark(example: Example, train_on: Literal["all", "last"]) -> Example:
 
     A message's own `trained` wins over the run's rule.
     """
-    answers = [i for i, message in enumerate(example.messages) if message.role == "assistant"]
     messages = list(example.messages)
+    answers = [i for i, message in enumerate(messages) if message.role == "assistant"]
+    last = len(messages) - 1
     for i in answers:
-        if messages[i].trained is None:
+        message = messages[i]
+        if message.trained is None:
             by_rule = train_on == "all" or i == answers[-1]
-            messages[i] = replace(messages[i], trained=by_rule)
-    last = max(_trained(messages), default=len(messages) - 1)
+            messages[i] = message.with_trained(by_rule)
+        if messages[i].trained:
+            last = i
     return example.with_messages(messages[: last + 1])
 
 
@@ -174,7 +177,7 @@ def one_answer_each(example: Example) -> list[Example]:
     if len(_trained(example.messages)) == 1:
         return [example]
     context = [
-        replace(message, trained=False) if message.role == "assistant" else message
+        message.with_trained(False) if message.role == "assistant" else message
         for message in example.messages
     ]
     return [

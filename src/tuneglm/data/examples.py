@@ -81,7 +81,7 @@ class ExampleSet:
             example = FORMATS[self.format].convert(value, self._columns)
             kind = example.kind or value.get("kind")
             kind = kind if isinstance(kind, str) else ""
-            return replace(self._change(example), source=source, kind=kind)
+            return Example(self._change(example).messages, example.tools, source, kind)
         except RowError as error:
             return RowProblem(source, error.sentence, error.remedy)
 

@@ -6,7 +6,7 @@ No tokenizer and no model family is known here.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -27,6 +27,10 @@ class Message:
     metadata: str = ""
     tool_calls: Sequence[Mapping[str, Any]] = ()
     trained: bool | None = None
+
+    def with_trained(self, trained: bool) -> "Message":
+        """The same message, trained or not."""
+        return Message(self.role, self.content, self.metadata, self.tool_calls, trained)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class Example:
 
     def with_messages(self, messages: Sequence[Message]) -> "Example":
         """The same row with other messages."""
-        return replace(self, messages=tuple(messages))
+        return Example(tuple(messages), self.tools, self.source, self.kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ save_pretrained    a folder that plain transformers reads, and we too
 """
 
 import json
+import multiprocessing
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -275,7 +276,12 @@ def is_named_in_tokenizer_files(token: str, folder: Path) -> bool:
 
 
 def threads(texts: Sequence[str]) -> int:
-    """How many threads a batch is worth: starting one costs about as much as fifty rows."""
+    """How many threads a batch is worth: starting one costs about as much as fifty rows.
+
+    A process that works for another one has brothers on the other processors.
+    """
+    if multiprocessing.parent_process() is not None:
+        return 1
     return max(1, min(os.cpu_count() or 1, len(texts) // 64))
 
 

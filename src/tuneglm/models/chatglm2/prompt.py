@@ -9,7 +9,7 @@ format has no place for a system message; it is put before `[Round 1]`, with a
 blank line after it. Nor has it one for tools: they are an error.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,13 +45,15 @@ def render(
     texts = [row.prompt for row in rows] + [row.answer for row in rows if row.answer is not None]
     pieces = encode_pieces(tokenizer, texts)
     start, end = (tokenizer.convert_tokens_to_ids(list(names)) for names in (START, END))
+    prompts = [pieces[row.prompt] for row in rows]
     rendered = []
-    for row in rows:
-        ids = pieces[row.prompt]
+    for row, ids, special in zip(
+        rows, prompts, _specials(tokenizer.piece_bytes, prompts, rows), strict=True
+    ):
         result = Rendered()
         result.extend(start, special=True)
         result.extend(ids)
-        result.special[len(start) :] = _special(tokenizer.piece_bytes, ids, row)
+        result.special[len(start) :] = special
         if row.answer is not None:
             result.extend(pieces[row.answer], trained=row.trained)
         if row.trained:
@@ -79,19 +81,28 @@ def _parts(messages: Sequence[Message]) -> list[tuple[str, bool]]:
     return parts
 
 
-def _special(piece_bytes: "np.ndarray[Any, Any]", ids: Sequence[int], row: PromptRow) -> list[bool]:
-    """Which tokens of the prompt lie wholly in what the format wrote.
+def _specials(
+    piece_bytes: "np.ndarray[Any, Any]", prompts: Sequence[list[int]], rows: Sequence[PromptRow]
+) -> Iterator[list[bool]]:
+    """Which tokens of each prompt lie wholly in what the format wrote.
 
-    Tokens are laid along the text by their lengths in bytes; the first one holds
-    the dummy prefix, which is in no text. A model whose tokenizer changes the
-    text (none that was published) gets no such flags.
+    Tokens are laid along the text by their lengths in bytes, all rows behind each
+    other; a row's first token holds the dummy prefix, which is in no text. A model
+    whose tokenizer changes the text (none that was published) gets no such flags.
     """
-    written = b"".join(bytes([by_format]) * len(text.encode()) for text, by_format in row.parts)
-    marks = np.frombuffer(b"\1" + written, dtype=np.uint8)
-    ends = np.cumsum(piece_bytes[ids])
-    if not ids or ends[-1] != len(marks):
-        return [False] * len(ids)
-    counts = np.concatenate(([0], np.cumsum(marks)))
-    starts = ends - piece_bytes[ids]
-    special: list[bool] = (counts[ends] - counts[starts] == ends - starts).tolist()
-    return special
+    lengths = [piece_bytes[ids] for ids in prompts]
+    written = []
+    for row, bytes_of in zip(rows, lengths, strict=True):
+        marks = b"\1" + b"".join(
+            (b"\1" if by_format else b"\0") * len(text.encode()) for text, by_format in row.parts
+        )
+        total = int(bytes_of.sum())
+        written.append(marks if len(marks) == total else bytes(total))
+    every = np.concatenate([*lengths, np.zeros(0, np.int64)])
+    counts = np.concatenate(([0], np.cumsum(np.frombuffer(b"".join(written), dtype=np.uint8))))
+    ends = np.cumsum(every)
+    special: list[bool] = (counts[ends] - counts[ends - every] == every).tolist()
+    start = 0
+    for ids in prompts:
+        yield special[start : start + len(ids)]
+        start += len(ids)
