@@ -16,12 +16,21 @@ PACKAGE = ROOT / "src" / "tuneglm"
 # a room may import what stands in a lower line, and its own
 LEVELS = (
     ("cli", "__main__", "demo", "chat"),
-    ("training", "generate", "export", "report", "checkpoints", "interruption"),
+    (
+        "training",
+        "generate",
+        "export",
+        "report",
+        "checkpoints",
+        "resuming",
+        "interruption",
+        "processes",
+    ),
     ("stages",),
     ("methods",),
     ("models",),
     ("data",),
-    ("config", "hub", "run_file", "trainer_options"),
+    ("config", "hub", "lock", "manifest", "run_file", "trainer_options"),
     ("errors",),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

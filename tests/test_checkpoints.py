@@ -80,7 +80,7 @@ def test_the_folder_is_judged_before_the_model_is_loaded(
     for folder in (tmp_path / "file", tmp_path / "file" / "out", Path("/proc/out")):
         with pytest.raises(OutputError, match=f"`{folder}`"):
             train(configure(folder))
-    with pytest.raises(ConfigError, match=r"is no checkpoint.*`optimizer.pt`"):
+    with pytest.raises(ConfigError, match=r"is no checkpoint.*lacks `manifest.json`"):
         train(configure(tmp_path / "a" / "out", f"resume={tmp_path}"))
     assert not (tmp_path / "a").exists()
 

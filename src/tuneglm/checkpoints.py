@@ -2,12 +2,12 @@
 
 nothing there, or an empty folder   a new run
 our run.yaml, no result yet         the same run: goes on from its newest whole checkpoint
+nothing but OUTPUT/unfinished       a new run: one was killed before it began
 our run.yaml and a result           finished: never overwritten
 anything else                       not ours: never touched
 """
 
 import errno
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,29 +15,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
-from zipfile import is_zipfile
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from tuneglm.config import RunConfig, dump_config, load_config
 from tuneglm.data.registry import placed as placed_data
 from tuneglm.errors import ConfigError, ModelError, OutputError
+from tuneglm.lock import locked
+from tuneglm.manifest import UNFINISHED, Course, flush, read_manifest
+from tuneglm.resuming import checkpoints_of, named_checkpoint, newest_checkpoint, other_course
 
 RUN_FILE = "run.yaml"
-STATE_FILE = "trainer_state.json"
 LOG_FILE = "log.jsonl"
-UNFINISHED = "unfinished"
 RESULTS = (
     "adapter_model.safetensors",
     "model.safetensors",
     "model.safetensors.index.json",
 )
-# without one of these a checkpoint is silently resumed wrongly, or not at all
-CHECKPOINT_FILES = ("optimizer.pt", "scheduler.pt", STATE_FILE)
 # sections that make a run what it is; the others may change when it goes on
 IDENTITY = ("model", "data", "method", "stage")
-# a checkpoint carries these: another value would be passed over
+# a checkpoint carries these, or goes on in an order that was drawn by them: another value
+# would be passed over, or rows seen twice
 KEPT = (
+    "seed",
+    "data_seed",
+    "train_sampling_strategy",
     "learning_rate",
     "lr_scheduler_type",
     "weight_decay",
@@ -52,44 +54,62 @@ FULL_TEXTS = ("No space left", "quota exceeded", "File too large")
 
 @dataclass(frozen=True)
 class Output:
-    """Where results go, the checkpoint from which the run goes on, and whether it is new here."""
+    """Where results go, and the checkpoint from which the run goes on.
+
+    is_new  nothing was here before
+    notes   what was passed over, and what is other than when the checkpoint was saved
+    """
 
     folder: Path
     checkpoint: Path | None = None
     is_new: bool = False
+    notes: tuple[str, ...] = ()
 
 
-def check_output(config: RunConfig) -> None:
-    """Raise OutputError where `open_output` would, without leaving anything behind."""
+def check_output(config: RunConfig, course: Course | None = None) -> Output:
+    """Where a run's results go and from where it goes on; nothing is left behind by asking.
+
+    Raises OutputError where the folder cannot be this run's, or its checkpoint
+    belongs to another course, and ConfigError for a checkpoint that is not one.
+    """
     folder = Path(config.training["output_dir"]).expanduser()
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"`{folder}` is a file.", "choose another training.output_dir")
-    if folder.is_dir() and any(folder.iterdir()):
+    if _is_used(folder):
         _refuse_foreign(folder, config)
-    if config.resume not in ("auto", "never"):
-        _named_checkpoint(Path(config.resume).expanduser())
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        with writable(folder), TemporaryFile(dir=folder):
-            pass
-    finally:
-        for path in missing:
-            with suppress(OSError):
-                path.rmdir()
+    is_named = config.resume not in ("auto", "never")
+    checkpoint, notes = newest_checkpoint(folder) if not is_named else (None, [])
+    if is_named:
+        checkpoint = named_checkpoint(Path(config.resume).expanduser())
+    if checkpoint is not None and course is not None:
+        notes += other_course(checkpoint, course, is_named)
+    _try_to_write(folder)
+    return Output(folder, checkpoint, not (folder / RUN_FILE).exists(), tuple(notes))
 
 
-def open_output(config: RunConfig) -> Output:
-    """Claim the output folder for this run; raises OutputError where it is in use."""
-    folder = Path(config.training["output_dir"]).expanduser()
-    if folder.is_dir() and any(folder.iterdir()):
-        _refuse_foreign(folder, config)
-    if config.resume in ("auto", "never"):
-        checkpoint = newest_checkpoint(folder)
-    else:
-        checkpoint = _named_checkpoint(Path(config.resume).expanduser())
-    is_new = not (folder / RUN_FILE).exists()
-    write_run_file(folder, config)
-    return Output(folder, checkpoint, is_new)
+@contextmanager
+def claimed(config: RunConfig, output: Output) -> Iterator[None]:
+    """The output folder for this process alone, with the run's file in it.
+
+    Where a run breaks off with nothing done the folder is taken back: the command
+    can be typed again. Raises OutputError where another process is at work in it.
+    """
+    folder = output.folder
+    with writable(folder):
+        pass
+    with locked(folder):
+        if _is_used(folder):
+            # another process may have been here since the folder was judged
+            _refuse_foreign(folder, config)
+        # of a run that was killed
+        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+        write_run_file(folder, config)
+        try:
+            yield
+        except BaseException:
+            if output.is_new and not is_finished(folder) and not checkpoints_of(folder):
+                _leave(folder)
+            raise
 
 
 def write_run_file(folder: Path, config: RunConfig) -> None:
@@ -100,8 +120,13 @@ def write_run_file(folder: Path, config: RunConfig) -> None:
     path, whole = folder / RUN_FILE, placed(config)
     if path.is_file() and placed(load_config(path)) == whole:
         return
-    with writable(folder):
-        path.write_text(dump_config(whole), encoding="utf-8")
+    # a run that is killed here leaves the old file or the new one
+    unfinished = folder / UNFINISHED / RUN_FILE
+    with writable(unfinished.parent):
+        unfinished.write_text(dump_config(whole), encoding="utf-8")
+        flush(unfinished.parent)
+        unfinished.replace(path)
+        unfinished.parent.rmdir()
 
 
 def placed(config: RunConfig) -> RunConfig:
@@ -136,59 +161,19 @@ def save_result(folder: Path, save: Callable[[Path], None]) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     save(unfinished)
+    flush(unfinished)
     # what marks a run as finished comes last
     for path in sorted(unfinished.iterdir(), key=lambda path: path.name in RESULTS):
         # safetensors writes for its owner alone; a team reads the folder by its own rules
         path.chmod((folder / RUN_FILE).stat().st_mode)
         path.replace(folder / path.name)
     unfinished.rmdir()
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint with the most steps of those that were written to their end."""
-    checkpoints = [path for path in folder.glob("checkpoint-*") if is_whole(path)]
-    return max(checkpoints, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-
-
-def is_whole(checkpoint: Path) -> bool:
-    """Whether a checkpoint can be resumed: the Trainer writes its state file last."""
-    return _missing_part(checkpoint) is None
-
-
-def _missing_part(checkpoint: Path) -> str | None:
-    """What a checkpoint lacks to be resumed; None where it is whole."""
-    for name in CHECKPOINT_FILES:
-        if not (checkpoint / name).is_file():
-            return name
-    if not any(checkpoint.glob("rng_state*.pth")):
-        return "rng_state.pth"
-    try:
-        json.loads((checkpoint / STATE_FILE).read_text(encoding="utf-8"))
-    except ValueError:
-        return STATE_FILE
-    if not any((checkpoint / name).is_file() for name in RESULTS):
-        return RESULTS[0]
-    files = [path for path in checkpoint.iterdir() if path.is_file()]
-    return next((path.name for path in files if not _is_complete(path)), None)
-
-
-def _is_complete(path: Path) -> bool:
-    """Whether a file of tensors has its end: a copy or a disk may have cut it off."""
-    if path.suffix in (".pt", ".pth"):
-        return is_zipfile(path)
-    if path.suffix != ".safetensors":
-        return True
-    try:
-        with safe_open(path, framework="pt"):
-            return True
-    except SafetensorError:
-        return False
+    flush(folder)
 
 
 def refuse_unfinished(folder: Path) -> None:
     """Raise ModelError for the folder of a run that has not left its result yet."""
-    has_result = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
-    if (folder / RUN_FILE).is_file() and not has_result:
+    if (folder / RUN_FILE).is_file() and not is_finished(folder):
         raise ModelError(
             f"`{folder}` holds a run that is not finished.",
             f"go on with it: tuneglm train {folder / RUN_FILE}",
@@ -221,18 +206,6 @@ def repeated(config: RunConfig, run_file: Path | None) -> RunConfig:
 
 
 @contextmanager
-def claimed(output: Output) -> Iterator[None]:
-    """Take the claim back where a run broke off with nothing done: it can be typed again."""
-    try:
-        yield
-    except BaseException:
-        folder = output.folder
-        if output.is_new and not is_finished(folder) and not any(folder.glob("checkpoint-*")):
-            _leave(folder)
-        raise
-
-
-@contextmanager
 def writing(folder: Path) -> Iterator[None]:
     """Turn a full disk, however a library words it, into one sentence."""
     try:
@@ -240,7 +213,9 @@ def writing(folder: Path) -> Iterator[None]:
     except (OSError, RuntimeError, SafetensorError) as error:
         if not _is_full(error, folder):
             raise
-        newest = newest_checkpoint(folder)
+        # what was being written makes room
+        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+        newest = next((path for path in checkpoints_of(folder) if read_manifest(path)), None)
         kept = f"the newest whole checkpoint is `{newest}`" if newest else "no checkpoint was saved"
         raise OutputError(
             f"There is no space left in `{folder}`: {kept}.",
@@ -285,7 +260,7 @@ def _refuse_foreign(folder: Path, config: RunConfig) -> None:
             f"`{folder}` holds a run that is not finished, and `resume` is `never`.",
             "go on with it by resume=auto, or choose another training.output_dir",
         )
-    different = next(_differences(saved, placed(config), newest_checkpoint(folder)), None)
+    different = next(_differences(saved, placed(config), bool(checkpoints_of(folder))), None)
     if different is not None:
         raise OutputError(
             f"`{folder}` holds an unfinished run with another `{different}`.",
@@ -294,14 +269,14 @@ def _refuse_foreign(folder: Path, config: RunConfig) -> None:
         )
 
 
-def _differences(saved: RunConfig, ours: RunConfig, checkpoint: Path | None) -> Iterator[str]:
+def _differences(saved: RunConfig, ours: RunConfig, resumes: bool) -> Iterator[str]:
     """The keys by which a run is another than the saved one."""
     for section in IDENTITY:
         theirs, mine = getattr(saved, section), getattr(ours, section)
         for name in type(mine).model_fields:
             if getattr(theirs, name, None) != getattr(mine, name):
                 yield f"{section}.{name}"
-    for name in KEPT if checkpoint else ():
+    for name in KEPT if resumes else ():
         if saved.training.get(name) != ours.training.get(name):
             yield f"training.{name}"
 
@@ -319,15 +294,17 @@ def _saved_run(folder: Path) -> RunConfig | None:
         ) from None
 
 
-def _named_checkpoint(path: Path) -> Path:
-    if not path.is_dir():
-        raise ConfigError(
-            f"There is no checkpoint `{path}`.",
-            "resume is `auto`, `never` or a checkpoint's folder",
-        )
-    if not is_whole(path):
-        raise ConfigError(
-            f"`{path}` is no checkpoint, or not a whole one: it lacks `{_missing_part(path)}`.",
-            "a checkpoint is OUTPUT/checkpoint-STEP; resume=auto finds the newest whole one",
-        )
-    return path
+def _is_used(folder: Path) -> bool:
+    """Whether a folder holds anything but what a killed run was writing."""
+    return folder.is_dir() and any(path.name != UNFINISHED for path in folder.iterdir())
+
+
+def _try_to_write(folder: Path) -> None:
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        with writable(folder), TemporaryFile(dir=folder):
+            pass
+    finally:
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()

@@ -1,6 +1,7 @@
 """The command line: one small function a command, heavy imports inside.
 
-A person's error ends in exit code 2 with one sentence on stderr, Ctrl-C in 130.
+A person's error ends in exit code 2 with one sentence on stderr, Ctrl-C in 130, a
+cluster's SIGTERM in 143; a run is saved before.
 """
 
 import argparse
@@ -18,6 +19,8 @@ from tuneglm.config import ChatConfig, RunConfig, chat_config, load_config, opti
 from tuneglm.errors import ConfigError, UserError
 
 USER_ERROR, INTERRUPTED = 2, 130
+# a command that a signal stopped ends in this and the signal's number
+SIGNALLED = 128
 TRAIN_EXAMPLE = "train model.path=MODEL data.train=my.json training.output_dir=OUT"
 SHOW_EXAMPLE = "data show model.path=MODEL data.train=my.json"
 
@@ -51,7 +54,8 @@ def train(given: argparse.Namespace) -> int:
     chosen = repeated(config, run_file)
     if chosen is not config:
         print(f"That run is finished; its repetition goes to {chosen.training['output_dir']}.")
-    return 0 if train(chosen).finished else INTERRUPTED
+    result = train(chosen)
+    return SIGNALLED + result.stopped_by if result.stopped_by else 0
 
 
 def chat(given: argparse.Namespace) -> int:

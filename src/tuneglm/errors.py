@@ -49,4 +49,4 @@ class OutputError(UserError):
 
 
 class DivergedError(UserError):
-    """A run whose loss is not a number any more; going on would save nothing of use."""
+    """A run that went astray, its loss no number any more; going on would save nothing of use."""

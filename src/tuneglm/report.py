@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from transformers import TrainerCallback
 
-from tuneglm.checkpoints import LOG_FILE
+from tuneglm.checkpoints import LOG_FILE, Output
 from tuneglm.data.examples import RowProblem
 from tuneglm.data.mix import EncodedSet
 from tuneglm.data.pipeline import EncodedData
@@ -51,8 +51,9 @@ class Summary:
 class TrainingResult:
     """What a run leaves.
 
-    finished               False when Ctrl-C stopped it: the same command goes on
+    finished               False when a signal stopped it: the same command goes on
     loss, evaluation_loss  the last ones, None where there is none
+    stopped_by             the signal's number
     """
 
     folder: Path
@@ -60,6 +61,7 @@ class TrainingResult:
     steps: int
     loss: float | None
     evaluation_loss: float | None
+    stopped_by: int | None = None
 
 
 def command(*words: object) -> str:
@@ -148,10 +150,14 @@ def print_summary(
     terminal.print(table, soft_wrap=False)
 
 
-def print_start(terminal: Console, checkpoint: Path | None) -> None:
-    """From where a run goes on, if it does."""
-    if checkpoint is not None:
-        terminal.print(f"Goes on from {_plain(str(checkpoint))}")
+def print_start(terminal: Console, output: Output) -> None:
+    """From where a run goes on, if it does, and what was passed over for it."""
+    for note in output.notes:
+        terminal.print(f"[yellow]Note:[/] {_plain(note)}")
+    if output.checkpoint is not None:
+        terminal.print(f"Goes on from {_plain(str(output.checkpoint))}")
+    elif output.notes:
+        terminal.print("No whole checkpoint is left: starts from the beginning")
 
 
 def print_closing(

@@ -4,6 +4,7 @@ RunConfig → folder, tokenizer, examples, model → method → stage → Traine
 """
 
 import math
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,21 @@ from rich.console import Console
 from torch import nn
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
-from tuneglm.checkpoints import check_output, claimed, open_output, save_result, writing
+from tuneglm.checkpoints import check_output, claimed, save_result, writing
 from tuneglm.config import RunConfig
 from tuneglm.data.encode import rule_of
 from tuneglm.data.examples import load_examples
+from tuneglm.data.fingerprint import fingerprint
 from tuneglm.data.pipeline import Encoder, encode_data
 from tuneglm.errors import ConfigError
 from tuneglm.interruption import SaveOnInterrupt
+from tuneglm.manifest import Course
 from tuneglm.methods import METHODS
 from tuneglm.models import family_of
 from tuneglm.models.family import Family
 from tuneglm.models.loading import load_model, load_tokenizer, model_folder
 from tuneglm.models.tokenization import tokenizer_digest
+from tuneglm.processes import agreed
 from tuneglm.report import (
     CHART_FILE,
     Progression,
@@ -61,22 +65,25 @@ def train(config: RunConfig) -> TrainingResult:
     rows, held = data.train, data.evaluation
     arguments = training_arguments(config, evaluates=held is not None)
     _refuse_no_steps(arguments, len(rows.rows))
-    if arguments.process_index == 0:
-        check_output(config)
+    course = Course(fingerprint(rows.rows), _rows_a_step(arguments), arguments.world_size)
+    output = agreed(partial(check_output, config, course))
     set_seed(arguments.seed)
     model = _base(config, folder, family, arguments)
     model = METHODS[config.method.name].apply(model, config.method, family)
     trainer = STAGES[config.stage.name](model, tokenizer, rows, held, arguments)
-    output = open_output(config)
+    trainer.course = course
     if trainer.is_world_process_zero():
         print_data(terminal, data)
         print_summary(terminal, _summary(config, family, trainer, len(rows.rows)), rows, held)
-        print_start(terminal, output.checkpoint)
+        print_start(terminal, output)
     progression, interrupt = Progression(terminal, output.folder), SaveOnInterrupt()
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(progression)
     trainer.add_callback(interrupt)
-    with claimed(output), writing(output.folder):
+    with ExitStack() as held_open:
+        if trainer.is_world_process_zero():
+            held_open.enter_context(claimed(config, output))
+        held_open.enter_context(writing(output.folder))
         try:
             trainer.train(
                 resume_from_checkpoint=str(output.checkpoint) if output.checkpoint else None
@@ -84,9 +91,9 @@ def train(config: RunConfig) -> TrainingResult:
         finally:
             progression.close()
             interrupt.release()
-        if not interrupt.interrupted:
+        if interrupt.stopped_by is None:
             _save(trainer, output.folder, progression)
-    return _close(terminal, output.folder, trainer, progression, not interrupt.interrupted)
+    return _close(terminal, output.folder, trainer, progression, interrupt.stopped_by)
 
 
 def encoder_of(config: RunConfig, tokenizer: Any, family: Family) -> Encoder:
@@ -133,9 +140,7 @@ def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> An
 def _summary(config: RunConfig, family: Family, trainer: Trainer, rows: int) -> Summary:
     model: Any = trainer.model
     arguments = trainer.args
-    rows_a_step = (
-        arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size
-    )
+    rows_a_step = _rows_a_step(arguments)
     steps = math.ceil(rows / rows_a_step) * arguments.num_train_epochs
     dtype = str(model.dtype).removeprefix("torch.")
     held = f"{config.model.bits} bits" if config.model.bits else dtype
@@ -151,6 +156,11 @@ def _summary(config: RunConfig, family: Family, trainer: Trainer, rows: int) -> 
         steps=arguments.max_steps if arguments.max_steps > 0 else math.ceil(steps),
         rows_a_step=rows_a_step,
     )
+
+
+def _rows_a_step(arguments: TrainingArguments) -> int:
+    accumulated = arguments.train_batch_size * arguments.gradient_accumulation_steps
+    return accumulated * arguments.world_size
 
 
 def parameter_count(model: nn.Module) -> int:
@@ -181,16 +191,21 @@ def _save(trainer: Trainer, folder: Path, progression: Progression) -> None:
 
 
 def _close(
-    terminal: Console, folder: Path, trainer: Trainer, progression: Progression, finished: bool
+    terminal: Console,
+    folder: Path,
+    trainer: Trainer,
+    progression: Progression,
+    stopped_by: int | None,
 ) -> TrainingResult:
     losses = [value for _, value in progression.curve("loss")]
     held = [value for _, value in progression.curve("eval_loss")]
     result = TrainingResult(
         folder,
-        finished,
+        stopped_by is None,
         trainer.state.global_step,
         losses[-1] if losses else None,
         held[-1] if held else None,
+        stopped_by,
     )
     if trainer.is_world_process_zero():
         print_closing(terminal, result, losses, held)

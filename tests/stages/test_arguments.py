@@ -27,6 +27,7 @@ from tuneglm.training import train
         ("fsdp=full_shard", "fsdp only works in distributed training"),
         ("accelerator_config=nowhere.json", "nowhere.json"),
         ("deepspeed=ds.json", "deepspeed, which is not installed"),
+        ("learning_rate=0", "nothing would be learnt"),
         ("load_best_model_at_end=true", "save and eval strategy to match"),
     ],
 )

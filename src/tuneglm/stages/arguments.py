@@ -98,6 +98,11 @@ def _refuse_unused(training: dict[str, Any], evaluates: bool) -> None:
             f"`training.train_sampling_strategy` cannot be `{sampling}`.",
             f"known: {', '.join(SAMPLING)}",
         )
+    if training.get("learning_rate") == 0:
+        raise ConfigError(
+            "`training.learning_rate` is 0: nothing would be learnt.",
+            "leave it out: each method has its own",
+        )
     metric = training.get("metric_for_best_model")
     if metric not in METRICS:
         raise ConfigError(

@@ -12,13 +12,14 @@ import torch
 from peft import PeftModel
 from torch.nn.functional import cross_entropy
 from torch.utils.data import SequentialSampler
-from transformers import Trainer, TrainingArguments
+from transformers import TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from tuneglm.data.collate import Collator
 from tuneglm.data.encoded import UNTRAINED, lengths_of
 from tuneglm.data.mix import EncodedSet
 from tuneglm.stages.arguments import refusals
+from tuneglm.stages.trainer import StageTrainer
 
 
 def trainer(
@@ -27,8 +28,8 @@ def trainer(
     train: EncodedSet,
     evaluation: EncodedSet | None,
     arguments: TrainingArguments,
-) -> Trainer:
-    """transformers' Trainer with this stage's loss."""
+) -> StageTrainer:
+    """The Trainer with this stage's loss."""
     pad = tokenizer.pad_token_id
     with refusals():
         return SftTrainer(
@@ -41,7 +42,7 @@ def trainer(
         )
 
 
-class SftTrainer(Trainer):
+class SftTrainer(StageTrainer):
     """The Trainer with a loss summed over an accumulated batch's trained tokens, divided once.
 
     So four rows at a time and four times one row give the same gradient, whatever

@@ -1,0 +1,117 @@
+"""The Trainer that every stage builds on: its checkpoints are whole, or not to be seen."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Trainer
+
+from tuneglm.manifest import UNFINISHED, Course, discard, publish, seal
+from tuneglm.stages.watch import SourcedCollator, Watch
+
+STATE_FILE = "trainer_state.json"
+
+
+class StageTrainer(Trainer):
+    """transformers' Trainer, which writes checkpoints where they will lie, file by file.
+
+    Here they are written beside, in OUTPUT/unfinished, and appear when all
+    processes have written all of theirs. Older ones go only after that.
+    """
+
+    course = Course()
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._saving = False
+        self._watch = Watch(self.accelerator)
+        self.data_collator = SourcedCollator(self.data_collator)
+
+    def _run_epoch(self, *arguments: Any, **named: Any) -> None:
+        """The Trainer's own, which would train one step more after a last step's checkpoint."""
+        if self.state.global_step < self.state.max_steps:
+            super()._run_epoch(*arguments, **named)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        """Where checkpoints are: while one is being written, the place beside."""
+        folder = super()._get_output_dir(trial)
+        return str(Path(folder) / UNFINISHED) if self._saving else folder
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """The Trainer's own, and what makes the checkpoint whole."""
+        folder = Path(self._get_output_dir(trial))
+        name = f"checkpoint-{self.state.global_step}"
+        if self.args.should_save:
+            shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+            (folder / UNFINISHED).mkdir(parents=True)
+        self.accelerator.wait_for_everyone()
+        self._saving = True
+        super()._save_checkpoint(model, trial)
+        self._saving = False
+        self._save_unlogged(folder / UNFINISHED / name)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            self._publish(folder / UNFINISHED / name, folder / name)
+
+    def _publish(self, finished: Path, place: Path) -> None:
+        if self.state.best_model_checkpoint == str(finished):
+            self.state.best_model_checkpoint = str(place)
+            self.state.save_to_json(str(finished / STATE_FILE))
+        resumable = not self.args.save_only_model
+        seal(finished, self.state.global_step, self.course, resumable=resumable)
+        publish(finished, place)
+        self._discard_old(place)
+        shutil.rmtree(finished.parent, ignore_errors=True)
+
+    def _discard_old(self, newest: Path) -> None:
+        """Keep `save_total_limit`, the newest and the best among them.
+
+        First go those of later steps: a course that was left for an earlier checkpoint.
+        """
+        limit = self.args.save_total_limit
+        if limit is None or limit <= 0:
+            return
+        kept = {str(newest), self.state.best_model_checkpoint}
+        steps = {
+            path: int(path.name.rpartition("-")[2])
+            for path in newest.parent.glob("checkpoint-*")
+            if path.name.rpartition("-")[2].isdecimal()
+        }
+        oldest = sorted(steps, key=lambda path: (steps[path] <= steps[newest], steps[path]))
+        surplus = len(oldest) - max(limit, len(kept - {None}))
+        for path in [path for path in oldest if str(path) not in kept][: max(surplus, 0)]:
+            discard(path)
+
+    def _save_unlogged(self, checkpoint: Path) -> None:
+        """The losses since the last line of the log: the Trainer forgets them when it resumes."""
+        unlogged = {"loss": float(self._tr_loss), "since": self._globalstep_last_logged}
+        self._unlogged_file(checkpoint).write_text(json.dumps(unlogged), encoding="utf-8")
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        """The Trainer's own, called once when a run goes on; and the unlogged losses."""
+        super()._load_rng_state(checkpoint)
+        if checkpoint is not None and self._unlogged_file(Path(checkpoint)).is_file():
+            unlogged = json.loads(self._unlogged_file(Path(checkpoint)).read_text("utf-8"))
+            self._tr_loss += torch.tensor(unlogged["loss"], device=self._tr_loss.device)
+            self._globalstep_last_logged = unlogged["since"]
+
+    def _unlogged_file(self, checkpoint: Path) -> Path:
+        return checkpoint / f"unlogged_{self.args.process_index}.json"
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The Trainer's own; the rows' sources stay with the watch."""
+        return super()._prepare_inputs(self._watch.taken(inputs))
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
+        """The Trainer's own, watched."""
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        self._watch.batch(loss, num_items_in_batch)
+        return loss
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        """The Trainer's own, watched: the last that it does before the weights are changed."""
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        self._watch.step(self.state, float(norm), self._get_learning_rate())
+        return norm

@@ -1,0 +1,171 @@
+"""Runs that go astray, noticed in the step where it happens, before the weights are changed."""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor
+from transformers import TrainerState
+
+from tuneglm.data.collate import Item
+from tuneglm.errors import DivergedError
+
+SOURCES = "sources"
+# rows that a sentence names
+NAMED = 4
+# steps: those whose mean is what the loss begins with, and those in which it may be far above it
+BEGINNING = PATIENCE = 10
+# far above: so many times the beginning and so much more, as a loss near 0 doubles for nothing
+RISE, LEAST_RISE = 2.0, 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the rows of a batch stand; carried by the batch itself, which a worker may make."""
+
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SourcedCollator:
+    """A collator whose batches also say where their rows stand."""
+
+    collator: Callable[[Any], dict[str, Any]]
+
+    def __call__(self, items: Sequence[Item]) -> dict[str, Any]:
+        """Rows, or groups of rows."""
+        rows = [row for item in items for row in (item if isinstance(item, tuple) else (item,))]
+        names = tuple(str(row.source) for row in rows if row.source is not None)
+        return {**self.collator(items), SOURCES: Sources(names)}
+
+
+class Watch:
+    """Loss, gradient and learning rate of each step: raises DivergedError, or warns once."""
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+        self._sources = Sources()
+        self._batches: list[tuple[Tensor, Sources]] = []
+        self._tokens: Tensor | int | None = None
+        self._highest_rate = 0.0
+        self._beginning: list[float] = []
+        self._above = 0
+        self._said: set[str] = set()
+
+    def taken(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """A batch without its sources, which are kept until its loss is known."""
+        inputs = dict(inputs)
+        self._sources = inputs.pop(SOURCES, Sources())
+        return inputs
+
+    def batch(self, loss: Tensor, tokens: Tensor | int | None) -> None:
+        """The loss of the batch that was taken, and the trained tokens of its whole step."""
+        self._batches.append((loss, self._sources))
+        self._tokens = tokens
+
+    def step(self, state: TrainerState, norm: float, rate: float) -> None:
+        """Judge a step whose gradient is known; raises DivergedError."""
+        batches = [(float(loss), sources) for loss, sources in self._batches]
+        self._batches, number = [], state.global_step + 1
+        if self._tokens is not None and int(self._tokens) == 0:
+            raise _no_token(number, _named(self._gathered(batches)))
+        # a gradient that is too large for float16 is scaled down, and the step repeated
+        is_scaled = self.accelerator.scaler is not None
+        if not math.isfinite(norm) and not is_scaled:
+            # gradients are shared: every process comes here
+            raise _not_finite(number, self._gathered(batches))
+        if not all(math.isfinite(loss) for loss, _ in batches):
+            raise _not_finite(number, batches)
+        self._judge_zero(number, sum(loss for loss, _ in batches), norm)
+        self._judge_rate(number, state.max_steps, rate)
+        self._judge_rise(number, sum(loss for loss, _ in batches))
+
+    def _gathered(self, batches: list[tuple[float, Sources]]) -> list[tuple[float, Sources]]:
+        """The batches of all processes."""
+        if self.accelerator.num_processes == 1:
+            return batches
+        gathered: list[tuple[float, Sources]] = gather_object(batches)
+        return gathered
+
+    def _judge_zero(self, step: int, loss: float, norm: float) -> None:
+        if loss == 0 and norm == 0:
+            self._warn(
+                "loss",
+                f"At step {step} the loss is exactly 0, and so is the gradient: there is nothing "
+                "to learn. Where it was not so before, the rows are known by heart: train fewer "
+                "epochs, or give more rows.",
+            )
+        elif norm == 0:
+            self._warn(
+                "gradient",
+                f"At step {step} the gradient is exactly 0: nothing is learnt. Look whether "
+                "method.targets reach the weights that the loss depends on.",
+            )
+
+    def _judge_rate(self, step: int, steps: int, rate: float) -> None:
+        self._highest_rate = max(self._highest_rate, rate)
+        if self._highest_rate == 0 and step in (steps, PATIENCE):
+            self._warn(
+                "rate",
+                f"The learning rate was 0 in all {step} steps: nothing is learnt. Lower "
+                "training.warmup_steps, or train more steps.",
+            )
+
+    def _judge_rise(self, step: int, loss: float) -> None:
+        if len(self._beginning) < BEGINNING:
+            self._beginning.append(loss)
+            return
+        beginning = sum(self._beginning) / BEGINNING
+        is_above = loss > beginning * RISE and loss > beginning + LEAST_RISE
+        self._above = self._above + 1 if is_above else 0
+        if self._above == PATIENCE:
+            self._warn(
+                "rise",
+                f"The loss rises: {beginning:.3g} in the first steps, {loss:.3g} at step {step}. "
+                "Take a smaller training.learning_rate, or a longer training.warmup_steps.",
+            )
+
+    def _warn(self, kind: str, sentence: str) -> None:
+        if self.accelerator.is_main_process and kind not in self._said:
+            self._said.add(kind)
+            log.warning(sentence)
+
+
+def _no_token(step: int, rows: str) -> DivergedError:
+    return DivergedError(
+        f"At step {step} no token of the batch is trained{rows}.",
+        "`tuneglm data show` marks what is trained; raise data.cutoff where answers are cut off, "
+        "or leave the rows out",
+    )
+
+
+def _not_finite(step: int, batches: Sequence[tuple[float, Sources]]) -> DivergedError:
+    broken = [(loss, sources) for loss, sources in batches if not math.isfinite(loss)]
+    if not broken:
+        return DivergedError(
+            f"At step {step} the gradient is not a number any more, though the loss is"
+            f"{_named(batches)}.",
+            "take a smaller training.learning_rate; training.fp16=false where it is true",
+        )
+    return DivergedError(
+        f"At step {step} the loss is not a number any more ({broken[0][0]}){_named(broken)}.",
+        "take a smaller training.learning_rate; where the first loss is one already, the "
+        "model's own weights are broken",
+    )
+
+
+def _named(batches: Sequence[tuple[float, Sources]]) -> str:
+    """`, on the rows …`, the first few of them."""
+    names = list(chain.from_iterable(sources.names for _, sources in batches))
+    if not names:
+        return ""
+    rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    word = "row" if len(names) == 1 else "rows"
+    return f", on the {word} " + ", ".join(f"`{name}`" for name in names[:NAMED]) + rest

@@ -1,0 +1,83 @@
+"""Runs that go astray: what is said, and in which step."""
+
+import logging
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from tuneglm.data.encoded import Encoded
+from tuneglm.data.messages import Source
+from tuneglm.errors import DivergedError
+from tuneglm.stages.watch import SOURCES, SourcedCollator, Watch
+
+ALONE: Any = SimpleNamespace(scaler=None, num_processes=1, is_main_process=True)
+
+
+def judge(
+    watch: Watch, step: int, loss: float, *, norm: float = 1.0, rate: float = 1.0, tokens: int = 7
+) -> None:
+    """One step of one batch, whose two rows stand in lines 3 and 9 of a file."""
+    rows = [Encoded([], [], [], Source("my", "my.json", line, line)) for line in (3, 9)]
+    batch = SourcedCollator(lambda items: {"input_ids": len(items)})([tuple(rows)])
+    assert watch.taken(batch) == {"input_ids": 1}
+    watch.batch(torch.tensor(loss), torch.tensor(tokens))
+    state: Any = SimpleNamespace(global_step=step - 1, max_steps=100)
+    watch.step(state, norm, rate)
+
+
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ({"loss": math.nan}, "At step 2 the loss is not a number any more (nan)"),
+        ({"loss": math.inf}, "At step 2 the loss is not a number any more (inf)"),
+        ({"loss": 1.0, "norm": math.nan}, "At step 2 the gradient is not a number any more"),
+        ({"loss": math.nan, "tokens": 0}, "At step 2 no token of the batch is trained"),
+    ],
+)
+def test_what_stops_a_run(named: Any, sentence: str) -> None:
+    watch = Watch(ALONE)
+    judge(watch, 1, 2.0)
+    with pytest.raises(DivergedError) as caught:
+        judge(watch, 2, **named)
+    assert caught.value.sentence.startswith(sentence)
+    assert caught.value.sentence.endswith(", on the rows `my.json:3`, `my.json:9`.")
+    assert caught.value.hint
+
+
+def test_a_gradient_that_float16_scales_down_again_is_none() -> None:
+    judge(Watch(SimpleNamespace(**vars(ALONE) | {"scaler": object()})), 1, 2.0, norm=math.inf)
+
+
+@pytest.mark.parametrize(
+    ("steps", "sentence"),
+    [
+        ([{"loss": 0.0, "norm": 0.0}] * 3, "At step 1 the loss is exactly 0"),
+        ([{"loss": 2.0, "norm": 0.0}] * 3, "At step 1 the gradient is exactly 0"),
+        ([{"loss": 2.0, "rate": 0.0}] * 12, "The learning rate was 0 in all 10 steps"),
+        ([{"loss": 2.0}] * 12 + [{"loss": 9.0}] * 12, "The loss rises: 2 in the first steps, 9"),
+    ],
+)
+def test_what_is_said_once(
+    caplog: pytest.LogCaptureFixture, steps: list[Any], sentence: str
+) -> None:
+    watch = Watch(ALONE)
+    with caplog.at_level(logging.WARNING, "tuneglm"):
+        for number, named in enumerate(steps, 1):
+            judge(watch, number, **named)
+    (message,) = caplog.messages
+    assert message.startswith(sentence)
+
+
+def test_ordinary_steps_pass_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    watch = Watch(ALONE)
+    for step in range(1, 60):
+        # 5 → 0.02 in waves, and once far above
+        judge(watch, step, 40.0 if step == 30 else 5 / step + 0.3 * math.sin(step) ** 2)
+    assert not caplog.messages
+
+
+def test_a_batch_is_whole_without_sources() -> None:
+    assert SourcedCollator(lambda _: {})([Encoded([], [], [])])[SOURCES].names == ()
