@@ -151,7 +151,7 @@ def test_killed_inside_a_save(
 
 
 def test_the_best_checkpoint_is_kept_where_it_lies(configure: Configure, tmp_path: Path) -> None:
-    settings = ("data.evaluation_share=0.2", "training.load_best_model_at_end=true")
+    settings = ("data.evaluation_rows=2", "training.load_best_model_at_end=true")
     steps = ("training.save_steps=2", "training.eval_steps=2", "training.save_total_limit=1")
     folder = train(configure(tmp_path / "out", *settings, *steps)).folder
     (kept,) = folder.glob("checkpoint-*")

@@ -13,6 +13,6 @@ def fingerprint(rows: MixedRows) -> str:
     for part in rows.parts:
         for array in (part.rows["end"], part.ids, part.flags):
             digest.update(len(array).to_bytes(8, "little"))
-            digest.update(np.ascontiguousarray(array).view(np.uint8))
-    digest.update(np.ascontiguousarray(rows.order).view(np.uint8))
+            digest.update(np.ascontiguousarray(array).data)
+    digest.update(np.ascontiguousarray(rows.order).data)
     return digest.hexdigest()
