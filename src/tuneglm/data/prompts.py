@@ -1,0 +1,99 @@
+"""A prompt and its completion, preference pairs, and plain text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from tuneglm.data.alpaca import opening, question_of
+from tuneglm.data.columns import (
+    Columns,
+    Row,
+    RowError,
+    checked,
+    describe,
+    empty,
+    filled_text,
+    quoted,
+    required,
+)
+from tuneglm.data.conversations import messages_of, ordered, tools_of
+from tuneglm.data.messages import Example, Message, Role
+from tuneglm.data.tools import Tool
+
+# a preference pair's question, in the order in which it is looked for
+_QUESTIONS = ("conversations", "messages", "prompt", "instruction")
+
+
+def prompt_completion(row: Row, columns: Columns) -> Example:
+    """`prompt` and `completion`, each a text or a list of messages; only the completion is trained.
+
+    A prompt that is a text is the user's question; `system` and `history` may come before it.
+    """
+    prompt = required(row, columns, "prompt", "question")
+    completion = required(row, columns, "completion", "answer")
+    asked, tools = _side(prompt, columns["prompt"], "user", "question")
+    answered, more = _side(completion, columns["completion"], "assistant", "answer")
+    messages = [*opening(row, columns), *_untrained(asked), *answered]
+    return Example(ordered(messages), tools_of(row, columns) + tools + more)
+
+
+def preference(row: Row, columns: Columns) -> Example:
+    """A question with `chosen` and `rejected`: the chosen answer is trained, the other not read.
+
+    `chosen` may hold the whole conversation, as UltraFeedback's; its last answer is trained.
+    """
+    chosen = required(row, columns, "chosen", "chosen answer")
+    answered, tools = _side(chosen, columns["chosen"], "assistant", "chosen answer")
+    if answered and answered[0].role in ("system", "user"):
+        messages = [*_untrained(answered[:-1]), *answered[-1:]]
+        return Example(ordered(messages), tools_of(row, columns) + tools)
+    asked, more = _question(row, columns)
+    messages = [*opening(row, columns), *_untrained(asked), *answered]
+    return Example(ordered(messages), tools_of(row, columns) + more + tools)
+
+
+def text(row: Row, columns: Columns) -> Example:
+    """Plain text: all of it is trained, as an assistant's words that nobody asked for."""
+    return Example((Message("assistant", filled_text(row, columns, "text", "text"), trained=True),))
+
+
+def _question(row: Row, columns: Columns) -> tuple[list[Message], tuple[Tool, ...]]:
+    for column in _QUESTIONS:
+        if row.get(columns[column]) is None:
+            continue
+        if column == "instruction":
+            question = question_of(row, columns)
+            if not question.strip():
+                raise empty(f"the question (`{columns[column]}`)")
+            return [Message("user", question)], ()
+        return _side(row[columns[column]], columns[column], "user", "question")
+    expected = " or ".join(f"`{columns[column]}`" for column in _QUESTIONS)
+    raise RowError(
+        f"the question is missing: expected {expected}, found {quoted(row)}",
+        f"write it, under the name `{columns['prompt']}`",
+    )
+
+
+def _side(
+    value: object, column: str, role: Role, meaning: str
+) -> tuple[list[Message], tuple[Tool, ...]]:
+    """A text, one message or a list of them, as messages; with the tools they list."""
+    if isinstance(value, list | Mapping):
+        return messages_of(value, column)
+    if value is None:
+        raise empty(f"the {meaning} (`{column}`)")
+    if not isinstance(value, str):
+        raise RowError(
+            f"the {meaning} (`{column}`) should be text or a list of messages, "
+            f"found {describe(value)}"
+        )
+    if not checked(value, f"the {meaning} (`{column}`)").strip():
+        raise empty(f"the {meaning} (`{column}`)")
+    return [Message(role, value)], ()
+
+
+def _untrained(messages: Sequence[Message]) -> list[Message]:
+    """Context: answers in it are not trained."""
+    return [
+        replace(message, trained=False) if message.role == "assistant" else message
+        for message in messages
+    ]
