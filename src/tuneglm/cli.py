@@ -85,7 +85,7 @@ def show_data(given: argparse.Namespace) -> int:
     from tuneglm.data.examples import first_examples, load_examples
     from tuneglm.data.show import show_rows
     from tuneglm.models.loading import load_tokenizer, model_folder, resolved_family
-    from tuneglm.report import console, print_problems
+    from tuneglm.report import console, print_problems, print_readings
     from tuneglm.training import encoder_of
 
     folder = model_folder(config.model)
@@ -96,6 +96,7 @@ def show_data(given: argparse.Namespace) -> int:
     examples, problems = first_examples(sets.train, given.rows, config.data.bad_rows)
     rows = encode_examples(examples, encoder.render, encoder.rule).rows
     terminal = console()
+    print_readings(terminal, sets.readings)
     show_rows(rows, lambda ids: str(tokenizer.decode(ids)), terminal)
     print_problems(terminal, problems, len(problems))
     return 0

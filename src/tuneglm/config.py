@@ -61,6 +61,9 @@ class DatasetEntry(Section):
     """A file: JSON or JSON lines."""
     columns: dict[str, str] = {}
     """Our column → the file's column, e.g. `{instruction: question, output: answer}`."""
+    format: str | None = None
+    """How its rows are read: `alpaca`, `sharegpt`, `messages`, `prompt_completion`, `text` …; found
+    by looking at the rows, and said, when left out."""
     max_rows: Annotated[int, Field(gt=0)] | None = None
     """Take so many rows only: the first ones, or with `seed` any."""
     seed: int | None = None

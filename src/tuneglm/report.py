@@ -83,7 +83,8 @@ def console() -> Console:
 
 
 def print_data(terminal: Console, data: EncodedData) -> None:
-    """Notes about the data, rows that were not used, rows that were cut."""
+    """How it is read, notes about it, rows that were not used, rows that were cut."""
+    print_readings(terminal, data.readings)
     for note in data.notes:
         terminal.print(f"[yellow]Note:[/] {_plain(note)}")
     print_problems(terminal, data.problems, data.skipped)
@@ -99,6 +100,12 @@ def print_data(terminal: Console, data: EncodedData) -> None:
         )
     if len(data.train.sets) > 1 or data.train.sets[0].rows != data.train.sets[0].different:
         _print_mix(terminal, data.train)
+
+
+def print_readings(terminal: Console, readings: Sequence[str]) -> None:
+    """How files are read of which nothing else says it."""
+    for reading in readings:
+        terminal.print(f"[green]Read[/]   {_plain(reading)}")
 
 
 def print_problems(terminal: Console, problems: Sequence[RowProblem], count: int) -> None:

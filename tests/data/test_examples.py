@@ -54,6 +54,35 @@ def test_columns_of_another_name_and_texts_to_fill(tmp_path: Path) -> None:
         load(train=[{**entry, "columns": {"instrction": "q"}}])
 
 
+def test_a_file_is_recognised_and_that_is_said(tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]
+    path = write(tmp_path / "chats.json", {"conversations": turns})
+    other = write(tmp_path / "other.json", {"问题": "1", "回答": "2"})
+    files = [str(path), str(other), {"path": str(path), "max_rows": 1}]
+    assert load(train=files) == ["q/a", "1/2", "q/a"]
+    sets = load_examples(DataConfig.model_validate({"train": files}))
+    assert sets.readings == (
+        "`chats.json`: ShareGPT conversations (`conversations` with from/value)",
+        "`other.json`: Alpaca rows (`问题` as `instruction`, `回答` as `output`)",
+    )
+
+
+def test_a_format_that_is_given_is_not_looked_for(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.json", {**ROW, "output": "1\\n2", "text": "t"})
+    assert load(train=[{"path": str(path), "format": "belle_math"}]) == ["a/1\n2"]
+    assert load(train=[{"path": str(path), "format": "text"}]) == ["t"]
+    with pytest.raises(DataError, match="no format `alpacca`"):
+        load(train=[{"path": str(path), "format": "alpacca"}])
+    given = DataConfig.model_validate({"train": [{"path": str(path), "format": "alpaca"}]})
+    assert load_examples(given).readings == ()
+
+
+def test_a_file_that_no_format_fits_is_refused_before_its_rows(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.json", {"a": 1, "b": 2})
+    with pytest.raises(DataError, match="No format fits the rows"):
+        load(train=[str(path)], bad_rows="skip")
+
+
 def test_a_row_that_cannot_be_used_is_told_with_its_place(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.json", ROW, ROW, {"instruction": "a"})
     (examples,) = load_examples(DataConfig.model_validate({"train": str(path)})).train

@@ -62,7 +62,7 @@ cells = st.one_of(text, text, conversation, anything)
 def row_of(name: str) -> st.SearchStrategy[Any]:
     """A row that has the columns by which a format is recognised."""
     each = FORMATS[name]
-    needed = {column: cells for column in each.needs or ("instruction", "output")}
+    needed = dict.fromkeys(each.needs or ("instruction", "output"), cells)
     others = st.dictionaries(st.sampled_from(each.columns), cells, max_size=1)
     return st.builds(lambda row, more: {**more, **row}, st.fixed_dictionaries(needed), others)
 

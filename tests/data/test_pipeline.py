@@ -130,6 +130,6 @@ def test_where_nothing_is_left_it_is_said(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.jsonl", [{"instruction": "q" * 40, "output": "a"}])
     with pytest.raises(DataError, match="do not fit"):
         encode(path, Rule(16, "drop"))
-    path = write(tmp_path / "rows.jsonl", [{"instruction": "q"}])
+    path = write(tmp_path / "rows.jsonl", [{"instruction": "q", "output": ""}])
     with pytest.raises(DataError, match="None of the 1 rows"):
         encode(path, bad_rows="skip")

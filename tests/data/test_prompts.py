@@ -111,5 +111,6 @@ def test_the_kind_of_a_row_is_kept_in_every_format() -> None:
     row = {"instruction": "q", "output": "a", "category": 3}
     assert convert("alpaca", {"kind": "category"}, **row).kind == "3"
     assert convert("alpaca", **row).kind == ""
-    with pytest.raises(RowError, match=r"the kind \(`kind`\) should be text, found a list of 0"):
-        convert("alpaca", **row, kind=[])
+    assert convert("alpaca", **row, kind=["x"]).kind == ""
+    with pytest.raises(RowError, match=r"the kind \(`tags`\) should be text, found a list of 1"):
+        convert("alpaca", {"kind": "tags"}, **row, tags=["x"])

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tuneglm.data.formats import nearest
+from tuneglm.data.columns import nearest
 from tuneglm.data.registered_set import DATA_FILES, RegisteredSet
 from tuneglm.errors import DataError
 

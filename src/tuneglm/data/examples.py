@@ -14,9 +14,11 @@ from pathlib import Path
 from random import Random
 
 from tuneglm.config import DataConfig, DatasetEntry
+from tuneglm.data.columns import RowError, listed, nearest
 from tuneglm.data.files import read_rows
-from tuneglm.data.formats import FORMATS, RowError, describe, listed, nearest
+from tuneglm.data.formats import FORMATS
 from tuneglm.data.messages import Example, Source
+from tuneglm.data.recognise import ROWS_LOOKED_AT, Recognised, format_of
 from tuneglm.data.registered_set import RegisteredSet
 from tuneglm.data.registry import placeholders_of, registered_sets, resolve, set_notes
 from tuneglm.errors import DataError
@@ -47,6 +49,7 @@ class ExampleSet:
     renamed       our column → the file's, where they differ
     placeholders  texts that `replace` should have filled
     registered    what a registry says of it, where it is named
+    reading       a line that says how the file is read, where that was found out
     """
 
     name: str
@@ -57,6 +60,7 @@ class ExampleSet:
     renamed: Mapping[str, str] = field(default_factory=dict)
     placeholders: tuple[str, ...] = ()
     registered: RegisteredSet | None = None
+    reading: str = ""
 
     def rows(self) -> Iterator[Row]:
         """The rows that the entry takes, in the file's order."""
@@ -76,12 +80,9 @@ class ExampleSet:
         try:
             if isinstance(value, RowError):
                 raise value
-            if not isinstance(value, dict):
-                raise RowError(f"expected an object `{{…}}`, found {describe(value)}")
             example = FORMATS[self.format].convert(value, self._columns)
-            kind = example.kind or value.get("kind")
-            kind = kind if isinstance(kind, str) else ""
-            return Example(self._change(example).messages, example.tools, source, kind)
+            messages = self._change(example).messages
+            return Example(messages, example.tools, source, example.kind)
         except RowError as error:
             return RowProblem(source, error.sentence, error.remedy)
 
@@ -120,6 +121,12 @@ class ExampleSets:
     train: tuple[ExampleSet, ...]
     evaluation: tuple[ExampleSet, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def readings(self) -> tuple[str, ...]:
+        """How files are read of which nothing else says it, one line each."""
+        lines = (one.reading for one in (*self.train, *self.evaluation) if one.reading)
+        return tuple(dict.fromkeys(lines))
 
 
 def load_examples(config: DataConfig) -> ExampleSets:
@@ -168,21 +175,31 @@ def _example_set(entry: DatasetEntry, config: DataConfig) -> ExampleSet:
     else:
         name, key = registered.name, f"name: {registered.name}"
         entry = entry.model_copy(update={"max_rows": entry.max_rows or registered.max_rows})
-    row_format = _format_name(registered)
-    renamed = {**(registered.columns if registered else {}), **entry.columns}
-    _check_column_names(renamed, FORMATS[row_format].columns)
-    placeholders = placeholders_of(path, registered)
-    return ExampleSet(name, key, path, entry, row_format, renamed, placeholders, registered)
+    found = _format(entry, registered, path)
+    return ExampleSet(
+        name,
+        key,
+        path,
+        entry,
+        found.format,
+        found.columns,
+        placeholders_of(path, registered),
+        registered,
+        found.sentence,
+    )
 
 
-def _format_name(registered: RegisteredSet | None) -> str:
-    """How the set's rows are read; Alpaca where its registry leaves that to the rows."""
-    name = (registered.format if registered else None) or "alpaca"
-    if name not in FORMATS:
-        near = nearest(name, FORMATS)
-        hint = f"did you mean `{near}`?" if near else f"known: {', '.join(FORMATS)}"
-        raise DataError(f"There is no format `{name}` of data.", hint)
-    return name
+def _format(entry: DatasetEntry, registered: RegisteredSet | None, path: Path) -> Recognised:
+    """What the entry says, or the registry, or else the first rows of the file."""
+    known = entry.format or (registered.format if registered else None)
+    renamed = dict(entry.columns)
+    if registered is not None and known in (None, registered.format):
+        renamed = {**registered.columns, **renamed}
+    if known is None and path.is_fifo():
+        note = f"`{path.name}`: a pipe is read only once: taken for Alpaca rows; `format` says else"
+        return replace(format_of([], path.name, known="alpaca", renamed=renamed), sentence=note)
+    looked_at = [] if known else [value for _, value in islice(read_rows(path), ROWS_LOOKED_AT)]
+    return format_of(looked_at, path.name, known=known, renamed=renamed)
 
 
 def _drawn(rows: Iterator[Row], count: int, seed: int) -> list[Row]:
@@ -212,14 +229,6 @@ def _replacer(replacements: Mapping[str, str]) -> Callable[[Example], Example]:
         )
 
     return change
-
-
-def _check_column_names(renamed: Mapping[str, str], columns: Sequence[str]) -> None:
-    for column in renamed:
-        if column not in columns:
-            near = nearest(column, columns)
-            hint = f"did you mean `{near}`?" if near else f"known: {', '.join(columns)}"
-            raise DataError(f"`columns` names `{column}`, which is no column of ours.", hint)
 
 
 def no_column(file: Path, column: str, seen: Sequence[str]) -> DataError:

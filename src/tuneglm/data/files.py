@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from tuneglm.data.formats import RowError, listed, nearest
+from tuneglm.data.columns import RowError, listed, nearest
 from tuneglm.errors import DataError
 
 _SPACE = re.compile(r"[ \t\r\n]*")

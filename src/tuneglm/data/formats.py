@@ -7,7 +7,7 @@ format does not know are ignored.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tuneglm.data.alpaca import ALPACA_COLUMNS, alpaca
 from tuneglm.data.columns import (
@@ -56,13 +56,15 @@ class Format:
         kind = row.get(columns[KIND])
         if kind is None or kind == "":
             return example
-        return replace(example, kind=_kind(kind, columns[KIND]))
+        return Example(example.messages, example.tools, kind=_kind(kind, columns[KIND]))
 
 
 def _kind(value: object, column: str) -> str:
-    """A category is a word or a number of a few digits."""
+    """A word or a number of a few digits; what is neither is a kind only where a run says so."""
     if isinstance(value, int | float) and -1e15 < value < 1e15:
         return str(value)
+    if column == KIND and not isinstance(value, str):
+        return ""
     return checked(value, f"the kind (`{column}`)")
 
 

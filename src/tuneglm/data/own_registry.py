@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from tuneglm.data.columns import nearest
 from tuneglm.data.dataset_info import FOREIGN_KEYS, foreign_set
-from tuneglm.data.formats import nearest
 from tuneglm.data.registered_set import RegisteredSet
 from tuneglm.errors import DataError
 from tuneglm.run_file import one_line, read_yaml

@@ -69,6 +69,7 @@ class EncodedData:
     untrained  rows without anything to train
     problems   the first of the `skipped` rows that cannot be used
     notes      sentences for the person at the terminal
+    readings   how files are read of which nothing else says it, one line each
     """
 
     train: EncodedSet
@@ -78,6 +79,7 @@ class EncodedData:
     problems: tuple[RowProblem, ...]
     skipped: int
     notes: tuple[str, ...]
+    readings: tuple[str, ...] = ()
 
 
 def encode_data(
@@ -109,6 +111,7 @@ def encode_data(
         total.problems,
         total.skipped,
         tuple(notes),
+        sets.readings,
     )
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import yaml
 
 from tuneglm.config import DataConfig, DatasetEntry
+from tuneglm.data.columns import nearest
 from tuneglm.data.download import downloaded
-from tuneglm.data.formats import nearest
 from tuneglm.data.own_registry import read_registry
 from tuneglm.data.registered_set import RegisteredSet
 from tuneglm.errors import DataError
