@@ -21,6 +21,7 @@ LEVELS = (
         "generate",
         "export",
         "report",
+        "data_report",
         "checkpoints",
         "resuming",
         "interruption",

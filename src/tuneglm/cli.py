@@ -84,8 +84,9 @@ def show_data(given: argparse.Namespace) -> int:
     from tuneglm.data.encode import encode_examples
     from tuneglm.data.examples import first_examples, load_examples
     from tuneglm.data.show import show_rows
+    from tuneglm.data_report import print_problems, print_readings
     from tuneglm.models.loading import load_tokenizer, model_folder, resolved_family
-    from tuneglm.report import console, print_problems, print_readings
+    from tuneglm.report import console
     from tuneglm.training import encoder_of
 
     folder = model_folder(config.model)

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,12 @@ from rich.table import Table
 from transformers import TrainerCallback
 
 from tuneglm.checkpoints import LOG_FILE, Output
-from tuneglm.data.examples import RowProblem
 from tuneglm.data.mix import EncodedSet
-from tuneglm.data.pipeline import EncodedData
 from tuneglm.errors import DivergedError
 
 CHART_FILE = "loss.png"
 LOSSES = ("loss", "eval_loss", "train_loss")
 SECONDS_BETWEEN_LINES = 10.0
-LISTED_PROBLEMS = 5
 
 log = logging.getLogger(__name__)
 
@@ -82,58 +79,6 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=True)
 
 
-def print_data(terminal: Console, data: EncodedData) -> None:
-    """How it is read, notes about it, rows that were not used, rows that were cut."""
-    print_readings(terminal, data.readings)
-    for note in data.notes:
-        terminal.print(f"[yellow]Note:[/] {_plain(note)}")
-    print_problems(terminal, data.problems, data.skipped)
-    if data.train.cut:
-        terminal.print(
-            f"[yellow]Note:[/] {data.train.cut:,} of {len(data.train.rows):,} rows were cut to "
-            "fit data.cutoff; `tuneglm data show` marks them."
-        )
-    if data.dropped or data.untrained:
-        terminal.print(
-            f"[yellow]Note:[/] {data.dropped:,} rows do not fit into data.cutoff and "
-            f"{data.untrained:,} hold no trained answer; they are left out."
-        )
-    if len(data.train.sets) > 1 or data.train.sets[0].rows != data.train.sets[0].different:
-        _print_mix(terminal, data.train)
-
-
-def print_readings(terminal: Console, readings: Sequence[str]) -> None:
-    """How files are read of which nothing else says it."""
-    for reading in readings:
-        terminal.print(f"[green]Read[/]   {_plain(reading)}")
-
-
-def print_problems(terminal: Console, problems: Sequence[RowProblem], count: int) -> None:
-    """The first of the `count` rows that are skipped."""
-    for problem in problems[:LISTED_PROBLEMS]:
-        terminal.print(f"[yellow]Skipped[/] {_plain(str(problem))}")
-    if count > 1:
-        terminal.print(f"[yellow]Skipped[/] {count:,} rows in all.")
-
-
-def _print_mix(terminal: Console, train: EncodedSet) -> None:
-    """What each set gives."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("Set", "rows", "share", "tokens", "trained"):
-        table.add_column(name, justify="left" if name == "Set" else "right")
-    for each in train.sets:
-        times = each.rows / max(1, each.different)
-        repeated = f" (each {times:.3g} times)" if times > 1 else ""
-        table.add_row(
-            _plain(each.name) + repeated,
-            f"{each.rows:,}",
-            f"{100 * each.rows / len(train.rows):.1f}%",
-            f"{each.tokens:,}",
-            f"{each.trained_tokens:,}",
-        )
-    terminal.print(table, soft_wrap=False)
-
-
 def print_summary(
     terminal: Console, summary: Summary, train: EncodedSet, evaluation: EncodedSet | None
 ) -> None:
@@ -145,7 +90,7 @@ def print_summary(
     if evaluation is not None:
         rows += f" · evaluation {len(evaluation.rows):,} rows"
     share = 100 * summary.trained / summary.parameters
-    table.add_row("Model", _plain(f"{summary.model} · family {summary.family}"))
+    table.add_row("Model", plain(f"{summary.model} · family {summary.family}"))
     table.add_row("Data", rows)
     table.add_row(
         "Method",
@@ -160,9 +105,9 @@ def print_summary(
 def print_start(terminal: Console, output: Output) -> None:
     """From where a run goes on, if it does, and what was passed over for it."""
     for note in output.notes:
-        terminal.print(f"[yellow]Note:[/] {_plain(note)}")
+        terminal.print(f"[yellow]Note:[/] {plain(note)}")
     if output.checkpoint is not None:
-        terminal.print(f"Goes on from {_plain(str(output.checkpoint))}")
+        terminal.print(f"Goes on from {plain(str(output.checkpoint))}")
     elif output.notes:
         terminal.print("No whole checkpoint is left: starts from the beginning")
 
@@ -174,20 +119,20 @@ def print_closing(
     if not result.finished:
         terminal.print(
             f"[yellow]Stopped[/] after step {result.steps}; a checkpoint is saved in "
-            f"{_plain(str(result.folder))}.\nGo on:  the same command again, or "
-            f"[bold]{_plain(command('train', result.folder / 'run.yaml'))}[/]"
+            f"{plain(str(result.folder))}.\nGo on:  the same command again, or "
+            f"[bold]{plain(command('train', result.folder / 'run.yaml'))}[/]"
         )
         return
     kind = "adapter" if (result.folder / "adapter_config.json").is_file() else "model"
     terminal.print(
-        f"[green]Saved[/]  {_plain(str(result.folder))}: {kind} ({size_text(result.folder)}), "
+        f"[green]Saved[/]  {plain(str(result.folder))}: {kind} ({size_text(result.folder)}), "
         f"tokenizer, run.yaml, {LOG_FILE}, {CHART_FILE}"
     )
     figures = [f"{losses[0]:.4f} → {losses[-1]:.4f}"] if losses else []
     figures += [f"evaluation {held[0]:.4f} → {held[-1]:.4f}"] if held else []
     if figures:
         terminal.print(f"Loss   {' · '.join(figures)}")
-    terminal.print(f"Talk to it:  [bold]{_plain(command('chat', result.folder))}[/]")
+    terminal.print(f"Talk to it:  [bold]{plain(command('chat', result.folder))}[/]")
 
 
 class Progression(TrainerCallback):
@@ -357,6 +302,6 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text that rich prints as it is."""
     return text.replace("[", r"\[")

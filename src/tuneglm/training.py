@@ -20,6 +20,7 @@ from tuneglm.data.encode import rule_of
 from tuneglm.data.examples import load_examples
 from tuneglm.data.fingerprint import fingerprint
 from tuneglm.data.pipeline import Encoder, encode_data
+from tuneglm.data_report import EncodingProgress, print_data
 from tuneglm.errors import ConfigError
 from tuneglm.interruption import SaveOnInterrupt
 from tuneglm.manifest import Course
@@ -37,7 +38,6 @@ from tuneglm.report import (
     console,
     draw_chart,
     print_closing,
-    print_data,
     print_start,
     print_summary,
 )
@@ -61,7 +61,9 @@ def train(config: RunConfig) -> TrainingResult:
     family = family_of(folder, config.model.family)
     tokenizer = load_tokenizer(folder, family=family.name)
     sets = load_examples(config.data)
-    data = encode_data(sets, encoder_of(config, tokenizer, family), config.data)
+    encoder = encoder_of(config, tokenizer, family)
+    with EncodingProgress(terminal) as tell:
+        data = encode_data(sets, encoder, config.data, tell)
     rows, held = data.train, data.evaluation
     arguments = training_arguments(config, evaluates=held is not None)
     _refuse_no_steps(arguments, len(rows.rows))
