@@ -13,6 +13,7 @@ from tuneglm.data import pipeline
 from tuneglm.data.encode import Rule
 from tuneglm.data.encoded import Encoded
 from tuneglm.data.examples import load_examples
+from tuneglm.data.fingerprint import fingerprint
 from tuneglm.data.pipeline import EncodedData, Encoder, encode_data
 from tuneglm.errors import DataError
 
@@ -55,6 +56,16 @@ def test_blocks_by_one_process_or_several_give_the_same_rows(
     assert not stores(tmp_path)
     assert list(encode(path, workers=workers).train.rows) == expected
     assert [row.source.line for row in expected if row.source] == list(range(1, 100))
+
+
+def test_rows_have_one_fingerprint_in_memory_and_in_a_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "rows.jsonl")
+    stored = fingerprint(encode(path).train.rows)
+    assert stored != fingerprint(encode(path, Rule(train_on="last", cutoff=20)).train.rows)
+    monkeypatch.setattr(pipeline, "BLOCK", 1000)
+    assert stored == fingerprint(encode(path).train.rows)
 
 
 def test_the_next_run_reads_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,7 @@ class EncodedRows(Sequence[Encoded]):
     flags  (tokens,) uint8: TRAINED and SPECIAL
     rows   (rows,) of ROW
     dataset, files, kinds  names; `file` and `kind` of a row count into the latter two
+    digest  of ids, flags and ends, where it is known; see `digest_of`
     """
 
     ids: Array
@@ -74,6 +75,7 @@ class EncodedRows(Sequence[Encoded]):
     dataset: str = ""
     files: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ("",)
+    digest: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)

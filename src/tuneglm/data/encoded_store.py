@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from tuneglm.data.encoded import ROW, EncodedRows
+from tuneglm.data.fingerprint import digest_of_pieces, pieces_of
 from tuneglm.errors import DataError
 
 ARRAYS: dict[str, Any] = {"ids": np.dtype("<i4"), "flags": np.dtype("u1"), "rows": ROW}
@@ -35,12 +36,13 @@ class Progress:
     """What a store holds.
 
     read       rows of the source that were read
-    finished   whether that was all
+    finished   whether that was all; then `digest` is of its tokens
     sizes      entries of each array
     """
 
     read: int = 0
     finished: bool = False
+    digest: str = ""
     sizes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ARRAYS, 0))
     counts: dict[str, Any] = field(default_factory=dict)
     dataset: str = ""
@@ -80,7 +82,10 @@ class EncodedStore:
 
     def finish(self) -> None:
         """Nothing more comes."""
-        self._save(replace(self.progress, finished=True))
+        ends = np.ascontiguousarray(self.rows().rows["end"])
+        ids, flags = (pieces_of(self.folder / f"{name}.bin") for name in ("ids", "flags"))
+        digest = digest_of_pieces(ends.data, ids, flags)
+        self._save(replace(self.progress, finished=True, digest=digest))
 
     def rows(self) -> EncodedRows:
         """What is held, mapped from the files."""
@@ -92,7 +97,11 @@ class EncodedStore:
             for name, kind in ARRAYS.items()
         }
         return EncodedRows(
-            **arrays, dataset=state.dataset, files=tuple(state.files), kinds=tuple(state.kinds)
+            **arrays,
+            dataset=state.dataset,
+            files=tuple(state.files),
+            kinds=tuple(state.kinds),
+            digest=state.digest,
         )
 
     def _write(self, name: str, array: Any) -> int:
@@ -176,11 +185,10 @@ def store_folder(wanted: str) -> Path:
 
 def content_digest(path: Path) -> str:
     """Of a file's bytes."""
-    with path.open("rb") as file:
-        digest = blake2b()
-        while part := file.read(1 << 20):
-            digest.update(part)
-        return digest.hexdigest()
+    digest = blake2b()
+    for piece in pieces_of(path):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 @cache
