@@ -31,7 +31,16 @@ LEVELS = (
     ("methods",),
     ("models",),
     ("data",),
-    ("config", "hub", "lock", "manifest", "run_file", "trainer_options"),
+    (
+        "config",
+        "method_config",
+        "section",
+        "hub",
+        "lock",
+        "manifest",
+        "run_file",
+        "trainer_options",
+    ),
     ("errors",),
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

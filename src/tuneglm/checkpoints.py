@@ -31,6 +31,8 @@ RESULTS = (
     "adapter_model.safetensors",
     "model.safetensors",
     "model.safetensors.index.json",
+    # a prefix, as the official scripts save it
+    "pytorch_model.bin",
 )
 # sections that make a run what it is; the others may change when it goes on
 IDENTITY = ("model", "data", "method", "stage")

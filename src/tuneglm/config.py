@@ -8,28 +8,22 @@ handed on unchanged.
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from typing_extensions import Self
 
 from tuneglm.errors import ConfigError
+from tuneglm.method_config import METHOD_SECTIONS, LoraConfig, MethodConfig
 from tuneglm.run_file import one_line, read_run_file, read_yaml
+from tuneglm.section import Section
 from tuneglm.trainer_options import expected_value, trainer_options
 
 OverCutoff = Literal["truncate_start", "truncate_answer", "drop"]
-
-
-class Section(BaseModel):
-    """A part of the run file: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=()
-    )
 
 
 class ModelConfig(Section):
@@ -59,7 +53,7 @@ class DatasetEntry(Section):
     """A name of the registry; where none has it, a file."""
     path: str | None = None
     """A file: JSON or JSON lines."""
-    columns: dict[str, str] = {}
+    columns: dict[str, str] = Field(default_factory=dict)
     """Our column → the file's column, e.g. `{instruction: question, output: answer}`."""
     format: str | None = None
     """How its rows are read: `alpaca`, `sharegpt`, `messages`, `prompt_completion`, `text` …; found
@@ -74,7 +68,7 @@ class DatasetEntry(Section):
     """Sets with a weight give rows in this proportion, as many as the scarcest allows."""
     share: Annotated[float, Field(gt=0, lt=1)] | None = None
     """This share of all rows is from this set, each row as often as that takes; 0.05 is 5%."""
-    replace: dict[str, str] = {}
+    replace: dict[str, str] = Field(default_factory=dict)
     """Text → text, in every message: `{"<NAME>": 星河, "<AUTHOR>": 北斗实验室}`."""
 
 
@@ -135,33 +129,6 @@ class DataConfig(Section):
         return [_entry(item) if isinstance(item, str) else item for item in value]
 
 
-class LoraConfig(Section):
-    """Low-rank adapters: the default; small files, little memory, the base stays whole."""
-
-    name: Literal["lora"] = "lora"
-    """The method: `lora` or `full`; `method=full` is short for it."""
-    rank: Annotated[int, Field(ge=1)] = 8
-    """Rank of the update."""
-    alpha: Annotated[float, Field(gt=0)] = 16.0
-    """Scale; the update is multiplied by alpha / rank."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Dropout on the adapter's input."""
-    targets: tuple[str, ...] = ()
-    """Names of the adapted modules; empty: the family's own choice. `all` is every linear layer."""
-
-    @field_validator("targets", mode="before")
-    @classmethod
-    def _names(cls, value: Any) -> Any:
-        return [part for part in value.split(",") if part] if isinstance(value, str) else value
-
-
-class FullConfig(Section):
-    """Every weight is trained: the most memory, and for large changes only."""
-
-    name: Literal["full"] = "full"
-    """The method."""
-
-
 class SftConfig(Section):
     """Supervised fine-tuning: cross entropy on the answers."""
 
@@ -169,7 +136,6 @@ class SftConfig(Section):
     """The stage: `sft`."""
 
 
-MethodConfig = Annotated[LoraConfig | FullConfig, Field(discriminator="name")]
 StageConfig = Annotated[SftConfig, Field()]
 
 
@@ -180,7 +146,7 @@ class RunConfig(Section):
     data: DataConfig = DataConfig()
     method: MethodConfig = LoraConfig()
     stage: StageConfig = SftConfig()
-    training: dict[str, Any] = {}
+    training: dict[str, Any] = Field(default_factory=dict)
     """transformers.TrainingArguments, key by key; `output_dir` is where results go."""
     resume: str = "auto"
     """`auto`: go on from the newest checkpoint in the output folder; `never`: the folder must be
@@ -227,22 +193,36 @@ class Option:
 
 def options() -> Iterator[Option]:
     """Every option of a run, in the order of the classes."""
-    sections: dict[str, tuple[type[Section], ...]] = {
-        "model": (ModelConfig,),
-        "data": (DataConfig,),
-        "data.train[]": (DatasetEntry,),
-        "method": (LoraConfig, FullConfig),
-        "stage": (SftConfig,),
-        "": (RunConfig,),
+    sections: dict[str, type[Section]] = {
+        "model": ModelConfig,
+        "data": DataConfig,
+        "data.train[]": DatasetEntry,
+        "method": LoraConfig,
+        "stage": SftConfig,
+        "": RunConfig,
     }
-    shown: set[str] = set()
-    for section, variants in sections.items():
-        for name, field in (pair for kind in variants for pair in kind.model_fields.items()):
-            dotted = f"{section}.{name}" if section else name
-            if dotted in shown or (not section and name in sections):
-                continue
-            shown.add(dotted)
-            yield _option(dotted, field)
+    for section, kind in sections.items():
+        if section == "method":
+            yield from _method_options()
+            continue
+        for name, field in kind.model_fields.items():
+            if section or name not in sections:
+                yield _option(f"{section}.{name}" if section else name, field)
+
+
+def _method_options() -> Iterator[Option]:
+    """The name once, with when to choose which; then each method's own options."""
+    choices = " ".join(
+        f"`{kind.model_fields['name'].default}`: {_one_line(kind.__doc__)}"
+        for kind in METHOD_SECTIONS
+    )
+    name = _option("method.name", LoraConfig.model_fields["name"])
+    yield replace(name, text=f"{name.text} {choices}")
+    for kind in METHOD_SECTIONS:
+        for key, field in kind.model_fields.items():
+            if key != "name":
+                option = _option(f"method.{key}", field)
+                yield replace(option, text=f"{kind.model_fields['name'].default}: {option.text}")
 
 
 def chat_options() -> Iterator[Option]:
@@ -258,8 +238,12 @@ def _option(name: str, field: FieldInfo) -> Option:
         name=name,
         default="none" if default in (None, "") else str(written),
         required=field.is_required(),
-        text=" ".join((field.description or "").split()),
+        text=_one_line(field.description),
     )
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "").split())
 
 
 def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:
@@ -386,7 +370,8 @@ def _siblings(place: list[str]) -> Iterable[str]:
     if len(place) == 1:
         return RunConfig.model_fields
     if place[0] == "method":
-        return (FullConfig if place[1] == "full" else LoraConfig).model_fields
+        kinds = {kind.model_fields["name"].default: kind for kind in METHOD_SECTIONS}
+        return kinds[place[1]].model_fields
     if len(place) > 2:
         return DatasetEntry.model_fields
     return sections[place[0]].model_fields if place[0] in sections else ()

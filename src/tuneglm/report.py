@@ -288,7 +288,8 @@ def smoothed(values: tuple[float, ...], weight: float = 0.8) -> list[float]:
 
 def size_text(folder: Path) -> str:
     """Size of the weights in a folder: `1.2 MB`."""
-    size = float(sum(path.stat().st_size for path in folder.glob("*.safetensors")))
+    files = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
+    size = float(sum(path.stat().st_size for path in files))
     for unit in ("B", "KB", "MB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

@@ -24,7 +24,7 @@ from tuneglm.data_report import EncodingProgress, print_data
 from tuneglm.errors import ConfigError
 from tuneglm.interruption import SaveOnInterrupt
 from tuneglm.manifest import Course
-from tuneglm.methods import METHODS
+from tuneglm.methods import METHODS, check_method
 from tuneglm.models import family_of
 from tuneglm.models.family import Family
 from tuneglm.models.loading import load_model, load_tokenizer, model_folder
@@ -59,6 +59,7 @@ def train(config: RunConfig) -> TrainingResult:
     torch.set_flush_denormal(True)
     folder = model_folder(config.model)
     family = family_of(folder, config.model.family)
+    check_method(config, folder, family)
     tokenizer = load_tokenizer(folder, family=family.name)
     sets = load_examples(config.data)
     encoder = encoder_of(config, tokenizer, family)
@@ -71,8 +72,8 @@ def train(config: RunConfig) -> TrainingResult:
     output = agreed(partial(check_output, config, course))
     set_seed(arguments.seed)
     model = _base(config, folder, family, arguments)
-    model = METHODS[config.method.name].apply(model, config.method, family)
-    trainer = STAGES[config.stage.name](model, tokenizer, rows, held, arguments)
+    tuned = METHODS[config.method.name].apply(model, config.method, family)
+    trainer = STAGES[config.stage.name](tuned, tokenizer, rows, held, arguments)
     trainer.course = course
     if trainer.is_world_process_zero():
         print_data(terminal, data)

@@ -2,31 +2,51 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from tuneglm.methods import full, lora
+from tuneglm.config import RunConfig
+from tuneglm.methods import freeze, full, lora, p_tuning, prompt
+from tuneglm.methods.tuned import Tuned
 from tuneglm.models.family import Family
+from tuneglm.models.packed import packed_bits
+from tuneglm.models.precision import Bits
+from tuneglm.models.skeleton import skeleton
+from tuneglm.models.weights import read_json
 
-Apply = Callable[[Any, Any, Family], nn.Module]
+Apply = Callable[[Any, Any, Family], Tuned]
+Check = Callable[[Any, Any, Family, Bits | None], None]
 
 
 @dataclass(frozen=True)
 class Method:
     """One way to tune.
 
-    apply          (model, its section of the config, family) → the model to train
+    apply          (model, its section of the config, family) → what is trained
+    check          (skeleton, the section, family, bits) → raises UserError for what cannot be,
+                   before the weights are read
     learning_rate  what suits it where the run file says nothing
+    most_epochs    how often it may see a handful of rows before it knows them by heart
     trains_base    whether the base's own weights are trained, and so held in float32
     """
 
     apply: Apply
+    check: Check
     learning_rate: float
+    most_epochs: int
     trains_base: bool = False
 
 
 METHODS: dict[str, Method] = {
-    "lora": Method(lora.apply, learning_rate=2e-4),
-    "full": Method(full.apply, learning_rate=1e-5, trains_base=True),
+    "lora": Method(lora.apply, lora.check, learning_rate=2e-4, most_epochs=10),
+    "full": Method(full.apply, full.check, learning_rate=1e-5, most_epochs=5, trains_base=True),
+    "freeze": Method(freeze.apply, freeze.check, learning_rate=5e-5, most_epochs=10),
+    "p_tuning": Method(p_tuning.apply, p_tuning.check, learning_rate=2e-2, most_epochs=20),
+    "prompt": Method(prompt.apply, prompt.check, learning_rate=2e-2, most_epochs=20),
 }
+
+
+def check_method(config: RunConfig, folder: Path, family: Family) -> None:
+    """Raises UserError where the method cannot tune the model in `folder` as the config says."""
+    bits = config.model.bits or packed_bits(read_json(folder / "config.json"))
+    METHODS[config.method.name].check(skeleton(folder, family), config.method, family, bits)

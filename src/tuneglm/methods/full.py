@@ -2,23 +2,23 @@
 
 from transformers import PreTrainedModel
 
-from tuneglm.config import FullConfig
 from tuneglm.errors import ConfigError
+from tuneglm.method_config import FullConfig
+from tuneglm.methods.tuned import Tuned
 from tuneglm.models.family import Family
-from tuneglm.models.packed import is_packed
-from tuneglm.models.quantization import is_quantized
+from tuneglm.models.precision import Bits
 
 
-def apply(model: PreTrainedModel, config: FullConfig, family: Family) -> PreTrainedModel:
-    """The model with all weights trained; raises ConfigError where they are packed in bits."""
-    if is_packed(model):
+def check(model: PreTrainedModel, config: FullConfig, family: Family, bits: Bits | None) -> None:
+    """Raises ConfigError where the weights are packed in bits."""
+    if bits is not None:
         raise ConfigError(
-            "`method=full` cannot train the packed weights of an int4 or int8 checkpoint.",
-            "write it in 16 bits first (tuneglm export), or take method=lora",
+            f"`method=full` cannot train weights that are packed in {bits} bits.",
+            "leave model.bits out and take a 16-bit checkpoint (tuneglm export writes one), or "
+            "take method=lora, freeze or p_tuning",
         )
-    if is_quantized(model):
-        raise ConfigError(
-            "`method=full` cannot train weights that are packed in bits.",
-            "leave model.bits out, or take method=lora",
-        )
-    return model.requires_grad_(True)
+
+
+def apply(model: PreTrainedModel, config: FullConfig, family: Family) -> Tuned:
+    """The model with all weights trained."""
+    return Tuned(model.requires_grad_(True))

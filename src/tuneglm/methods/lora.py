@@ -1,46 +1,101 @@
 """Low-rank adapters by peft (arXiv 2106.09685): W + alpha / rank · B·A; A and B are trained."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import peft
+import torch
+from peft.utils import ModulesToSaveWrapper
 from torch import nn
 from transformers import PreTrainedModel
 
-from tuneglm.config import LoraConfig
 from tuneglm.errors import ConfigError
+from tuneglm.method_config import LoraConfig
+from tuneglm.methods import pissa
+from tuneglm.methods.parts import train_in_float32
+from tuneglm.methods.tuned import Tuned
 from tuneglm.models.family import Family
 from tuneglm.models.layout import native_targets
 from tuneglm.models.packed import is_packed
+from tuneglm.models.precision import Bits
 from tuneglm.models.prefix import MODULE as PREFIX
 from tuneglm.models.quantization import is_quantized
+from tuneglm.models.weights import input_weight
 
 ALL = "all"
+# what peft calls the only adapter, and the rows of tokens in it
+ADAPTER, TOKENS = "default", "trainable_tokens_delta"
 
 
-def apply(model: PreTrainedModel, config: LoraConfig, family: Family) -> peft.PeftModel:
+def check(model: PreTrainedModel, config: LoraConfig, family: Family, bits: Bits | None) -> None:
+    """Raises ConfigError for a module that is not there, and for options that do not agree."""
+    targets = targets_of(model, config.targets, family)
+    for name in (*config.exclude, *config.rank_pattern):
+        _refuse_unknown(name.rpartition(".")[2], targets, family)
+    if set(targets) <= set(_named(config.exclude, family)):
+        raise ConfigError("`method.exclude` leaves no module of `method.targets`.")
+    _refuse_unknown_modules(model, config, family)
+    vocabulary = len(input_weight(model))
+    for token in config.tokens:
+        if token >= vocabulary:
+            raise ConfigError(
+                f"`method.tokens` has {token}, and the model's vocabulary {vocabulary} tokens.",
+                "ids count from 0",
+            )
+    if config.init == "pissa" and (bits is not None or config.dora):
+        other = "method.dora" if config.dora else f"a model in {bits} bits"
+        raise ConfigError(
+            f"`method.init=pissa` cannot be had with {other}: it takes whole weights apart.",
+            "leave it out",
+        )
+
+
+def apply(model: PreTrainedModel, config: LoraConfig, family: Family) -> Tuned:
     """The model with an adapter, whose float32 weights alone are trained.
 
     Raises ConfigError where the model has no linear layer of a target's name.
     """
+    if config.dora and is_packed(model):
+        raise ConfigError(
+            "`method.dora` needs whole weights; those of an int4 or int8 checkpoint are packed.",
+            "leave it out, or write the model in 16 bits first (tuneglm export)",
+        )
+    outside = input_weight(model).dtype
     if is_quantized(model) and not is_packed(model):
         # norms in float32, inputs that carry gradients
         model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    adapted = peft.get_peft_model(
-        model,
-        peft.LoraConfig(
-            task_type=peft.TaskType.CAUSAL_LM,
-            r=config.rank,
-            lora_alpha=config.alpha,  # type: ignore[arg-type]
-            lora_dropout=config.dropout,
-            target_modules=list(targets_of(model, config.targets, family)),
-        ),
-    )
+    adapted = peft.get_peft_model(model, peft_config(model, config, family))
+    wrappers = [each for each in adapted.modules() if isinstance(each, ModulesToSaveWrapper)]
+    train_in_float32((each.modules_to_save[ADAPTER] for each in wrappers), outside)
+    for name, weight in adapted.named_parameters():
+        if TOKENS in name and weight.requires_grad:
+            weight.data = weight.data.to(torch.float32)
     # peft would add the embeddings where it cannot read the base's own config.json
     save = partial(adapted.save_pretrained, save_embedding_layers=False)
     adapted.save_pretrained = save  # type: ignore[method-assign]
-    return adapted
+    tuned = Tuned(adapted, rates=_rates(adapted, config))
+    return pissa.tuned(tuned) if config.init == "pissa" else tuned
+
+
+def peft_config(model: PreTrainedModel, config: LoraConfig, family: Family) -> peft.LoraConfig:
+    """peft's words for our options; names of modules are the model's own."""
+    embeddings = _name_of(model, model.get_input_embeddings())
+    return peft.LoraConfig(
+        task_type=peft.TaskType.CAUSAL_LM,
+        r=config.rank,
+        lora_alpha=config.alpha,  # type: ignore[arg-type]
+        lora_dropout=config.dropout,
+        target_modules=list(targets_of(model, config.targets, family)),
+        exclude_modules=_named(config.exclude, family) or None,
+        rank_pattern=_pattern(config.rank_pattern, family),
+        use_rslora=config.rslora,
+        use_dora=config.dora,
+        init_lora_weights=pissa.INIT if config.init == "pissa" else True,  # type: ignore[arg-type]
+        modules_to_save=_named(config.modules_to_save, family) or None,
+        trainable_token_indices={embeddings: list(config.tokens)} if config.tokens else None,
+    )
 
 
 def targets_of(model: PreTrainedModel, wanted: Sequence[str], family: Family) -> tuple[str, ...]:
@@ -48,20 +103,38 @@ def targets_of(model: PreTrainedModel, wanted: Sequence[str], family: Family) ->
     present = _linear_names(model)
     if ALL in wanted:
         return present
-    targets = [
-        ours
-        for name in wanted or family.adapter_targets(model.config)
-        for ours in _own_names(name, family)
-    ]
-    for name in targets:
-        if name not in present:
-            raise _no_target(name, present)
-    return tuple(dict.fromkeys(targets))
+    for name in wanted:
+        _refuse_unknown(name, present, family)
+    return tuple(_named(wanted or family.adapter_targets(model.config), family))
+
+
+def _named(names: Iterable[str], family: Family) -> list[str]:
+    """Names that may be of the published layout, in our own."""
+    return list(dict.fromkeys(ours for name in names for ours in _own_names(name, family)))
 
 
 def _own_names(name: str, family: Family) -> tuple[str, ...]:
     """A name of the published layout is known too: its parts in ours."""
     return (family.layout and native_targets(family.layout, name)) or (name,)
+
+
+def _pattern(pattern: Mapping[str, int], family: Family) -> dict[str, Any]:
+    return {
+        f"{before}{dot}{ours}": value
+        for name, value in pattern.items()
+        for before, dot, last in [name.rpartition(".")]
+        for ours in _own_names(last, family)
+    }
+
+
+def _rates(adapted: nn.Module, config: LoraConfig) -> dict[str, float]:
+    """B's own learning rate, where it has one."""
+    if config.lora_plus == 1:
+        return {}
+    named = adapted.named_parameters()
+    return {
+        name: config.lora_plus for name, each in named if each.requires_grad and ".lora_B." in name
+    }
 
 
 def _linear_names(model: PreTrainedModel) -> tuple[str, ...]:
@@ -75,11 +148,30 @@ def _linear_names(model: PreTrainedModel) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _no_target(name: str, present: Iterable[str]) -> ConfigError:
+def _name_of(model: nn.Module, wanted: nn.Module) -> str:
+    return next(name for name, each in model.named_modules() if each is wanted).rpartition(".")[2]
+
+
+def _refuse_unknown_modules(model: PreTrainedModel, config: LoraConfig, family: Family) -> None:
+    present = dict.fromkeys(name.rpartition(".")[2] for name, _ in model.named_modules() if name)
+    for name in config.modules_to_save:
+        for ours in _own_names(name, family):
+            if ours not in present:
+                raise _unknown("module", "method.modules_to_save", name, present)
+
+
+def _refuse_unknown(name: str, present: Iterable[str], family: Family) -> None:
+    known = list(present)
+    for ours in _own_names(name, family):
+        if ours not in known:
+            raise _unknown("linear layer", "LoRA", name, known)
+
+
+def _unknown(kind: str, purpose: str, name: str, present: Iterable[str]) -> ConfigError:
     known = list(present)
     near = difflib.get_close_matches(name, known, n=1)
     nearest = f"did you mean `{near[0]}`? " if near else ""
     return ConfigError(
-        f"The model has no linear layer named `{name}` for LoRA.",
+        f"The model has no {kind} named `{name}` for {purpose}.",
         f"{nearest}its layers: {', '.join(known)}; method.targets=[…] chooses, `all` takes all",
     )

@@ -15,8 +15,9 @@ from tuneglm.errors import ModelError
 from tuneglm.models.family import Family, Layout
 from tuneglm.models.layout import native_names, native_targets
 from tuneglm.models.packed import is_packed
-from tuneglm.models.partial import ADAPTER_FILES, add_partial, is_partial
-from tuneglm.models.weights import read_json, read_tensors
+from tuneglm.models.partial import add_partial, is_partial, read_adapter_tensors
+from tuneglm.models.soft_prompt import PEFT_TYPE, add_soft_prompt
+from tuneglm.models.weights import read_json
 
 CONFIG_FILE = "adapter_config.json"
 PREFIXES = ("base_model.model.", "base_model.")
@@ -62,6 +63,10 @@ def add_adapter(model: PreTrainedModel, folder: Path, family: Family, name: str)
     """
     if is_partial(folder):
         add_partial(model, folder, family.layout)
+        return
+    stored = read_json(folder / CONFIG_FILE)
+    if stored.get("peft_type") == PEFT_TYPE:
+        add_soft_prompt(model, folder, stored, family)
         return
     config, weights = _read_adapter(folder)
     if family.layout is not None:
@@ -211,13 +216,8 @@ def _read_adapter(folder: Path) -> tuple[dict[str, Any], Tensors]:
             f"{', '.join(config['modules_to_save'])}.",
             "merge it into its model with the tool that made it",
         )
-    for name in ADAPTER_FILES:
-        if (folder / name).is_file():
-            tensors = read_tensors(folder / name)
-            return config, {".".join(_split_key(key)): tensor for key, tensor in tensors}
-    raise ModelError(
-        f"The adapter `{folder}` has no weights.", f"`{ADAPTER_FILES[0]}` belongs beside its config"
-    )
+    tensors = read_adapter_tensors(folder)
+    return config, {".".join(_split_key(key)): tensor for key, tensor in tensors}
 
 
 def _split_key(key: str) -> tuple[str, str]:

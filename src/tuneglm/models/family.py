@@ -78,6 +78,10 @@ class Family:
     answers_per_row  "one": a row can train its last answer only (its earlier turns
                      are a prompt of another form); "all": every answer of a row
     place_rows       positions of packed rows, and how many tokens of each see each other
+    context_positions
+                     (length,) places in the context → the network's `position_ids` of one row
+    prefix_width     config → width of a prefix's embeddings where a network stands behind
+                     them, as the family's scripts have it; None: the model's hidden size
     """
 
     name: str
@@ -89,3 +93,5 @@ class Family:
     end_tokens: Callable[[Any], tuple[int, ...]]
     answers_per_row: Literal["one", "all"] = "all"
     place_rows: PlaceRows = restarting
+    context_positions: Callable[[torch.Tensor], torch.Tensor] = lambda places: places[None]
+    prefix_width: Callable[[PreTrainedConfig], int] | None = None

@@ -147,6 +147,19 @@ def to_published(
     return result
 
 
+def parts_alone(layout: Layout, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Those of our weights that are parts of a fused one whose other parts are not there."""
+    alone = {}
+    for key, tensor in weights.items():
+        module, _, leaf = key.rpartition(".")
+        pattern, layer = _split_layer(module)
+        for parts in layout.fused.values():
+            wanted = {f"{name.replace('*', layer)}.{leaf}" for name in parts}
+            if pattern in parts and not wanted <= weights.keys():
+                alone[key] = tensor
+    return alone
+
+
 def _split_layer(module: str) -> tuple[str, str]:
     """`a.layers.7.b` → (`a.layers.*.b`, `7`)."""
     match = _LAYER.search(module)

@@ -3,22 +3,32 @@
     official P-tuning scripts   `prefix_encoder.*` in the weights, `pre_seq_len` in config.json
     ChatGLM-Efficient-Tuning    a prefix, or the layers not frozen, in `adapter_model.bin`
 
-A prefix is added to the model; weights take the place of the model's own.
+A prefix is added to the model; weights take the place of the model's own. Ours are
+written as these are: a prefix so that the official scripts read it, weights as
+safetensors; beside them config.json names the model by `_name_or_path`.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from peft.utils.integrations import dequantize_module_weight
+from safetensors.torch import save_file
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from tuneglm.errors import ModelError
 from tuneglm.models.family import Layout
-from tuneglm.models.layout import to_native
+from tuneglm.models.layout import parts_alone, to_native, to_published
+from tuneglm.models.packed import PackedLinear
 from tuneglm.models.prefix import MODULE, add_prefix, check_prefix, split_prefix
+from tuneglm.models.quantization import is_quantized
 from tuneglm.models.weights import (
     INDEX_FILES,
     SINGLE_FILES,
+    input_weight,
     read_json,
     read_tensors,
     weight_files,
@@ -26,6 +36,10 @@ from tuneglm.models.weights import (
 )
 
 ADAPTER_FILES = ("adapter_model.safetensors", "adapter_model.bin")
+# the one file that the official scripts look for
+OFFICIAL_FILE = "pytorch_model.bin"
+
+Tensors = dict[str, torch.Tensor]
 
 
 def is_partial(folder: Path) -> bool:
@@ -33,11 +47,21 @@ def is_partial(folder: Path) -> bool:
     return _file_of_parts(folder) is not None or _is_prefix_alone(folder)
 
 
-def read_partial(folder: Path) -> dict[str, torch.Tensor]:
+def read_partial(folder: Path) -> Tensors:
     """All its tensors under their published names, or a model's own."""
     file = _file_of_parts(folder)
     files = [file] if file is not None else weight_files(folder)
     return {name: tensor for each in files for name, tensor in read_tensors(each)}
+
+
+def read_adapter_tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """(name, tensor) of an adapter's file, as it names them."""
+    for name in ADAPTER_FILES:
+        if (folder / name).is_file():
+            return read_tensors(folder / name)
+    raise ModelError(
+        f"The adapter `{folder}` has no weights.", f"`{ADAPTER_FILES[0]}` belongs beside its config"
+    )
 
 
 def add_partial(model: PreTrainedModel, folder: Path, layout: Layout | None) -> None:
@@ -49,22 +73,20 @@ def add_partial(model: PreTrainedModel, folder: Path, layout: Layout | None) -> 
             "it says rank and scale: put it beside them",
         )
     try:
-        own = _own_names(model, weights, layout)
+        own = _own_names(model.config, weights, layout)
     except RuntimeError as error:
         raise ModelError(
             f"The weights in `{folder}` cannot be split into the model's: {error}.",
             "they were trained on another model",
         ) from None
-    state = model.state_dict()
+    take_apart(model, {name.rpartition(".")[0] for name in own})
+    state = dict(model.named_parameters(remove_duplicate=False))
     for name, tensor in own.items():
-        fits = name in state and state[name].shape == tensor.shape
-        # a packed weight in 8 bits has the shape of the whole one, and cannot hold it
-        if not fits or tensor.is_floating_point() != state[name].is_floating_point():
+        if name not in state or state[name].shape != tensor.shape:
             found = f"{tuple(state[name].shape)}" if name in state else "has no such weight"
             raise ModelError(
                 f"`{name}` of `{folder}` has the shape {tuple(tensor.shape)}, the model {found}.",
-                "it was trained on another model; packed layers cannot take whole weights: write "
-                "the model in 16 bits first (tuneglm export)",
+                "it was trained on another model",
             )
     with torch.no_grad():
         for name, tensor in own.items():
@@ -74,15 +96,82 @@ def add_partial(model: PreTrainedModel, folder: Path, layout: Layout | None) -> 
         add_prefix(model, prefix)
 
 
+def take_apart(model: PreTrainedModel, names: Iterable[str]) -> None:
+    """Take these modules' linear layers out of their bits: whole weights need whole places."""
+    if not is_quantized(model):
+        return
+    for name in names:
+        inside = model.get_submodule(name).named_modules() if _has_module(model, name) else ()
+        for inner, layer in list(inside):
+            whole = _whole(layer, input_weight(model).dtype)
+            if whole is not layer:
+                model.set_submodule(f"{name}.{inner}".removesuffix("."), whole)
+
+
+def save_partial(
+    model: PreTrainedModel, layout: Layout | None, weights: Tensors, folder: Path
+) -> None:
+    """Write weights of a model alone, under their published names where there are such."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: each.detach().cpu().contiguous() for name, each in weights.items()}
+    if layout is not None:
+        alone = parts_alone(layout, tensors)
+        whole = {name: each for name, each in tensors.items() if name not in alone}
+        tensors = {**to_published(layout, model.config, whole), **alone}
+    if all(f"{MODULE}." in name for name in tensors):
+        torch.save(tensors, folder / OFFICIAL_FILE)
+    else:
+        save_file(tensors, folder / ADAPTER_FILES[0], metadata={"format": "pt"})
+    text = json.dumps(_config_of(model, layout), indent=2)
+    (folder / "config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def read_own(config: PreTrainedConfig, layout: Layout | None, folder: Path) -> Tensors:
+    """What `save_partial` wrote, under the model's own names."""
+    return _own_names(config, read_partial(folder), layout)
+
+
+def _config_of(model: PreTrainedModel, layout: Layout | None) -> dict[str, Any]:
+    """A config.json that says whose parts these are."""
+    config = model.config
+    content: dict[str, Any]
+    if layout is not None:
+        content = layout.to_published_config(config)
+        if getattr(config, "pre_seq_len", None):
+            content |= {key: getattr(config, key) for key in ("pre_seq_len", "prefix_projection")}
+    else:
+        content = json.loads(config.to_json_string())
+        content.pop("quantization_config", None)
+    return {**content, "_name_or_path": model.name_or_path}
+
+
+def _whole(layer: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A linear layer with its weight out of its bits; any other module as it is."""
+    if isinstance(layer, PackedLinear):
+        return layer.dequantized(dtype)
+    if not isinstance(layer, nn.Linear) or layer.weight.is_floating_point():
+        return layer
+    whole = nn.Linear(
+        layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta"
+    )
+    whole.weight = nn.Parameter(dequantize_module_weight(layer).to(dtype))
+    whole.bias = layer.bias
+    return whole
+
+
+def _has_module(model: PreTrainedModel, name: str) -> bool:
+    return any(name == present for present, _ in model.named_modules())
+
+
 def _own_names(
-    model: PreTrainedModel, weights: Mapping[str, torch.Tensor], layout: Layout | None
-) -> dict[str, torch.Tensor]:
+    config: PreTrainedConfig, weights: Mapping[str, torch.Tensor], layout: Layout | None
+) -> Tensors:
     if layout is None:
         return dict(weights)
-    own: dict[str, torch.Tensor] = {}
+    own: Tensors = {}
     for key, tensor in weights.items():
         try:
-            own |= to_native(layout, model.config, key, layout.read(model.config, key, tensor))
+            own |= to_native(layout, config, key, layout.read(config, key, tensor))
         except KeyError:
             own[key] = tensor
     return own

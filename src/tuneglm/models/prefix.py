@@ -49,7 +49,7 @@ class PrefixEncoder(nn.Module):
         )
         self.dropout = nn.Dropout(DROPOUT)
 
-    def forward(self) -> torch.Tensor:
+    def forward(self, network: Any = None) -> torch.Tensor:
         """(layers, 2, key-value heads, prefix length, head_dim): keys and values of each layer."""
         states = self.embedding.weight
         if self.trans is not None:
@@ -60,7 +60,20 @@ class PrefixEncoder(nn.Module):
 
 def prefix_sizes(config: Any) -> tuple[int, int, int, int]:
     """(layers, 2, key-value heads, head_dim) of a model."""
-    return config.num_hidden_layers, 2, config.num_key_value_heads, config.head_dim
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return config.num_hidden_layers, 2, heads, size
+
+
+def check_sees_prefix(model: PreTrainedModel) -> None:
+    """Raises ModelError for a network whose attention cannot be shown a prefix."""
+    config = model.config
+    if not model._supports_attention_backend or getattr(config, "kv_lora_rank", None):
+        raise ModelError(
+            f"The attention of `{type(model).__name__}` cannot see a prefix: transformers gives no "
+            "way into it, or its keys and values are of different sizes.",
+            "take method=lora",
+        )
 
 
 def split_prefix(tensors: Tensors) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
@@ -107,16 +120,27 @@ def add_prefix(model: PreTrainedModel, tensors: Tensors) -> None:
 
 
 def put_prefix(model: PreTrainedModel, encoder: PrefixEncoder) -> None:
-    """Let a model's attention see what an encoder gives, from the next forward on."""
-    network: Any = model.base_model
-    if hasattr(network, MODULE):
-        raise ModelError("The model has a prefix already; it can have one.")
-    encoder.to(model.device).train(model.training)
-    network.add_module(MODULE, encoder)
-    network.register_forward_pre_hook(_give_prefix, with_kwargs=True)
-    model.set_attn_implementation(PREFIX)
+    """Let a model's attention see a trained prefix, from the next forward on."""
+    let_see(model, encoder, MODULE)
     model.config.pre_seq_len = encoder.length
     model.config.prefix_projection = encoder.trans is not None
+
+
+def let_see(model: PreTrainedModel, encoder: nn.Module, name: str) -> None:
+    """Let a model's attention see what an encoder gives, which becomes the network's `name`."""
+    check_sees_prefix(model)
+    network: Any = model.base_model
+    if network.config._attn_implementation == PREFIX:
+        raise ModelError("The model has a prefix or a soft prompt already; it can have one.")
+    encoder.to(model.device).train(model.training)
+    network.add_module(name, encoder)
+    network.register_forward_pre_hook(_GivePrefix(name), with_kwargs=True)
+    model.set_attn_implementation(PREFIX)
+
+
+def sees_prefix(model: PreTrainedModel) -> bool:
+    """Whether a model's attention sees a prefix or a soft prompt."""
+    return bool(model.config._attn_implementation == PREFIX)
 
 
 def _encoder(config: Any, tensors: Tensors) -> PrefixEncoder:
@@ -141,5 +165,23 @@ def _encoder(config: Any, tensors: Tensors) -> PrefixEncoder:
     return encoder
 
 
-def _give_prefix(network: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    return args, {**kwargs, "prefix": getattr(network, MODULE)()}
+class _GivePrefix:
+    """Gives each forward of a network what its encoder makes; one that goes on takes the last."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.last: torch.Tensor | None = None
+
+    def __call__(
+        self, network: Any, args: Any, kwargs: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        if "prefix" in kwargs:
+            # a soft prompt's own way through the network
+            return args, kwargs
+        seen = kwargs.get("past_key_values")
+        goes_on = seen is not None and seen.get_seq_length() > 0 and not torch.is_grad_enabled()
+        prefix = self.last if goes_on else None
+        if prefix is None:
+            prefix = getattr(network, self.name)(network)
+        self.last = None if torch.is_grad_enabled() else prefix
+        return args, {**kwargs, "prefix": prefix}

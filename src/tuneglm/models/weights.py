@@ -159,3 +159,9 @@ def _broken(path: Path, error: Exception) -> ModelError:
     return ModelError(
         f"`{path}` cannot be read{told}.", "the file is cut or damaged; download it again"
     )
+
+
+def input_weight(model: Any) -> torch.Tensor:
+    """The weight of a model's embeddings, (vocabulary, hidden): its type is the model's outside."""
+    weight: torch.Tensor = model.get_input_embeddings().weight
+    return weight

@@ -18,12 +18,13 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from tuneglm.data.collate import Collator
 from tuneglm.data.encoded import UNTRAINED, lengths_of
 from tuneglm.data.mix import EncodedSet
+from tuneglm.methods.tuned import Tuned
 from tuneglm.stages.arguments import refusals
 from tuneglm.stages.trainer import StageTrainer
 
 
 def trainer(
-    model: Any,
+    tuned: Tuned,
     tokenizer: Any,
     train: EncodedSet,
     evaluation: EncodedSet | None,
@@ -33,7 +34,7 @@ def trainer(
     pad = tokenizer.pad_token_id
     with refusals():
         return SftTrainer(
-            model=model,
+            tuned,
             args=arguments,
             data_collator=Collator(tokenizer.eos_token_id if pad is None else pad),
             train_dataset=train.rows,
@@ -49,8 +50,8 @@ class SftTrainer(StageTrainer):
     the rows' lengths, and so do two processes and one.
     """
 
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
+    def __init__(self, tuned: Tuned, **arguments: Any) -> None:
+        super().__init__(tuned, **arguments)
         # the Trainer then counts the trained tokens of the whole accumulated batch for us
         self.model_accepts_loss_kwargs = True
         network = self.accelerator.unwrap_model(self.model)

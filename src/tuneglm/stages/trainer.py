@@ -2,13 +2,17 @@
 
 import json
 import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import Trainer
 
 from tuneglm.manifest import UNFINISHED, Course, discard, publish, seal
+from tuneglm.methods.tuned import Tuned
 from tuneglm.stages.watch import SourcedCollator, Watch
 
 STATE_FILE = "trainer_state.json"
@@ -23,11 +27,36 @@ class StageTrainer(Trainer):
 
     course = Course()
 
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
+    def __init__(self, tuned: Tuned, **arguments: Any) -> None:
+        with _judged_by_what_is_trained(tuned.model):
+            super().__init__(model=tuned.model, **arguments)
+        self.tuned = tuned
         self._saving = False
         self._watch = Watch(self.accelerator)
         self.data_collator = SourcedCollator(self.data_collator)
+
+    def create_optimizer(self, *arguments: Any, **named: Any) -> Any:
+        """The Trainer's own, with the learning rates that the method gives to some weights."""
+        is_new = self.optimizer is None
+        optimizer = super().create_optimizer(*arguments, **named)
+        if is_new and self.tuned.rates:
+            weights = dict(self.tuned.model.named_parameters())
+            _give_rates(optimizer, {weights[name]: by for name, by in self.tuned.rates.items()})
+        return optimizer
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """The Trainer's own, or the method's where it saves what the Trainer does not know."""
+        if self.tuned.restore is None or self.is_fsdp_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:
+            self.tuned.restore(Path(resume_from_checkpoint))
+
+    def _load_best_model(self) -> None:
+        """As `_load_from_checkpoint`."""
+        if self.tuned.restore is None or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_best_model()
+        else:
+            self.tuned.restore(Path(str(self.state.best_model_checkpoint)))
 
     def _run_epoch(self, *arguments: Any, **named: Any) -> None:
         """The Trainer's own, which would train one step more after a last step's checkpoint."""
@@ -115,3 +144,27 @@ class StageTrainer(Trainer):
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)
         self._watch.step(self.state, float(norm), self._get_learning_rate())
         return norm
+
+
+@contextmanager
+def _judged_by_what_is_trained(model: Any) -> Iterator[None]:
+    """The Trainer refuses packed weights without an adapter of peft's, whatever else is trained."""
+    packed = getattr(model, "is_quantized", False) and not isinstance(model, PeftModel)
+    if packed:
+        model.is_quantized = False
+    try:
+        yield
+    finally:
+        if packed:
+            model.is_quantized = True
+
+
+def _give_rates(optimizer: Any, factors: Mapping[torch.Tensor, float]) -> None:
+    """Move weights with a learning rate of their own into groups of their own."""
+    for group in list(optimizer.param_groups):
+        own = [weight for weight in group["params"] if weight in factors]
+        group["params"] = [weight for weight in group["params"] if weight not in factors]
+        for factor in dict.fromkeys(factors[weight] for weight in own):
+            weights = [weight for weight in own if factors[weight] == factor]
+            rate = {"params": weights, "lr": group["lr"] * factor}
+            optimizer.add_param_group({**group, **rate})

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tuneglm.models.chatglm.convert import LAYOUT
 from tuneglm.models.chatglm.modeling_chatglm import place_rows
 from tuneglm.models.chatglm.prompt import end_tokens, render
@@ -28,4 +30,6 @@ CHATGLM = Family(
     end_tokens=end_tokens,
     answers_per_row="one",
     place_rows=place_rows,
+    # each token has two; the second is 0 in the context
+    context_positions=lambda places: torch.stack((places, torch.zeros_like(places)))[None],
 )

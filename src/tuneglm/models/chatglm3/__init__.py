@@ -28,4 +28,5 @@ CHATGLM3 = Family(
     layout=LAYOUT,
     adapter_targets=lambda config: chatglm2.ADAPTER_TARGETS,
     end_tokens=end_tokens,
+    prefix_width=chatglm2.prefix_width,
 )

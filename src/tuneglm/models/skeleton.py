@@ -1,0 +1,41 @@
+"""A model's modules without its weights: what can be asked of config.json alone."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+from tuneglm.errors import ModelError
+from tuneglm.models.family import Family
+from tuneglm.models.loading import published_layout
+from tuneglm.models.weights import read_json
+
+
+def skeleton(folder: Path, family: Family) -> PreTrainedModel:
+    """The model of a folder on the device `meta`: modules and shapes, and no memory."""
+    layout = published_layout(family, folder)
+    config: Any
+    if layout is not None:
+        config = layout.to_native_config(read_json(folder / "config.json"))
+    else:
+        config = AutoConfig.from_pretrained(folder)
+        # bits are of the weights, which are not here
+        config.quantization_config = None
+        del config.quantization_config
+    with torch.device("meta"):
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+    return model
+
+
+def layers_of(model: PreTrainedModel) -> nn.ModuleList:
+    """The layers of a model, in their order."""
+    count = model.config.get_text_config().num_hidden_layers
+    for module in model.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == count:
+            return module
+    raise ModelError(
+        f"The model's class `{type(model).__name__}` keeps its {count} layers in no list.",
+        "take method=lora or method=full",
+    )
