@@ -22,6 +22,7 @@ from tuneglm.models.loading import (
     resolved_family,
 )
 from tuneglm.models.packed import PackedBits, pack_linears, unpack_linears
+from tuneglm.models.prefix import sees_prefix
 from tuneglm.models.published import save_published
 from tuneglm.models.weights import read_json
 
@@ -63,6 +64,7 @@ def export(wanted: Export) -> Path:
         adapters=wanted.adapters,
         device="cpu",
     )
+    _refuse_prefix(model, wanted)
     unpack_linears(model, model.dtype)
     merge_adapters(model)
     _refuse_overflow(model)
@@ -82,6 +84,22 @@ def _dtype(wanted: Export) -> str:
     folder = local_folder(wanted.path)
     config = read_json((base_folder(folder) if is_adapter(folder) else folder) / "config.json")
     return str(config.get("torch_dtype") or config.get("dtype") or "float16")
+
+
+def _refuse_prefix(model: PreTrainedModel, wanted: Export) -> None:
+    """What the attention sees beside its tokens is no product of weights, and merges into none."""
+    if not sees_prefix(model):
+        return
+    if wanted.layout == "published" and getattr(model.config, "pre_seq_len", None):
+        # the published code reads such a folder: `pre_seq_len` in its config.json
+        return
+    raise ModelError(
+        f"`{wanted.path}` holds a trained prefix or soft prompt, which no weights can express: its "
+        "keys and values stand beside the tokens', and a server that knows none would leave them "
+        "out.",
+        "keep it apart: `tuneglm chat` takes its folder; a prefix goes with its model in one "
+        "folder by --layout published, for the published code",
+    )
 
 
 def _refuse_overflow(model: PreTrainedModel) -> None:

@@ -355,7 +355,10 @@ def test_ranks_and_alphas_of_single_modules_follow_the_split(adapter: Path) -> N
         ({"no_such_option": 1}, "does not fit this model: .*no_such_option"),
         ({"enable_lora": [True, False, True]}, "`enable_lora: "),
         ({"r": "x"}, "does not fit this model"),
-        ({"modules_to_save": ["lm_head"]}, "holds whole modules beside LoRA: lm_head"),
+        (
+            {"modules_to_save": ["lm_head"]},
+            "holds `lm_head` whole, and its file does not",
+        ),
         ({"peft_type": "IA3"}, "of type `IA3`"),
     ],
 )

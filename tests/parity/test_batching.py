@@ -23,6 +23,7 @@ from tuneglm.data.collate import collate, concatenate
 from tuneglm.data.encoded import UNTRAINED, Encoded
 from tuneglm.data.pack import packs, rectangles
 from tuneglm.errors import ModelError
+from tuneglm.methods.tuned import Tuned
 from tuneglm.models import family_named, pieces
 from tuneglm.models.attention import block_mask, keep_rows_apart
 from tuneglm.models.loading import load_model
@@ -101,7 +102,7 @@ def step(
 ) -> tuple[float, dict[str, torch.Tensor]]:
     """Loss and gradients of a step accumulated over `batches`, as the stage computes them."""
     arguments = TrainingArguments(str(folder), use_cpu=True, report_to="none")
-    trainer = SftTrainer(model=model, args=arguments)
+    trainer = SftTrainer(Tuned(model), args=arguments)
     count = sum((batch["labels"][:, 1:] != UNTRAINED).sum() for batch in batches)
     model.zero_grad()
     loss = sum(trainer.compute_loss(model, batch, num_items_in_batch=count) for batch in batches)

@@ -10,7 +10,7 @@ from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
 
 from tuneglm.models import family_named
-from tuneglm.models.adapters import to_fused, to_split
+from tuneglm.models.fused_adapters import to_fused, to_split
 from tuneglm.models.layout import to_native
 from tuneglm.models.loading import load_model
 from tuneglm.models.published import save_published

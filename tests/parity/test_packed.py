@@ -141,12 +141,14 @@ def test_plain_transformers_reads_a_published_packed_folder() -> None:
     assert torch.equal(plain(PROMPT).logits, load(("v1", 8))(PROMPT).logits)
 
 
-def test_whole_weights_are_not_written_into_packed_ones(tmp_path: Path) -> None:
-    """In 8 bits they have the same shape."""
-    name = "transformer.layers.2.mlp.dense_4h_to_h.weight"
-    torch.save({name: torch.ones(32, 128)}, tmp_path / "adapter_model.bin")
-    with pytest.raises(ModelError, match=f"`{name}`"):
-        load_model(GOLDEN / "v1" / "int8", adapters=tmp_path, device="cpu")
+@pytest.mark.parametrize("bits", [8, 4])
+def test_whole_weights_take_a_packed_layer_out_of_its_bits(tmp_path: Path, bits: int) -> None:
+    name = "transformer.layers.2.mlp.dense_4h_to_h"
+    torch.save({f"{name}.weight": torch.ones(32, 128)}, tmp_path / "adapter_model.bin")
+    model = load_model(GOLDEN / "v1" / f"int{bits}", adapters=tmp_path, device="cpu")
+    assert torch.equal(model.get_parameter(f"{name}.weight").float(), torch.ones(32, 128))
+    other = model.get_submodule("transformer.layers.1.mlp.dense_4h_to_h")
+    assert isinstance(other, PackedLinear)
 
 
 def test_a_prefix_stays_whole_when_its_model_is_packed(tmp_path: Path) -> None:

@@ -154,10 +154,17 @@ def _name_of(model: nn.Module, wanted: nn.Module) -> str:
 
 def _refuse_unknown_modules(model: PreTrainedModel, config: LoraConfig, family: Family) -> None:
     present = dict.fromkeys(name.rpartition(".")[2] for name, _ in model.named_modules() if name)
+    tied = [name for pair in model.all_tied_weights_keys.items() for name in pair]
     for name in config.modules_to_save:
         for ours in _own_names(name, family):
             if ours not in present:
                 raise _unknown("module", "method.modules_to_save", name, present)
+            if any(f".{ours}.weight" in f".{pair}" for pair in tied):
+                raise ConfigError(
+                    f"`method.modules_to_save` cannot hold `{name}`: it is tied to another.",
+                    "take method.tokens for some of its rows, or method=freeze with "
+                    "method.embeddings=true",
+                )
 
 
 def _refuse_unknown(name: str, present: Iterable[str], family: Family) -> None:

@@ -9,20 +9,27 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from tuneglm.errors import ModelError
-from tuneglm.models.family import Family, Layout
-from tuneglm.models.layout import native_names, native_targets
+from tuneglm.models.family import Family
+from tuneglm.models.fused_adapters import split_key, to_split
 from tuneglm.models.packed import is_packed
-from tuneglm.models.partial import add_partial, is_partial, read_adapter_tensors
+from tuneglm.models.partial import (
+    add_partial,
+    is_partial,
+    own_tensors,
+    place_weights,
+    read_adapter_tensors,
+)
 from tuneglm.models.soft_prompt import PEFT_TYPE, add_soft_prompt
-from tuneglm.models.weights import read_json
+from tuneglm.models.weights import input_weight, read_json
 
 CONFIG_FILE = "adapter_config.json"
-PREFIXES = ("base_model.model.", "base_model.")
 
 # what else than the names of modules says where an adapter goes; its file says it in full
+# what peft adds to the name of embeddings whose rows it trained
+TOKEN_ROWS = ".token_adapter.trainable_tokens_delta"
 WHERE_ELSE = {"layers_to_transform": None, "layers_pattern": None, "exclude_modules": None}
 
 Tensors = dict[str, torch.Tensor]
@@ -68,7 +75,8 @@ def add_adapter(model: PreTrainedModel, folder: Path, family: Family, name: str)
     if stored.get("peft_type") == PEFT_TYPE:
         add_soft_prompt(model, folder, stored, family)
         return
-    config, weights = _read_adapter(folder)
+    config, weights, whole = _read_adapter(folder)
+    _place_whole(model, folder, config, whole, family)
     if family.layout is not None:
         try:
             config, weights = to_split(family.layout, model.config, config, weights)
@@ -119,57 +127,9 @@ def merge_adapters(model: PreTrainedModel) -> None:
         del model.peft_config, model.get_adapter_state_dict
 
 
-def to_split(
-    layout: Layout, model: PreTrainedConfig, config: Mapping[str, Any], weights: Tensors
-) -> tuple[dict[str, Any], Tensors]:
-    """An adapter on published modules → the same one on ours; any other comes back as it is.
-
-    A fused module's A serves each of its parts, and B (as DoRA's magnitudes) is
-    split by rows: the parts' updates are the fused update, number for number.
-    """
-    converted: Tensors = {}
-    for key, tensor in weights.items():
-        module, leaf = _split_key(key)
-        names = native_names(layout, module)
-        parts = [tensor] * len(names)
-        if len(names) > 1 and not leaf.startswith("lora_A"):
-            parts = list(tensor.split(layout.rows(model)))
-        for name, part in zip(names or (module,), parts or [tensor], strict=True):
-            converted[f"{name}.{leaf}"] = part
-    patterns = {
-        name: {
-            own: value
-            for key, value in (config.get(name) or {}).items()
-            for own in native_names(layout, key) or native_targets(layout, key) or (key,)
-        }
-        for name in ("rank_pattern", "alpha_pattern")
-    }
-    return {**config, **patterns}, converted
-
-
-def to_fused(layout: Layout, model: PreTrainedConfig, weights: Tensors) -> Tensors:
-    """Our adapter → one on the published modules, exactly: q, k and v as blocks of rank 3r.
-
-    The fused A stacks the parts' A; the fused B has each part's B in its own rows
-    and columns. With parts of equal scale the update is the same, so `r` and
-    `lora_alpha` are both to be multiplied by the number of parts.
-    """
-    published = {ours: name for name, ours in layout.modules.items()}
-    result: Tensors = {}
-    for key, tensor in weights.items():
-        module, leaf = _split_key(key)
-        layer = next((part for part in module.split(".") if part.isdigit()), "")
-        pattern = module.replace(f".{layer}.", ".*.") if layer else module
-        if pattern in published:
-            result[f"{published[pattern].replace('*', layer)}.{leaf}"] = tensor
-    for fused, parts in layout.fused.items():
-        result |= _fuse(layout, model, weights, fused, parts)
-    return result
-
-
 def _targets(model: PreTrainedModel, folder: Path, weights: Tensors) -> list[str]:
     """The modules that a file adapts: by the last part of their names where it adapts all such."""
-    modules = {_split_key(key)[0] for key in weights}
+    modules = {split_key(key)[0] for key in weights}
     strange = sorted(modules - {name for name, _ in model.named_modules()})
     if strange or not modules:
         what = f"adapts `{strange[0]}`, which this model does not have" if strange else "is empty"
@@ -202,7 +162,8 @@ def _adapter_state_dict(
     )
 
 
-def _read_adapter(folder: Path) -> tuple[dict[str, Any], Tensors]:
+def _read_adapter(folder: Path) -> tuple[dict[str, Any], Tensors, Tensors]:
+    """Its config, the tensors of LoRA, and those of whole modules and rows."""
     config = dict(read_json(folder / CONFIG_FILE))
     if config.get("peft_type") == "LORA":
         config = _known_options(folder, config)
@@ -210,22 +171,45 @@ def _read_adapter(folder: Path) -> tuple[dict[str, Any], Tensors]:
         raise ModelError(
             f"`{folder}` is an adapter of type `{config.get('peft_type')}`; LORA is known."
         )
-    if config.get("modules_to_save"):
+    low_rank, whole = dict[str, torch.Tensor](), dict[str, torch.Tensor]()
+    for key, tensor in read_adapter_tensors(folder):
+        kind = low_rank if ".lora_" in key else whole
+        kind[".".join(filter(None, split_key(key)))] = tensor
+    return config, low_rank, whole
+
+
+def _place_whole(
+    model: PreTrainedModel, folder: Path, config: dict[str, Any], whole: Tensors, family: Family
+) -> None:
+    """What an adapter trained beside LoRA takes the model's place: modules, and rows of tokens."""
+    tokens = config.pop("trainable_token_indices", None) or {}
+    modules = config.pop("modules_to_save", None) or ()
+    own = own_tensors(model.config, whole, family.layout)
+    for name in modules:
+        if not any(f".{name}." in f".{key}" for key in whole):
+            raise ModelError(
+                f"The adapter `{folder}` says that it holds `{name}` whole, and its file does not.",
+                "its files are of different runs",
+            )
+    listed = tokens if isinstance(tokens, dict) else {"": tokens}
+    for key in [key for key in own if key.endswith(TOKEN_ROWS)]:
+        name = key.removesuffix(TOKEN_ROWS)
+        indices = next((each for end, each in listed.items() if name.endswith(end)), None)
+        rows, weight = own.pop(key), input_weight(model)
+        if indices is None or rows.shape != (len(indices), weight.shape[1]):
+            raise ModelError(
+                f"`{key}` of the adapter `{folder}` does not fit the tokens in its config.",
+                "its files are of different runs",
+            )
+        with torch.no_grad():
+            weight[indices] = rows.to(weight)
+    tied = {name for pair in model.all_tied_weights_keys.items() for name in pair}
+    for name in own.keys() & tied:
         raise ModelError(
-            f"The adapter `{folder}` holds whole modules beside LoRA: "
-            f"{', '.join(config['modules_to_save'])}.",
-            "merge it into its model with the tool that made it",
+            f"The adapter `{folder}` holds `{name}` as a whole, which this model ties to another.",
+            "it was trained on another model",
         )
-    tensors = read_adapter_tensors(folder)
-    return config, {".".join(_split_key(key)): tensor for key, tensor in tensors}
-
-
-def _split_key(key: str) -> tuple[str, str]:
-    """`base_model.model.a.b.lora_A.weight` → (`a.b`, `lora_A.weight`)."""
-    for prefix in PREFIXES:
-        key = key.removeprefix(prefix)
-    module, separator, leaf = key.partition(".lora_")
-    return module, (separator + leaf).lstrip(".")
+    place_weights(model, folder, own)
 
 
 def _fill(model: PreTrainedModel, folder: Path, weights: Tensors, name: str) -> None:
@@ -252,28 +236,3 @@ def _fill(model: PreTrainedModel, folder: Path, weights: Tensors, name: str) -> 
             "its file is not whole",
         )
     set_peft_model_state_dict(model, weights, adapter_name=name)
-
-
-def _fuse(
-    layout: Layout, model: PreTrainedConfig, weights: Tensors, fused: str, parts: tuple[str, ...]
-) -> Tensors:
-    result: Tensors = {}
-    rows = layout.rows(model)
-    for layer in range(model.num_hidden_layers):
-        names = [part.replace("*", str(layer)) for part in parts]
-        present = [place for place, name in enumerate(names) if f"{name}.lora_A.weight" in weights]
-        downs = {place: weights[f"{names[place]}.lora_A.weight"] for place in present}
-        ups = {place: weights[f"{names[place]}.lora_B.weight"] for place in present}
-        if not present:
-            continue
-        rank = downs[present[0]].shape[0]
-        up = torch.zeros(sum(rows), rank * len(parts), dtype=ups[present[0]].dtype)
-        down = torch.zeros(rank * len(parts), model.hidden_size, dtype=up.dtype)
-        for index in present:
-            start = sum(rows[:index])
-            columns = slice(index * rank, (index + 1) * rank)
-            up[start : start + rows[index], columns] = ups[index]
-            down[columns] = downs[index]
-        module = fused.replace("*", str(layer))
-        result[f"{module}.lora_A.weight"], result[f"{module}.lora_B.weight"] = down, up
-    return result

@@ -73,13 +73,21 @@ def add_partial(model: PreTrainedModel, folder: Path, layout: Layout | None) -> 
             "it says rank and scale: put it beside them",
         )
     try:
-        own = _own_names(model.config, weights, layout)
+        own = own_tensors(model.config, weights, layout)
     except RuntimeError as error:
         raise ModelError(
             f"The weights in `{folder}` cannot be split into the model's: {error}.",
             "they were trained on another model",
         ) from None
-    take_apart(model, {name.rpartition(".")[0] for name in own})
+    place_weights(model, folder, own)
+    if prefix:
+        check_prefix(folder, read_json(folder / "config.json", {}), prefix)
+        add_prefix(model, prefix)
+
+
+def place_weights(model: PreTrainedModel, folder: Path, own: Tensors) -> None:
+    """Let weights take the place of the model's, out of their bits where these are packed."""
+    take_apart(model, {name.removesuffix(".weight") for name in own})
     state = dict(model.named_parameters(remove_duplicate=False))
     for name, tensor in own.items():
         if name not in state or state[name].shape != tensor.shape:
@@ -91,9 +99,6 @@ def add_partial(model: PreTrainedModel, folder: Path, layout: Layout | None) -> 
     with torch.no_grad():
         for name, tensor in own.items():
             state[name].copy_(tensor)
-    if prefix:
-        check_prefix(folder, read_json(folder / "config.json", {}), prefix)
-        add_prefix(model, prefix)
 
 
 def take_apart(model: PreTrainedModel, names: Iterable[str]) -> None:
@@ -128,7 +133,7 @@ def save_partial(
 
 def read_own(config: PreTrainedConfig, layout: Layout | None, folder: Path) -> Tensors:
     """What `save_partial` wrote, under the model's own names."""
-    return _own_names(config, read_partial(folder), layout)
+    return own_tensors(config, read_partial(folder), layout)
 
 
 def _config_of(model: PreTrainedModel, layout: Layout | None) -> dict[str, Any]:
@@ -155,7 +160,8 @@ def _whole(layer: nn.Module, dtype: torch.dtype) -> nn.Module:
         layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta"
     )
     whole.weight = nn.Parameter(dequantize_module_weight(layer).to(dtype))
-    whole.bias = layer.bias
+    # bitsandbytes holds it in float32, and turns it at every use
+    whole.bias = None if layer.bias is None else nn.Parameter(layer.bias.to(dtype))
     return whole
 
 
@@ -163,9 +169,10 @@ def _has_module(model: PreTrainedModel, name: str) -> bool:
     return any(name == present for present, _ in model.named_modules())
 
 
-def _own_names(
+def own_tensors(
     config: PreTrainedConfig, weights: Mapping[str, torch.Tensor], layout: Layout | None
 ) -> Tensors:
+    """Weights under published names, or ours, under ours."""
     if layout is None:
         return dict(weights)
     own: Tensors = {}
