@@ -178,15 +178,15 @@ def test_metadata_and_tools_may_stand_in_messages() -> None:
         ([user(""), assistant()], "message 1 of `messages` (`user`) is empty"),
         ([user(), assistant(" ")], "message 2 of `messages` (`assistant`) is empty"),
         ([user(), assistant(5)], "message 2 of `messages` should be text, found the number `5`"),
-        ([user(), user(), assistant()], "two `user` turns in a row (turns 1 and 2)"),
-        ([user(), assistant(), assistant()], "two `assistant` turns in a row (turns 2 and 3)"),
+        ([user(), user("again"), assistant()], "two `user` turns in a row, the second (`again`)"),
+        ([user(), assistant(), assistant()], "two `assistant` turns in a row, the second (`a`)"),
         (
             [assistant(), user(), assistant()],
-            "the conversation begins with `assistant`: expected `system` or `user`",
+            "the conversation begins with `assistant` (`a`): expected `system` or `user`",
         ),
         (
             [user(), {"role": "tool", "content": "x"}, assistant()],
-            "turn 2 is `tool` after `user`: expected `assistant`",
+            "`tool` (`x`) comes after `user`: expected `assistant`",
         ),
         (
             [user(), assistant(), user()],

@@ -137,6 +137,7 @@ def test_one_row_that_begins_like_a_chat_makes_no_belle() -> None:
             "question answer response",
             "if they are alpaca, say so: columns: {instruction: question, output: answer}",
         ),
+        ("content summary", "say what the columns are: columns: {instruction: QUESTION, output"),
         ("a b", "say what the columns are: columns: {instruction: QUESTION, output: ANSWER}"),
     ],
 )

@@ -42,7 +42,6 @@ NAMES = [
     "webqa",
     "ultra_chat",
 ]
-PLANNED = {"belle_dialog", "belle_math", "belle_multiturn", "guanaco", "firefly", "messages"}
 
 
 def write(path: Path, *rows: object) -> Path:
@@ -93,7 +92,7 @@ def test_names_of_the_original_are_valid(name: str) -> None:
 def test_an_entry_says_what_a_person_needs(registered: Any) -> None:
     assert registered.description.endswith(".") and registered.files and registered.language
     assert registered.pages() or registered.command
-    assert registered.format in {None, *FORMATS, "sharegpt", *PLANNED}
+    assert registered.format in {None, *FORMATS}
     assert (registered.restriction == "unstated") == (registered.licence == "none stated")
     # several files, or one whose name could be anybody's, have a folder of their own
     plain = len(registered.files) == 1 and "/" not in registered.files[0]
@@ -401,6 +400,14 @@ def test_its_conversations_are_our_formats(second: str) -> None:
     assert (known["plain"].format, known["plain"].columns) == ("text", {"text": "about"})
 
 
+def test_of_its_pairs_the_better_answers_are_taken(second: str, tmp_path: Path) -> None:
+    row = {"instruction": "q?", "c": "good", "r": "bad"}
+    write(tmp_path / "p.json", row)
+    pairs = loaded(train="pairs", registry=second, dir=str(tmp_path))
+    assert texts(train="pairs", registry=second, dir=str(tmp_path)) == ["q?/good"]
+    assert any("the rejected ones not read" in note for note in pairs.notes)
+
+
 def test_a_part_of_a_repository(second: str) -> None:
     part = known_sets(DataConfig(registry=second))["part"]
     assert "rows/*en*test**.json" in part.only and part.never == (
@@ -412,7 +419,6 @@ def test_a_part_of_a_repository(second: str) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("pairs", "pairs of a better and a worse answer"),
         ("seen", "holds images (`images`)"),
         ("strange", "did you mean `sharegpt`"),
         ("cloud", "names no file"),

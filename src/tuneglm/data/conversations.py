@@ -124,9 +124,9 @@ def messages_of(value: object, column: str) -> tuple[list[Message], tuple[Tool, 
 def ordered(messages: Sequence[Message]) -> tuple[Message, ...]:
     """The messages, if whoever speaks may; the last word has to be the assistant's."""
     before: Role | None = None
-    for number, message in enumerate(messages, 1):
+    for message in messages:
         if message.role not in _MAY_FOLLOW[before]:
-            raise _out_of_order(before, message.role, number)
+            raise _out_of_order(before, message)
         before = message.role
     if before != "assistant":
         speaker = "a tool's result" if before == "tool" else f"the {before}"
@@ -139,15 +139,19 @@ def ordered(messages: Sequence[Message]) -> tuple[Message, ...]:
     return tuple(messages)
 
 
-def _out_of_order(before: Role | None, role: Role, number: int) -> RowError:
+def _out_of_order(before: Role | None, message: Message) -> RowError:
+    role = message.role
+    # numbers would not be the row's own where a column holds the system message
+    words = message.content or "".join(call["name"] for call in message.tool_calls)
+    said = f" (`{printable(words)}`)"
     remedy = _REMEDIES.get((before, role), "bring the roles into order")
     expected = " or ".join(f"`{other}`" for other in _MAY_FOLLOW[before])
     if before is None:
-        sentence = f"the conversation begins with `{role}`: expected {expected}"
+        sentence = f"the conversation begins with `{role}`{said}: expected {expected}"
     elif before == role:
-        sentence = f"two `{role}` turns in a row (turns {number - 1} and {number})"
+        sentence = f"two `{role}` turns in a row, the second{said}"
     else:
-        sentence = f"turn {number} is `{role}` after `{before}`: expected {expected}"
+        sentence = f"`{role}`{said} comes after `{before}`: expected {expected}"
     return RowError(sentence, remedy)
 
 

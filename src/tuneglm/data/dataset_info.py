@@ -29,13 +29,21 @@ _COLUMNS = {
         "system": "system",
     },
     "text": {"prompt": "text"},
+    "preference": {
+        "prompt": "instruction",
+        "query": "input",
+        "history": "history",
+        "messages": "conversations",
+        "system": "system",
+        "tools": "tools",
+        "chosen": "chosen",
+        "rejected": "rejected",
+    },
     "sharegpt": {"messages": "conversations", "system": "system", "tools": "tools"},
     "messages": {"messages": "messages", "system": "system", "tools": "tools"},
 }
 # column → what such rows hold
 _NOT_TEXT = {
-    "chosen": "pairs of a better and a worse answer",
-    "rejected": "pairs of a better and a worse answer",
     "kto_tag": "marks of good and bad answers",
     "images": "images",
     "videos": "videos",
@@ -96,12 +104,19 @@ def _format(entry: Mapping[str, Any]) -> str | None:
     """Our format; None where the rows must tell."""
     formatting = entry.get("formatting") or "alpaca"
     columns, tags = entry.get("columns") or {}, entry.get("tags") or {}
+    if _is_ranking(entry):
+        return "preference"
     if formatting == "alpaca" and columns.get("prompt") and not columns.get("response"):
         return "text"
     if formatting == "sharegpt" and tags:
         role, content = tags.get("role_tag", "from"), tags.get("content_tag", "value")
         return {("from", "value"): "sharegpt", ("role", "content"): "messages"}.get((role, content))
     return _FORMATS.get(formatting)
+
+
+def _is_ranking(entry: Mapping[str, Any]) -> bool:
+    """Whether its rows have a better and a worse answer."""
+    return bool(entry.get("ranking") or (entry.get("columns") or {}).get("chosen"))
 
 
 def _columns(entry: Mapping[str, Any], format_: str) -> dict[str, str]:
@@ -152,8 +167,6 @@ def _refusal(entry: Mapping[str, Any]) -> tuple[str, str] | None:
         near = nearest(formatting, _FORMATS)
         known = f"did you mean `{near}`?" if near else f"known: {', '.join(_FORMATS)}"
         return f"has the formatting `{formatting}`, which is none", known
-    if entry.get("ranking"):
-        return "holds pairs of a better and a worse answer (`ranking`)", "give rows with one answer"
     for column in entry.get("columns") or {}:
         if column in _NOT_TEXT:
             return f"holds {_NOT_TEXT[column]} (`{column}`)", "give rows of text with one answer"
@@ -170,6 +183,8 @@ def _refusal(entry: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _passed_over(entry: Mapping[str, Any]) -> Iterator[str]:
+    if _is_ranking(entry):
+        yield "its chosen answers are trained, and the rejected ones not read"
     known = {*_TEXTS, *_OBJECTS, "num_samples", "ranking"}
     for key in entry:
         if key not in known:

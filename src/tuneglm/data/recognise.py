@@ -135,7 +135,10 @@ def _optional(each: Format, present: Sequence[str], columns: Columns) -> dict[st
 
 
 def _looks_like(name: str, rows: Sequence[Row], columns: Columns) -> bool:
-    """Whether texts have the shape that sets these formats apart from Alpaca's."""
+    """Whether the rows have what beside their columns' names sets some formats apart."""
+    if name == "text":
+        # an article with its summary would be a pity to take for mere text
+        return columns["text"] == "text" or len(rows[0]) == 1
     if name not in ("belle_multiturn", "guanaco"):
         return True
     marks = BELLE if name == "belle_multiturn" else GUANACO
