@@ -1,146 +1,125 @@
-"""Files are read row by row, and every way they can be broken has its sentence."""
+"""The same rows come out of every format, compression and encoding, each with its place."""
 
 import json
 import os
 from pathlib import Path
 
+import pyarrow
+import pyarrow.feather
+import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tuneglm.data.files import read_rows
-from tuneglm.data.formats import RowError
+from tests.published import data_file
+from tests.written import COMPRESSIONS, FORMATS, ROWS, TEXTS, Rows, lines, table, zipped
+from tuneglm.data.files import RawRow, data_files, read_rows
 from tuneglm.errors import DataError
 
-ROWS = [{"a": "一"}, {"a": "two\nlines"}]
+ENCODINGS = {
+    "utf-8-sig": None,
+    "utf-16": "UTF-16-LE",
+    "utf-16-le": "UTF-16-LE",
+    "utf-16-be": "UTF-16-BE",
+    "utf-32": "UTF-32-LE",
+    "gbk": "GBK",
+    "gb18030": "GBK",
+}
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "my.json"
+def values(path: Path, notes: list[str] | None = None) -> list[object]:
+    return [row.value for row in read_rows(path, notes)]
 
 
-def read(file: Path, content: bytes | str) -> list[tuple[int, object]]:
-    file.write_bytes(content.encode() if isinstance(content, str) else content)
-    return list(read_rows(file))
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_in_every_compression(tmp_path: Path, name: str, compression: str) -> None:
+    path = tmp_path / f"{name}{compression}"
+    path.write_bytes(COMPRESSIONS[compression](name, FORMATS[name](ROWS)))
+    rows = list(read_rows(path))
+    assert {row.file for row in rows} == {str(path / name if compression == ".zip" else path)}
+    assert [row.value for row in rows] == ROWS
+    assert [row.number for row in rows] == [1, 2, 3]
 
 
-def problem(file: Path, content: bytes | str) -> DataError:
-    with pytest.raises(DataError) as error:
-        read(file, content)
-    return error.value
-
-
-def test_a_list_and_lines_are_told_apart_by_content(file: Path) -> None:
-    assert read(file, json.dumps(ROWS)) == [(1, ROWS[0]), (1, ROWS[1])]
-    lines = "\n".join(json.dumps(row) for row in ROWS)
-    assert read(file, lines) == [(1, ROWS[0]), (2, ROWS[1])]
-
-
-def test_the_line_of_a_row_is_its_line_in_the_file(file: Path) -> None:
-    assert [line for line, _ in read(file, '\n[\n  {"a": 1,\n"b": 2},\n\n  {"a": 3}]')] == [3, 6]
-    assert [line for line, _ in read(file, '\n{"a": 1}\r\n\n  {"a": 2}  \n\n')] == [2, 4]
-
-
-@pytest.mark.parametrize("content", [json.dumps(ROWS), '{"a": "é"}\n{"a": "b"}'])
-def test_a_byte_order_mark_is_ignored(file: Path, content: str) -> None:
-    assert read(file, b"\xef\xbb\xbf" + content.encode()) == read(file, content)
-
-
-def test_a_separator_of_unicode_is_no_line_end(file: Path) -> None:
-    assert read(file, '{"a": "x\u2028y"}\n{"a": "\x85"}')[1] == (2, {"a": "\x85"})
-
-
-def test_an_empty_list_has_no_rows(file: Path) -> None:
-    assert read(file, " [ ] \n") == []
-
-
-def test_a_pipe_can_be_read(tmp_path: Path) -> None:
-    read_end, write_end = os.pipe()
-    os.write(write_end, b'{"a": 1}\n')
-    os.close(write_end)
-    try:
-        assert list(read_rows(Path(f"/dev/fd/{read_end}"))) == [(1, {"a": 1})]
-    finally:
-        os.close(read_end)
-
-
-def test_reading_stops_when_the_caller_does(file: Path) -> None:
-    file.write_text('[{"a": 1}, oops')
-    assert next(read_rows(file)) == (1, {"a": 1})
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        ("", "`{file}` is empty."),
-        (" \n\n", "`{file}` is empty."),
-        (
-            '\n"text"',
-            "`{file}:2`: expected a list `[{{…}}, …]` or one object `{{…}}` a line, "
-            'found `"text"`.',
-        ),
-        (
-            '[\n{"a": 1},\n{"a": "tw',
-            "`{file}:3`: the file ends in the middle of the list: it is cut short.",
-        ),
-        ('[{"a": 1}', "`{file}:1`: the file ends in the middle of the list: it is cut short."),
-        (
-            '[{"a": 1}\n{"a": 2}]',
-            '`{file}:2`: not JSON: expected `,` or `]` after a row, found `{{"a": 2}}]` '
-            "in column 1.",
-        ),
-        (
-            '[{"a": 1}]\n[]',
-            "`{file}:2`: not JSON: expected nothing after the list, found `[]` in column 1.",
-        ),
-        ("[" * 100_000, "`{file}:1`: not JSON: nested too deeply, found"),
-        (f"[{'9' * 5000}]", "`{file}:1`: not JSON: a number with too many digits, found"),
-        (b"\x1f\x8b\x08", "`{file}` is compressed by gzip."),
-        ("version https://git-lfs.github.com/spec/v1\n", "`{file}` is a git-lfs pointer"),
-        ("<!DOCTYPE html>", "`{file}` is a web page or XML"),
-        ('[{"a": 1}]'.encode("utf-16"), "`{file}` is UTF-16, not UTF-8."),
-        ('{"a": 1}'.encode("utf-16-le"), "`{file}` is UTF-16, not UTF-8."),
-    ],
-)
-def test_an_unreadable_file_says_why_and_where(
-    file: Path, content: bytes | str, sentence: str
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_text_in_every_encoding_and_what_it_is_is_said(
+    tmp_path: Path, name: str, encoding: str
 ) -> None:
-    assert str(problem(file, content)).startswith(sentence.format(file=file))
+    content = TEXTS[name](ROWS)
+    path, notes = tmp_path / name, list[str]()
+    path.write_bytes(content)
+    expected = list(read_rows(path))
+    path.write_bytes(content.decode().encode(encoding))
+    assert list(read_rows(path, notes)) == expected
+    recognised = ENCODINGS[encoding]
+    assert notes == ([f"`{path}` is {recognised}: read as such"] if recognised else [])
 
 
-def test_gbk_is_recognised(file: Path) -> None:
-    error = problem(file, '[\n{"a": "你好，世界"}]'.encode("gbk"))
-    assert error.sentence == f"`{file}:2`: byte 10 of the file is not UTF-8."
-    assert error.hint is not None and "iconv -f GBK -t UTF-8" in error.hint
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_content_tells_what_a_file_is(tmp_path: Path, name: str) -> None:
+    """Whatever it is called; only tables and plain text have no content of their own."""
+    is_table = name.endswith((".csv", ".tsv"))
+    for other in ["rows", "rows.json", "rows.gz"] if not is_table else [f"{name}.gz"]:
+        (tmp_path / other).write_bytes(FORMATS[name](ROWS))
+        assert values(tmp_path / other) == ROWS
 
 
-def test_a_damaged_byte_is_not_taken_for_gbk(file: Path) -> None:
-    error = problem(file, '["你好'.encode() + b"\xff" + b'"]')
-    assert error.sentence == f"`{file}:1`: byte 9 of the file is not UTF-8."
-    assert error.hint is not None and "damaged" in error.hint
+@pytest.mark.parametrize("name", ["rows.json", "rows.jsonl"])
+@pytest.mark.parametrize("other", ["rows.txt", "rows.csv"])
+def test_json_under_the_name_of_another_text_is_said(tmp_path: Path, name: str, other: str) -> None:
+    path, notes = tmp_path / other, list[str]()
+    path.write_bytes(TEXTS[name](ROWS))
+    assert values(path, notes) == ROWS
+    assert len(notes) == 1 and "holds JSON" in notes[0]
 
 
-@pytest.mark.parametrize(
-    ("line", "sentence"),
-    [
-        ('{"a": 1', "the row is not complete on this line"),
-        ('{"a": 1},', "expected the end of the line after the object, found `,`"),
-        (b'{"a": "\xc4\xe3"}', "byte 17 of the file is not UTF-8"),
-        ("{'a': 1}", "not JSON: expecting property name enclosed in double quotes"),
-    ],
-)
-def test_a_broken_line_is_one_bad_row(file: Path, line: bytes | str, sentence: str) -> None:
-    data = line.encode() if isinstance(line, str) else line
-    first, broken, last = read(file, b'{"a": 0}\n' + data + b'\n{"a": 2}')
-    assert (first, last) == ((1, {"a": 0}), (3, {"a": 2}))
-    assert broken[0] == 2
-    assert isinstance(broken[1], RowError) and broken[1].sentence.startswith(sentence)
+def test_a_folder_gives_its_data_files_in_order(tmp_path: Path) -> None:
+    files = {
+        "b.jsonl": lines(ROWS[:1]),
+        "a/z.csv": table(ROWS[1:], ","),
+        "c.zip": zipped({"2.jsonl": lines(ROWS[:1]), "1.jsonl": lines(ROWS[1:2])}),
+        "README.md": b"words",
+        "dataset_info.json": b"{}",
+        ".cache/x.json": b"[",
+        "a/._z.csv": b"\0",
+    }
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    notes = list[str]()
+    rows = list(read_rows(tmp_path, notes))
+    places = [(row.file.removeprefix(f"{tmp_path}{os.sep}"), row.line, row.number) for row in rows]
+    assert places == [
+        ("a/z.csv", 2, 1),
+        ("a/z.csv", 3, 2),
+        ("b.jsonl", 1, 1),
+        ("c.zip/2.jsonl", 1, 1),
+        ("c.zip/1.jsonl", 1, 1),
+    ]
+    assert notes == [
+        f"`{tmp_path}`: by their names no data, and so not read: README.md, dataset_info.json",
+        f"`{tmp_path}`: 3 files are read: a/z.csv, b.jsonl, c.zip",
+    ]
 
 
-def test_an_object_over_several_lines_is_told_how_to_be_written(file: Path) -> None:
-    row = read(file, '{\n  "a": 1\n}\n')[0][1]
-    assert isinstance(row, RowError) and "on one line" in row.remedy
+def test_a_pattern_gives_the_files_that_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "more").mkdir()
+    for name in ("b1.jsonl", "b2.jsonl", "c.jsonl", "part-0", "more/b3.jsonl"):
+        (tmp_path / name).write_bytes(lines(ROWS))
+    assert len(values(tmp_path / "b*.jsonl")) == 6
+    assert len(values(tmp_path / "**" / "b?.jsonl")) == 9
+    assert len(values(tmp_path / "part-*")) == 3
+    assert len(values(tmp_path / "*")) == 9
+    monkeypatch.chdir(tmp_path)
+    assert data_files(Path("b[12].jsonl")) == [Path("b1.jsonl"), Path("b2.jsonl")]
+    (tmp_path / "b[12].jsonl").write_bytes(lines(ROWS[:1]))
+    assert values(Path("b[12].jsonl")) == ROWS[:1]
+    with pytest.raises(DataError, match=r"No file fits `.*x\*`"):
+        values(tmp_path / "x*")
 
 
 def test_a_missing_file_names_a_near_one(tmp_path: Path) -> None:
@@ -152,10 +131,11 @@ def test_a_missing_file_names_a_near_one(tmp_path: Path) -> None:
 
 def test_a_list_of_files_that_is_not_whole_says_so(tmp_path: Path) -> None:
     for number in range(9):
-        (tmp_path / f"{number}.json").touch()
-    for path in (tmp_path, tmp_path / "strange"):
-        with pytest.raises(DataError, match=r"0\.json.*7\.json, …$"):
-            list(read_rows(path))
+        (tmp_path / f"{number}.md").touch()
+    with pytest.raises(DataError, match=r"0\.md.*7\.md, …"):
+        list(read_rows(tmp_path / "strange"))
+    with pytest.raises(DataError, match=r"holds no data file(.|\n)*0\.md.*7\.md, …"):
+        list(read_rows(tmp_path))
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
@@ -163,32 +143,41 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         list(read_rows(tmp_path / "nowhere" / "a.json"))
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").touch()
-    with pytest.raises(DataError, match=r"is a folder(.|\n)*it holds: a.jsonl"):
-        list(read_rows(tmp_path))
+def test_a_table_of_arrow_keeps_its_kinds_of_values(tmp_path: Path) -> None:
+    row = {"messages": [{"role": "user", "content": "你"}], "score": 0.5, "kind": None}
+    pyarrow.feather.write_feather(pyarrow.Table.from_pylist([row]), str(tmp_path / "a.feather"))
+    assert list(read_rows(tmp_path / "a.feather")) == [
+        RawRow(str(tmp_path / "a.feather"), 1, 1, row)
+    ]
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_text_of_parquet_that_is_not_utf_8_is_one_bad_row(tmp_path: Path) -> None:
+    offsets = pyarrow.array([0, 2, 4], pyarrow.int32()).buffers()[1]
+    buffers = [None, offsets, pyarrow.py_buffer(b"ok\xff\xfe")]
+    column = pyarrow.Array.from_buffers(pyarrow.string(), 2, buffers)
+    pyarrow.parquet.write_table(pyarrow.table({"a": column}), tmp_path / "a.parquet")
+    good, bad = values(tmp_path / "a.parquet")
+    assert good == {"a": "ok"}
+    assert str(bad) == "a text in it is not UTF-8"
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.binary(max_size=200)
-    | st.text(alphabet='[]{},:"\\nulltrue0-9eE+.\n \ud7ff', max_size=60).map(str.encode)
+    st.lists(st.fixed_dictionaries({"a": st.text(), "b": st.text()}), min_size=1, max_size=5),
+    st.sampled_from(sorted(FORMATS)),
+    st.sampled_from(sorted(COMPRESSIONS)),
 )
-def test_random_bytes_give_rows_or_a_data_error(file: Path, content: bytes) -> None:
-    file.write_bytes(content)
-    try:
-        rows = list(read_rows(file))
-    except DataError:
-        return
-    assert all(1 <= line <= content.count(b"\n") + 1 for line, _ in rows)
+def test_what_was_written_is_read(tmp_path: Path, rows: Rows, name: str, compression: str) -> None:
+    if name.endswith((".csv", ".tsv")):
+        # no table can hold these
+        without = str.maketrans({"\0": "", "\ufeff": ""})
+        rows = [{key: text.translate(without) for key, text in row.items()} for row in rows]
+    path = tmp_path / f"{name}{compression}"
+    path.write_bytes(COMPRESSIONS[compression](name, FORMATS[name](rows)))
+    assert values(path) == rows
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.lists(st.dictionaries(st.text(max_size=5), st.text() | st.integers(), max_size=3)),
-    st.sampled_from([None, 0, 2]),
-)
-def test_what_was_written_is_read(
-    file: Path, rows: list[dict[str, object]], indent: int | None
-) -> None:
-    assert [row for _, row in read(file, json.dumps(rows, indent=indent))] == rows
+def test_real_sets_are_read_whole() -> None:
+    folder = data_file("lima.json").parent
+    for path in folder.glob("*.json"):
+        assert values(path) == json.loads(path.read_bytes())

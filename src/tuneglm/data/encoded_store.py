@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from tuneglm.data.encoded import ROW, EncodedRows
+from tuneglm.data.files import data_files
 from tuneglm.data.fingerprint import digest_of_pieces, pieces_of
 from tuneglm.errors import DataError
 
@@ -184,10 +185,12 @@ def store_folder(wanted: str) -> Path:
 
 
 def content_digest(path: Path) -> str:
-    """Of a file's bytes."""
+    """Of the bytes of all files that a path names."""
     digest = blake2b()
-    for piece in pieces_of(path):
-        digest.update(piece)
+    for file in data_files(path):
+        digest.update(str(file).encode() + b"\0")
+        for piece in pieces_of(file):
+            digest.update(piece)
     return digest.hexdigest()
 
 

@@ -15,15 +15,13 @@ from random import Random
 
 from tuneglm.config import DataConfig, DatasetEntry
 from tuneglm.data.columns import RowError, listed, nearest
-from tuneglm.data.files import read_rows
+from tuneglm.data.files import Notes, RawRow, read_rows
 from tuneglm.data.formats import FORMATS
 from tuneglm.data.messages import Example, Source
 from tuneglm.data.recognise import ROWS_LOOKED_AT, Recognised, format_of
 from tuneglm.data.registered_set import RegisteredSet
 from tuneglm.data.registry import placeholders_of, registered_sets, resolve, set_notes
 from tuneglm.errors import DataError
-
-Row = tuple[int, int, object]  # number and line of a row, both from 1, and what the file gave
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +60,19 @@ class ExampleSet:
     registered: RegisteredSet | None = None
     reading: str = ""
 
-    def rows(self) -> Iterator[Row]:
-        """The rows that the entry takes, in the file's order."""
-        rows = (
-            (number, line, value) for number, (line, value) in enumerate(read_rows(self.file), 1)
-        )
+    def rows(self, notes: Notes | None = None) -> Iterator[RawRow]:
+        """The rows that the entry takes, in the file's order; for `notes` see `read_rows`."""
+        rows = read_rows(self.file, notes)
         if self.entry.max_rows is None:
             return rows
         if self.entry.seed is None:
             return islice(rows, self.entry.max_rows)
         return iter(_drawn(rows, self.entry.max_rows, self.entry.seed))
 
-    def convert(self, row: Row) -> Example | RowProblem:
+    def convert(self, row: RawRow) -> Example | RowProblem:
         """A row as an Example with its source, or what is wrong with it."""
-        number, line, value = row
-        source = Source(self.name, str(self.file), line, number)
+        value = row.value
+        source = Source(self.name, row.file, row.line, row.number)
         try:
             if isinstance(value, RowError):
                 raise value
@@ -198,19 +194,20 @@ def _format(entry: DatasetEntry, registered: RegisteredSet | None, path: Path) -
     if known is None and path.is_fifo():
         note = f"`{path.name}`: a pipe is read only once: taken for Alpaca rows; `format` says else"
         return replace(format_of([], path.name, known="alpaca", renamed=renamed), sentence=note)
-    looked_at = [] if known else [value for _, value in islice(read_rows(path), ROWS_LOOKED_AT)]
+    looked_at = [] if known else [row.value for row in islice(read_rows(path), ROWS_LOOKED_AT)]
     return format_of(looked_at, path.name, known=known, renamed=renamed)
 
 
-def _drawn(rows: Iterator[Row], count: int, seed: int) -> list[Row]:
+def _drawn(rows: Iterator[RawRow], count: int, seed: int) -> list[RawRow]:
     """`count` of the rows, each as likely as any other, in the file's order (Algorithm R)."""
     random = Random(seed)
-    drawn = list(islice(rows, count))
-    for seen, row in enumerate(rows, count + 1):
-        place = random.randrange(seen)
+    numbered = enumerate(rows)
+    drawn = list(islice(numbered, count))
+    for seen, row in numbered:
+        place = random.randrange(seen + 1)
         if place < count:
-            drawn[place] = row
-    return sorted(drawn, key=lambda row: row[0])
+            drawn[place] = (seen, row)
+    return [row for _, row in sorted(drawn, key=lambda numbered: numbered[0])]
 
 
 def _replacer(replacements: Mapping[str, str]) -> Callable[[Example], Example]:

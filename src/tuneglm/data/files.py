@@ -1,201 +1,178 @@
-"""Reading: a file → its rows, each with the line it begins on.
+"""Reading: a file, a folder, a pattern or an archive → its rows, each with where it is.
 
-JSON (a list of objects) and JSON lines are told apart by what is in the file,
-never by its name. A row that is broken by itself comes out as a RowError, for
-the caller to stop at or to skip; what makes the file unreadable is a DataError.
+    path ──▶ files ──containers──▶ streams ──▶ json_rows · table_rows · arrow_rows ──▶ RawRow
+                                   (unpacked)   over text_blocks (any encoding)
+
+What a file is, is told by its first bytes; its name decides only between tables,
+plain text and JSON where the content allows more than one. A row that is broken by itself
+comes out as a RowError, for the caller to stop at or to skip; what makes the file
+unreadable is a DataError. Little of a file is in memory at once, however large it is.
 """
 
-import codecs
-import json
+import lzma
 import re
+import zipfile
+import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from tuneglm.data.columns import RowError, listed, nearest
+from tuneglm.data.arrow_rows import arrow_rows
+from tuneglm.data.columns import listed, nearest
+from tuneglm.data.containers import Stream, ending, is_data, not_read, streams
+from tuneglm.data.json_rows import NumberedRow, json_lines, json_list
+from tuneglm.data.other_content import no_data_in, refuse_other_content
+from tuneglm.data.table_rows import plain_lines, table_rows
+from tuneglm.data.text_blocks import Say, TextBlocks
 from tuneglm.errors import DataError
 
-_SPACE = re.compile(r"[ \t\r\n]*")
-_DECODER = json.JSONDecoder()
-_BOM = codecs.BOM_UTF8
-_FIX = "correct the file there"
 
-# first bytes of what is often found where data should be → what it is, what to do
-_OTHER_CONTENT: dict[bytes, tuple[str, str]] = {
-    b"version https://git-lfs": (
-        "is a git-lfs pointer, not the data",
-        "run `git lfs pull` where it was cloned, or fetch the file itself",
-    ),
-    b"\x1f\x8b": ("is compressed by gzip", "unpack it first: gunzip FILE"),
-    b"PK\x03\x04": ("is a zip archive", "unpack it first: unzip FILE"),
-    b"PAR1": ("is a Parquet file", "write it as JSON lines first"),
-    b"<": ("is a web page or XML, not JSON", "fetch the file itself (its `raw` or `resolve` link)"),
-    b"\xff\xfe": ("is UTF-16, not UTF-8", "convert with: iconv -f UTF-16 -t UTF-8 FILE > NEW"),
-    b"\xfe\xff": ("is UTF-16, not UTF-8", "convert with: iconv -f UTF-16 -t UTF-8 FILE > NEW"),
-    b"[\0": ("is UTF-16, not UTF-8", "convert with: iconv -f UTF-16LE -t UTF-8 FILE > NEW"),
-    b"{\0": ("is UTF-16, not UTF-8", "convert with: iconv -f UTF-16LE -t UTF-8 FILE > NEW"),
-    b"\0": ("is UTF-16 or no text at all", "convert with: iconv -f UTF-16BE -t UTF-8 FILE > NEW"),
-}
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """What a file gave.
+
+    file    its path; within an archive `a.zip/inner.jsonl`
+    line    the line on which the row begins, from 1; of Parquet and Arrow its number
+    number  its number within `file`, from 1
+    value   the row, or the RowError that says why there is none
+    """
+
+    file: str
+    line: int
+    number: int
+    value: object
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, object]]:
-    """(line, row) in the file's order; a row is what JSON gave, or a RowError in its place."""
+# what a person should be told about how files were read
+Notes = list[str]
+
+_ARROW_KINDS = {b"PAR1": "Parquet", b"ARROW1": "Arrow", b"\xff\xff\xff\xff": "Arrow stream"}
+_TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+_TEXTS = (".txt", ".text")
+_LINES = (".jsonl", ".ndjson")
+_OBJECT = re.compile(rb'\s*\{\s*["}]')
+_LIST = re.compile(rb'\s*\[\s*(\{\s*["}]|\])')
+_PATTERN = re.compile(r"[*?\[]")
+
+
+def read_rows(path: Path, notes: Notes | None = None) -> Iterator[RawRow]:
+    """The rows of all files that `path` names, in order.
+
+    To `notes` is added, while reading, what was found out and not asked for: a
+    sentence for an encoding, for the files of a folder, for files left out.
+    """
+    say: Say = (lambda sentence: None) if notes is None else notes.append
+    for file in data_files(path, say):
+        yield from _rows_of(file, say)
+
+
+def data_files(path: Path, say: Say = lambda _: None) -> list[Path]:
+    """The files that a path names: itself, those in a folder, those that fit a pattern."""
+    if path.is_dir():
+        found = sorted(inner for inner in path.rglob("*") if inner.is_file())
+        return _chosen(path, [inner.relative_to(path) for inner in found], path, say)
+    if path.exists() or not _PATTERN.search(str(path)):
+        return [path]
+    root = Path(path.anchor)
+    found = sorted(file for file in root.glob(str(path.relative_to(root))) if file.is_file())
+    if not found:
+        raise DataError(f"No file fits `{path}`.", _near_files(path))
+    return _chosen(path, found, Path(), say)
+
+
+def _rows_of(path: Path, say: Say) -> Iterator[RawRow]:
     try:
         with path.open("rb") as file:
-            # peek, not seek: the file may be a pipe
-            start = file.peek(4096).removeprefix(_BOM).lstrip()
-            _refuse_other_content(path, start)
-            yield from _read_lines(file) if start[:1] == b"{" else _read_list(path, file)
+            for stream in streams(str(path), file, file.seekable(), say):
+                for number, (line, value) in enumerate(_rows(stream, say), 1):
+                    yield RawRow(stream.name, line, number, value)
     except FileNotFoundError:
         raise DataError(f"There is no file `{path}`.", _near_files(path)) from None
-    except IsADirectoryError:
-        inside = sorted(child.name for child in path.iterdir() if "json" in child.suffix)
-        hint = f"it holds: {listed(inside)}" if inside else "it holds no JSON file"
-        raise DataError(f"`{path}` is a folder, not a file.", hint) from None
+    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+        raise _damaged(path, error) from None
     except OSError as error:
-        raise DataError(f"`{path}` cannot be read: {error.strerror or error}.") from None
+        if error.strerror is None:  # of gzip, bz2 and zstd, not of the system
+            raise _damaged(path, error) from None
+        raise DataError(f"`{path}` cannot be read: {error.strerror}.") from None
 
 
-def _read_lines(file: BinaryIO) -> Iterator[tuple[int, object]]:
-    """JSON lines: one object a line; blank lines are allowed."""
-    offset = 0
-    for line, data in enumerate(file, 1):
-        content = data.removeprefix(_BOM) if line == 1 else data
-        if not content.isspace():
-            yield line, _one_line(content, offset)
-        offset += len(data)
-
-
-def _one_line(data: bytes, offset: int) -> object:
-    """The value of one line, or the RowError that says why there is none."""
-    try:
-        text = data.decode().strip(" \t\r\n")
-        value, end = _decode(text, 0)
-    except UnicodeDecodeError as error:
-        where = f"byte {offset + error.start + 1} of the file"
-        return RowError(f"{where} is not UTF-8", _encoding_remedy(data, error))
-    except json.JSONDecodeError as error:
-        if _is_cut_short(error):
-            return RowError(
-                "the row is not complete on this line",
-                "write each object on one line, or all of them as a list [{…}, {…}]",
-            )
-        return RowError(f"not JSON: {_what(error)}", _FIX)
-    if end < len(text):
-        found = text[end : end + 20]
-        return RowError(f"expected the end of the line after the object, found `{found}`", _FIX)
-    return value
-
-
-def _read_list(path: Path, file: BinaryIO) -> Iterator[tuple[int, object]]:
-    """A JSON list, row by row, so that each row knows its line and little is held at once."""
-    text = _decoded(path, file.read())
-    position = _after_space(text, 0)
-    if position == len(text):
-        raise DataError(f"`{path}` is empty.", "expected a list [{…}, {…}] or one object a line")
-    if text[position] != "[":
+def _rows(stream: Stream, say: Say) -> Iterator[NumberedRow]:
+    """By what is in the file, and then by its name."""
+    for beginning, kind in _ARROW_KINDS.items():
+        if stream.start.startswith(beginning):
+            return arrow_rows(stream, kind)
+    refuse_other_content(stream.name, stream.start)
+    text = TextBlocks(stream.name, stream.blocks(), say)
+    if not text.head.strip():
         raise DataError(
-            f"{_place(path, text, position)}: expected a list `[{{…}}, …]` or one object "
-            f"`{{…}}` a line, found `{text[position : position + 20].splitlines()[0]}`.",
-            "tuneglm reads JSON and JSON lines",
+            f"`{stream.name}` is empty.", "expected a list [{…}, {…}], one object a line or a table"
         )
-    try:
-        yield from _list_rows(text, position + 1)
-    except json.JSONDecodeError as error:
-        place = _place(path, text, error.pos)
-        if _is_cut_short(error):
-            raise DataError(
-                f"{place}: the file ends in the middle of the list: it is cut short.",
-                "fetch or copy it again; a whole list ends with `]`",
-            ) from None
-        raise DataError(f"{place}: not JSON: {_what(error)}.", _FIX) from None
+    name = ending(stream.name)
+    if name not in _TABLES and name not in _TEXTS:
+        return _json(text, name in _LINES)
+    is_list = _LIST.match(text.head) is not None
+    if is_list or _OBJECT.match(text.head):
+        say(f"`{stream.name}` holds JSON{'' if is_list else ' lines'}: read as such")
+        return _json(text, not is_list)
+    return table_rows(text, _TABLES[name], say) if name in _TABLES else plain_lines(text, say)
 
 
-def _list_rows(text: str, position: int) -> Iterator[tuple[int, object]]:
-    line, counted = 1, 0
-    position = _after_space(text, position)
-    while text[position : position + 1] != "]" or counted:
-        value, end = _decode(text, position)
-        line, counted = line + text.count("\n", counted, position), position
-        yield line, value
-        position = _after_space(text, end)
-        if text[position : position + 1] == "]":
-            break
-        if text[position : position + 1] != ",":
-            raise json.JSONDecodeError("expected `,` or `]` after a row", text, position)
-        position = _after_space(text, position + 1)
-    rest = _after_space(text, position + 1)
-    if rest < len(text):
-        raise json.JSONDecodeError("expected nothing after the list", text, rest)
-
-
-def _decode(text: str, position: int) -> tuple[object, int]:
-    """One JSON value and where it ends; whatever is wrong is a JSONDecodeError."""
-    try:
-        return _DECODER.raw_decode(text, position)
-    except RecursionError:
-        raise json.JSONDecodeError("nested too deeply", text, position) from None
-    except json.JSONDecodeError:
-        raise
-    except ValueError:  # Python's own limit on the digits of a number
-        raise json.JSONDecodeError("a number with too many digits", text, position) from None
-
-
-def _is_cut_short(error: json.JSONDecodeError) -> bool:
-    unterminated = error.msg.startswith("Unterminated string")
-    return unterminated or not error.doc[error.pos :].strip()
-
-
-def _what(error: json.JSONDecodeError) -> str:
-    """The decoder's complaint, and what stands there."""
-    message = error.msg[:1].lower() + error.msg[1:].removesuffix(" at").removesuffix(":")
-    found = error.doc[error.pos : error.pos + 20].encode("utf-8", "backslashreplace").decode()
-    return f"{message}, found {found!r} in column {error.colno}".replace("'", "`")
-
-
-def _after_space(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    assert match is not None
-    return match.end()
-
-
-def _place(path: Path, text: str, position: int) -> str:
-    line = text.count("\n", 0, position) + 1
-    return f"`{path}:{line}`"
-
-
-def _decoded(path: Path, data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # utf-8-sig counts from after the mark
-        start = error.start + (len(_BOM) if data.startswith(_BOM) else 0)
-        line = data.count(b"\n", 0, start) + 1
-        remedy = _encoding_remedy(data, error)
+def _json(text: TextBlocks, by_lines: bool) -> Iterator[NumberedRow]:
+    """A list, or lines; a file that is called `.jsonl` holds lines whatever its first one is."""
+    start = text.head.lstrip()
+    if start[:1] == b"[":
+        return json_list(text)
+    if start[:1] == b"{":
+        _refuse_one_object(text)
+    elif not by_lines:
+        line = text.head[: len(text.head) - len(start)].count(b"\n") + 1
+        found = start[:60].decode("utf-8", "replace").splitlines()[0][:20]
         raise DataError(
-            f"`{path}:{line}`: byte {start + 1} of the file is not UTF-8.", remedy
-        ) from None
+            f"`{text.name}:{line}`: expected a list `[{{…}}, …]` or one object `{{…}}` a line, "
+            f"found `{found}`.",
+            "if it is a table or plain text, call it .csv, .tsv or .txt",
+        )
+    return json_lines(text)
 
 
-def _encoding_remedy(data: bytes, error: UnicodeDecodeError) -> str:
-    """GBK is what Chinese files are in when they are not UTF-8; a few bad bytes are damage."""
-    window = data[error.start : error.start + 4000]
-    good = data[: error.start]
-    try:
-        guess = codecs.getincrementaldecoder("gb18030")().decode(window)
-    except UnicodeDecodeError:
-        guess = ""
-    foreign = [char for char in guess if char > "\x7f"]
-    chinese = sum("\u3000" <= char <= "\u9fff" or char > "\uff00" for char in foreign)
-    if good.isascii() and foreign and chinese > 0.8 * len(foreign):
-        return "it looks like GBK; convert with: iconv -f GBK -t UTF-8 FILE > NEW"
-    return "write it as UTF-8 (iconv -f ENCODING -t UTF-8 FILE > NEW), or fetch it again if damaged"
+def _refuse_one_object(text: TextBlocks) -> None:
+    """`{` alone on a line is no row: all is one object, or each row fills several lines."""
+    first, _, rest = text.head.strip().partition(b"\n")
+    last, following = first.rstrip()[-1:], rest.lstrip()[:1]
+    if last != b"[" and (last not in (b"{", b",") or following in (b"{", b"")):
+        return
+    inside = re.match(rb'\{\s*"([^"]*)"\s*:\s*\[\s*\{', text.head.strip())
+    key = inside[1].decode("utf-8", "replace") if inside else None
+    raise DataError(
+        f"`{text.name}`: expected a list `[{{…}}, …]` or one object `{{…}}` a line, "
+        "found an object over several lines.",
+        "write each object on one line (jq -c . FILE > NEW)"
+        if key is None
+        else f"the list under `{key}` alone should be the file (jq '.\"{key}\"' FILE > NEW)",
+    )
 
 
-def _refuse_other_content(path: Path, start: bytes) -> None:
-    for magic, (what, hint) in _OTHER_CONTENT.items():
-        if start.startswith(magic):
-            raise DataError(f"`{path}` {what}.", hint.replace("FILE", str(path)))
+def _chosen(named: Path, found: list[Path], folder: Path, say: Say) -> list[Path]:
+    """Those that are data by their names; a pattern that names none of them means all."""
+    data = [file for file in found if is_data(file.as_posix())]
+    seen = [file for file in found if not any(part[0] == "." for part in file.parts)]
+    others = [str(file) for file in seen if file not in data]
+    if not data and folder == Path():
+        data, others = found, []
+    if not data:
+        raise no_data_in(str(named), others)
+    if others:
+        say(not_read(str(named), others))
+    if len(data) > 1:
+        say(f"`{named}`: {len(data)} files are read: {listed([str(file) for file in data])}")
+    return [folder / file for file in data]
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    reason = str(error).splitlines()[0].rstrip(".") if str(error) else "it ends too early"
+    return DataError(
+        f"`{path}` is a damaged archive, or one cut short: {reason}.", "fetch or copy it again"
+    )
 
 
 def _near_files(path: Path) -> str:

@@ -36,13 +36,13 @@ from tuneglm.data.encoded_store import (
 from tuneglm.data.examples import (
     ExampleSet,
     ExampleSets,
-    Row,
     RowProblem,
     bad_row,
     no_column,
     no_rows,
     placeholder_note,
 )
+from tuneglm.data.files import Notes, RawRow
 from tuneglm.data.messages import Example
 from tuneglm.data.mix import EncodedSet, Part, identity_note, split_and_mix
 from tuneglm.errors import DataError
@@ -96,7 +96,7 @@ def encode_data(
     for side in (sets.train, sets.evaluation):
         sides.append([])
         for examples in side:
-            rows, counts = encode_set(examples, encoder, config, tell)
+            rows, counts = encode_set(examples, encoder, config, tell, notes)
             _check(examples, rows, counts, encoder.rule, config)
             notes += filter(None, [placeholder_note(examples, counts.placeholders)])
             sides[-1].append(Part(examples.name, examples.entry, rows))
@@ -116,10 +116,14 @@ def encode_data(
 
 
 def encode_set(
-    examples: ExampleSet, encoder: Encoder, config: DataConfig, tell: Tell = lambda _, __: None
+    examples: ExampleSet,
+    encoder: Encoder,
+    config: DataConfig,
+    tell: Tell = lambda _, __: None,
+    notes: Notes | None = None,
 ) -> tuple[EncodedRows, Counts]:
     """One set's rows, from its store where they are there, and what became of the others."""
-    rows = examples.rows()
+    rows = examples.rows(notes)
     job = _Job(examples, encoder)
     first = list(islice(rows, BLOCK + 1))
     if len(first) <= BLOCK:
@@ -139,7 +143,7 @@ class _Job:
     examples: ExampleSet
     encoder: Encoder
 
-    def block(self, rows: Sequence[Row]) -> tuple[EncodedRows, Counts]:
+    def block(self, rows: Sequence[RawRow]) -> tuple[EncodedRows, Counts]:
         """Rows as the file gave them → encoded ones."""
         converted = [self.examples.convert(row) for row in rows]
         good = [one for one in converted if isinstance(one, Example)]
@@ -155,10 +159,10 @@ class _Job:
         )
         return block.rows, counts
 
-    def _seen(self, rows: Sequence[Row]) -> frozenset[str]:
+    def _seen(self, rows: Sequence[RawRow]) -> frozenset[str]:
         """The columns that a run names and these rows have."""
         wanted = self.examples.named_columns
-        values = (value for _, _, value in rows if wanted and isinstance(value, dict))
+        values = (row.value for row in rows if wanted and isinstance(row.value, dict))
         return frozenset(wanted.intersection(chain.from_iterable(values)))
 
     def _placeholders(self, examples: Sequence[Example]) -> Counter[str]:
@@ -171,7 +175,7 @@ class _Job:
 
 
 def _fill(
-    store: EncodedStore, job: _Job, rows: Iterator[Row], config: DataConfig, tell: Tell
+    store: EncodedStore, job: _Job, rows: Iterator[RawRow], config: DataConfig, tell: Tell
 ) -> None:
     """Encode what the store lacks; what is in it stays whatever happens."""
     read, counts = store.progress.read, counts_of(store.progress.counts)
@@ -185,7 +189,7 @@ def _fill(
 
 
 def _blocks(
-    job: _Job, rows: Iterator[Row], workers: int | None
+    job: _Job, rows: Iterator[RawRow], workers: int | None
 ) -> Iterator[tuple[int, tuple[EncodedRows, Counts]]]:
     """(rows read, what they became) of each block, in order, from several processes."""
     count = workers or _processors()
@@ -226,7 +230,7 @@ def _start(job: _Job) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _encode(block: list[Row]) -> tuple[EncodedRows, Counts]:
+def _encode(block: list[RawRow]) -> tuple[EncodedRows, Counts]:
     assert _job is not None
     return _job.block(block)
 
@@ -264,7 +268,7 @@ def _check(
             raise _nothing_left(examples, counts, rule)
         raise no_rows(examples.file, counts.problems)
     if unseen:
-        row = next((value for _, _, value in examples.rows() if isinstance(value, dict)), {})
+        row = next((row.value for row in examples.rows() if isinstance(row.value, dict)), {})
         raise no_column(examples.file, unseen[0], list(row))
 
 
