@@ -23,7 +23,10 @@ from tuneglm.demo import MODEL_FOLDER
 from tuneglm.models.loading import load_tokenizer, resolved_family
 from tuneglm.training import encoder_of
 
-COMMANDS: list[list[str]] = [[], ["train"], ["chat"], ["data"], ["data", "show"], ["demo"]]
+COMMANDS: list[list[str]] = [
+    *([], ["train"], ["chat"], ["export"], ["demo"], ["data"]),
+    *(["data", command] for command in ("show", "list", "download", "identity")),
+]
 
 
 def call(*arguments: str, status: int = 0) -> None:

@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
-from tuneglm.config import ChatConfig, RunConfig, chat_config, load_config, options
+from tuneglm.config import ChatConfig, DataConfig, RunConfig, chat_config, load_config, options
 from tuneglm.errors import ConfigError, UserError
+from tuneglm.hub import Hub
 
 USER_ERROR, INTERRUPTED = 2, 130
 # a command that a signal stopped ends in this and the signal's number
@@ -100,6 +101,41 @@ def show_data(given: argparse.Namespace) -> int:
     print_readings(terminal, sets.readings)
     show_rows(rows, lambda ids: str(tokenizer.decode(ids)), terminal)
     print_problems(terminal, problems, len(problems))
+    return 0
+
+
+def list_data(given: argparse.Namespace) -> int:
+    """Print the data sets that have a name."""
+    from tuneglm.data.listing import list_sets
+
+    list_sets(_data_config(given), as_json=given.json)
+    return 0
+
+
+def download_data(given: argparse.Namespace) -> int:
+    """Fetch data sets by name."""
+    from tuneglm.data.listing import download_sets
+
+    download_sets(given.names, _data_config(given), given.hub)
+    return 0
+
+
+def write_identity(given: argparse.Namespace) -> int:
+    """Write rows that say who the model is."""
+    from tuneglm.data.identity_files import languages_of, write_identity
+
+    written = write_identity(
+        given.name,
+        given.author,
+        Path(given.output),
+        languages=languages_of(given.language),
+        seed=given.seed,
+        overwrite=given.overwrite,
+    )
+    rows = " · ".join(f"{language} {count}" for language, count in written.rows.items())
+    print(f"Saved  {written.rows_file}: {sum(written.rows.values())} rows ({rows})")
+    print(f"Saved  {written.probes_file}: {written.probes} questions in words that no row uses")
+    print("Train on it beside other rows:  data.train=[OTHERS, {name: identity, share: 0.05}]")
     return 0
 
 
@@ -227,7 +263,8 @@ def _add_export(commands: Any, name: str) -> None:
 
 
 def _add_data(commands: Any, name: str) -> None:
-    parser = commands.add_parser(name, help="Look at data sets.", description="Look at data sets.")
+    text = "Data sets: list, fetch and write them, and look at their rows."
+    parser = commands.add_parser(name, help=text, description=text)
     inner = parser.add_subparsers(metavar="COMMAND", required=True)
     shown = _add(
         inner,
@@ -240,6 +277,58 @@ def _add_data(commands: Any, name: str) -> None:
     _add_config(shown)
     shown.set_defaults(example=SHOW_EXAMPLE)
     shown.add_argument("--rows", type=_count, default=3, metavar="N", help="how many (3)")
+    _add_data_list(inner, "list")
+    _add_data_download(inner, "download")
+    _add_data_identity(inner, "identity")
+
+
+def _add_data_list(commands: Any, name: str) -> None:
+    parser = _add(commands, name, list_data, "List the data sets that have a name.")
+    parser.add_argument("--json", action="store_true", help="print an object a line")
+    _add_data_folder(parser)
+
+
+def _add_data_download(commands: Any, name: str) -> None:
+    parser = _add(
+        commands,
+        name,
+        download_data,
+        "Fetch data sets into the folder of data; what was begun goes on where it stopped.",
+        epilog="example:\n  tuneglm data download alpaca_gpt4_zh --hub modelscope",
+    )
+    parser.add_argument("names", nargs="+", metavar="NAME", help="see tuneglm data list")
+    parser.add_argument(
+        "--hub", choices=get_args(Hub), help="where from; the first that answers when left out"
+    )
+    _add_data_folder(parser)
+
+
+def _add_data_identity(commands: Any, name: str) -> None:
+    parser = _add(
+        commands,
+        name,
+        write_identity,
+        "Write rows that say who the model is, and beside them questions to evaluate with.",
+        epilog="example:\n  tuneglm data identity --name 星河 --author 北斗实验室",
+    )
+    parser.add_argument("--name", required=True, help="the model's name")
+    parser.add_argument("--author", required=True, help="who made it")
+    parser.add_argument("--language", default="zh,en", help="languages (%(default)s)")
+    parser.add_argument("--output", default="data/identity.json", help="file (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="draws other answers (%(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is not ours")
+
+
+def _add_data_folder(parser: argparse.ArgumentParser) -> None:
+    defaults = DataConfig.model_fields
+    parser.add_argument(
+        "--dir", default=defaults["dir"].default, help="folder of data (%(default)s)"
+    )
+    parser.add_argument("--registry", help="a registry of your own, read beside tuneglm's")
+
+
+def _data_config(given: argparse.Namespace) -> DataConfig:
+    return DataConfig(dir=given.dir, registry=given.registry)
 
 
 def _add_demo(commands: Any, name: str) -> None:

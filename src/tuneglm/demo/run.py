@@ -18,11 +18,11 @@ from rich.table import Table
 from tuneglm.checkpoints import RUN_FILE, check_output, is_finished, writable
 from tuneglm.config import RunConfig, load_config
 from tuneglm.data.identity import identity_rows
+from tuneglm.data.identity_files import check_names
 from tuneglm.demo import model_folder
 from tuneglm.demo.corpus import general_rows
 from tuneglm.demo.curriculum import joined
 from tuneglm.demo.scoring import Score, general_score, greedy, identity_score
-from tuneglm.errors import ConfigError
 from tuneglm.generate import ChatModel
 from tuneglm.report import command, console
 from tuneglm.training import train
@@ -41,7 +41,6 @@ GENERAL_ROWS = 1400
 IDENTITY_REPEATS = 4
 # the promise: answers about itself in the new name, and what may be lost of the others
 PROMISED, LOST = 0.95, 0.05
-LONGEST_NAME = 60
 SETTINGS = (
     # on a processor the fused kernel's way back is slow for rows this short
     "model.attention=eager",
@@ -62,7 +61,7 @@ def run(name: str, author: str, output: Path, family: str | None = None) -> int:
     answered in the new name, at most LOST of the others forgotten; else 1, and
     130 where Ctrl-C stopped it.
     """
-    _check_names(name, author)
+    check_names(name, author)
     started = time.monotonic()
     terminal = console()
     model = model_folder(family)
@@ -113,17 +112,6 @@ def run_config(name: str, author: str, folder: Path, model: Path) -> RunConfig:
     }
     overrides = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in tree.items()]
     return load_config(None, [*overrides, *SETTINGS])
-
-
-def _check_names(name: str, author: str) -> None:
-    if not name.strip() or not author.strip():
-        raise ConfigError("A name and an author are needed.", "--name 星河 --author 北斗实验室")
-    for option, text in (("--name", name), ("--author", author)):
-        if len(text) > LONGEST_NAME:
-            raise ConfigError(
-                f"`{option}` has {len(text)} characters, too many for a name.",
-                f"take at most {LONGEST_NAME}",
-            )
 
 
 def _identity(name: str, author: str) -> list[dict[str, Any]]:
