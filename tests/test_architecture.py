@@ -22,6 +22,7 @@ LEVELS = (
         "export",
         "report",
         "data_report",
+        "model_card",
         "checkpoints",
         "resuming",
         "interruption",

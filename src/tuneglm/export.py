@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from tuneglm.checkpoints import writable, writing
 from tuneglm.errors import ModelError, OutputError
+from tuneglm.model_card import CARD_FILE, export_card
 from tuneglm.models.adapters import is_adapter, merge_adapters
 from tuneglm.models.family import Family
 from tuneglm.models.loading import (
@@ -73,7 +74,13 @@ def export(wanted: Export) -> Path:
     with writable(wanted.output), writing(wanted.output):
         save(model, wanted.output)
         tokenizer.save_pretrained(wanted.output)
+        (wanted.output / CARD_FILE).write_text(_card(wanted, family), encoding="utf-8")
     return wanted.output
+
+
+def _card(wanted: Export, family: Family) -> str:
+    folders = [local_folder(path) for path in (wanted.path, *wanted.adapters)]
+    return export_card(wanted.path, family.name, wanted.output, folders)
 
 
 def _dtype(wanted: Export) -> str:

@@ -4,6 +4,7 @@ RunConfig → folder, tokenizer, examples, model → method → stage → Traine
 """
 
 import math
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,9 @@ from tuneglm.errors import ConfigError
 from tuneglm.interruption import SaveOnInterrupt
 from tuneglm.manifest import Course
 from tuneglm.methods import METHODS, check_method
+from tuneglm.model_card import CARD_FILE, run_card, used_sets
 from tuneglm.models import family_of
+from tuneglm.models.adapters import CONFIG_FILE
 from tuneglm.models.family import Family
 from tuneglm.models.loading import load_model, load_tokenizer, model_folder
 from tuneglm.models.tokenization import tokenizer_digest
@@ -44,8 +47,8 @@ from tuneglm.report import (
 from tuneglm.stages import STAGES
 from tuneglm.stages.arguments import training_arguments
 
-# written by the libraries beside a result, and part of none
-NOT_RESULTS = ("training_args.bin", "README.md")
+# written by the libraries beside a result, and part of none; the model card is ours
+NOT_RESULTS = ("training_args.bin", CARD_FILE)
 
 
 def train(config: RunConfig) -> TrainingResult:
@@ -95,7 +98,8 @@ def train(config: RunConfig) -> TrainingResult:
             progression.close()
             interrupt.release()
         if interrupt.stopped_by is None:
-            _save(trainer, output.folder, progression)
+            used = used_sets(sets.train, rows.sets)
+            _save(trainer, output.folder, progression, partial(run_card, config, family.name, used))
     return _close(terminal, output.folder, trainer, progression, interrupt.stopped_by)
 
 
@@ -178,13 +182,17 @@ def parameter_count(model: nn.Module) -> int:
     return sum(counts.values())
 
 
-def _save(trainer: Trainer, folder: Path, progression: Progression) -> None:
-    """Adapter or weights, tokenizer and the picture of the loss."""
+def _save(
+    trainer: Trainer, folder: Path, progression: Progression, card: Callable[..., str]
+) -> None:
+    """Adapter or weights, tokenizer, the picture of the loss and the model card."""
 
     def save(unfinished: Path) -> None:
         trainer.save_model(str(unfinished))
         for name in NOT_RESULTS:
             (unfinished / name).unlink(missing_ok=True)
+        text = card(adapter=(unfinished / CONFIG_FILE).is_file())
+        (unfinished / CARD_FILE).write_text(text, encoding="utf-8")
         draw_chart(
             unfinished / CHART_FILE, progression.curve("loss"), progression.curve("eval_loss")
         )

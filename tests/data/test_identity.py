@@ -1,8 +1,16 @@
 """Identity sets: counts, form, and probes that share no wording with the rows."""
 
+import json
+from pathlib import Path
+
 import pytest
 
+from tuneglm.config import DataConfig
+from tuneglm.data.examples import load_examples
 from tuneglm.data.identity import bare_wording, identity_probes, identity_rows
+from tuneglm.data.identity_files import languages_of, write_identity
+from tuneglm.data.messages import Example
+from tuneglm.errors import ConfigError, DataError, OutputError
 
 NAMES = [
     ("星河", "北斗实验室"),
@@ -63,3 +71,55 @@ def test_languages_are_chosen() -> None:
 
 def test_bare_wording_drops_punctuation_case_and_space() -> None:
     assert bare_wording("Who are YOU？ ") == bare_wording("who, are you") == "whoareyou"
+
+
+def test_the_files_hold_rows_of_their_kind_and_probes(tmp_path: Path) -> None:
+    output = tmp_path / "new" / "identity.json"
+    written = write_identity("星河", "北斗实验室", output)
+    rows = json.loads(output.read_text(encoding="utf-8"))
+    assert {row["kind"] for row in rows} == {"identity"}
+    assert len(rows) == sum(written.rows.values()) and min(written.rows.values()) >= 120
+    # a line a row, so that an editor finds the row of a message
+    assert len(output.read_text(encoding="utf-8").splitlines()) == len(rows) + 2
+    probes = json.loads((tmp_path / "new" / "identity_probes.json").read_text(encoding="utf-8"))
+    assert len(probes) == written.probes and set(probes[0]) == {"question", "language", "asks"}
+    asked = {bare_wording(row["instruction"]) for row in rows}
+    assert asked.isdisjoint(bare_wording(probe["question"]) for probe in probes)
+    questions = [(row["instruction"], str(row.get("history"))) for row in rows]
+    assert len(questions) == len(set(questions))
+
+
+def test_the_name_identity_is_that_file(tmp_path: Path) -> None:
+    config = DataConfig.model_validate({"train": "identity", "dir": str(tmp_path)})
+    with pytest.raises(DataError, match="tuneglm data identity --name"):
+        load_examples(config)
+    write_identity("星河", "北斗实验室", tmp_path / "identity.json", languages=("zh",))
+    (found,) = load_examples(config).train
+    assert {one.kind for one in found.examples() if isinstance(one, Example)} == {"identity"}
+
+
+def test_another_persons_file_is_not_overwritten(tmp_path: Path) -> None:
+    output = tmp_path / "identity.json"
+    write_identity("a", "b", output)
+    write_identity("c", "d", output)
+    assert "I am c." in output.read_text(encoding="utf-8")
+    output.write_text('[{"instruction": "a", "output": "b"}]', encoding="utf-8")
+    with pytest.raises(OutputError, match="was not written by this command"):
+        write_identity("a", "b", output)
+    write_identity("a", "b", output, overwrite=True)
+    (tmp_path / "identity_probes.json").write_text("mine", encoding="utf-8")
+    with pytest.raises(OutputError, match=r"identity_probes\.json"):
+        write_identity("a", "b", output)
+
+
+@pytest.mark.parametrize(("text", "words"), [("zn", "did you mean `zh`"), ("", "names none")])
+def test_languages_without_wordings(text: str, words: str) -> None:
+    assert languages_of("en, zh,en") == ("en", "zh")
+    with pytest.raises(ConfigError, match=words):
+        languages_of(text)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 61])
+def test_a_name_is_a_name(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        write_identity(name, "b", tmp_path / "identity.json")

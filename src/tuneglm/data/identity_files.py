@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tuneglm.data.formats import nearest
+from tuneglm.data.columns import nearest
 from tuneglm.data.identity import LANGUAGES, Row, identity_probes, identity_rows
 from tuneglm.errors import ConfigError, OutputError
 

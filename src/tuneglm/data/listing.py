@@ -20,9 +20,9 @@ _COLUMNS = {
     "name": 0,
     "rows": 0,
     "here": 0,
-    "use": 44,
-    "licence": 60,
-    "language": 76,
+    "use": 54,
+    "licence": 70,
+    "language": 80,
     "size": 90,
 }
 _USE = {"none": "any", "unstated": "not stated"}
@@ -62,7 +62,10 @@ def _table(known: Mapping[str, RegisteredSet], directory: Path, width: int) -> T
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in shown:
         right = column in ("rows", "size")
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
+        widest = min(24, max(map(len, known))) if column == "name" else None
+        table.add_column(
+            column, justify="right" if right else "left", overflow="fold", min_width=widest
+        )
     for name, registered in known.items():
         cells = _cells(name, registered, directory)
         table.add_row(*(escape(cells[column]) for column in shown))
