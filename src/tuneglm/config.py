@@ -100,12 +100,36 @@ class DataConfig(Section):
     """With `max_source_length`, in place of `cutoff`: longest answer in tokens."""
     train_on: Literal["all", "last"] = "all"
     """Train every answer of a conversation, or the last one only."""
+    batching: Literal["padded", "length_grouped", "packed"] = "padded"
+    """How rows share a batch: each padded to the longest; the same, with rows of like length
+    together; or one after another without padding, none seeing another (`packed`). What is
+    learnt from the same rows is the same."""
+    tokens_per_batch: Annotated[int, Field(gt=0)] | None = None
+    """Tokens of a batch, padding included, in place of a number of rows; by default a pack holds
+    as many as the longest row may have. A batch is then one such group, and
+    `training.per_device_train_batch_size` is 1; above 1 it counts packs."""
     cache: str = "auto"
     """Folder of the encoded rows of large sets; `auto` is tuneglm's own in the user's cache."""
     workers: Annotated[int, Field(ge=1)] | None = None
     """Processes that encode a large set; by default one a processor."""
     bad_rows: Literal["stop", "skip"] = "stop"
     """What a row that cannot be used does: stop the run, or be counted and listed."""
+
+    @property
+    def longest_row(self) -> int:
+        """Tokens that no row is longer than."""
+        if self.max_source_length is None or self.max_target_length is None:
+            return self.cutoff
+        return self.max_source_length + self.max_target_length
+
+    @model_validator(mode="after")
+    def _room_for_a_row(self) -> Self:
+        if self.tokens_per_batch is not None and self.tokens_per_batch < self.longest_row:
+            raise ValueError(
+                f"`data.tokens_per_batch` is `{self.tokens_per_batch}`, and a row may have "
+                f"{self.longest_row} tokens.\nraise it, or lower data.cutoff"
+            )
+        return self
 
     @model_validator(mode="after")
     def _both_lengths(self) -> Self:

@@ -41,7 +41,8 @@ class Summary:
     trained: int
     parameters: int
     steps: int
-    rows_a_step: int
+    rows_a_step: float
+    batches: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,10 @@ def print_summary(
         f"trained ({share:.2f}%)",
     )
     table.add_row("Compute", f"{summary.device} · {summary.precision}")
-    table.add_row("Steps", f"{summary.steps:,} · {summary.rows_a_step} rows each")
+    if summary.batches:
+        table.add_row("Batches", summary.batches)
+    about = "" if summary.rows_a_step == int(summary.rows_a_step) else "about "
+    table.add_row("Steps", f"{summary.steps:,} · {about}{summary.rows_a_step:.4g} rows each")
     terminal.print(table, soft_wrap=False)
 
 

@@ -17,6 +17,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from tuneglm.checkpoints import check_output, claimed, save_result, writing
 from tuneglm.config import RunConfig
+from tuneglm.data.batches import Batches, batches
 from tuneglm.data.encode import rule_of
 from tuneglm.data.examples import load_examples
 from tuneglm.data.fingerprint import fingerprint
@@ -29,8 +30,10 @@ from tuneglm.methods import METHODS, check_method
 from tuneglm.model_card import CARD_FILE, run_card, used_sets
 from tuneglm.models import family_of
 from tuneglm.models.adapters import CONFIG_FILE
+from tuneglm.models.attention import keep_rows_apart
 from tuneglm.models.family import Family
 from tuneglm.models.loading import load_model, load_tokenizer, model_folder
+from tuneglm.models.quantization import keep_trainable
 from tuneglm.models.tokenization import tokenizer_digest
 from tuneglm.processes import agreed
 from tuneglm.report import (
@@ -70,17 +73,19 @@ def train(config: RunConfig) -> TrainingResult:
         data = encode_data(sets, encoder, config.data, tell)
     rows, held = data.train, data.evaluation
     arguments = training_arguments(config, evaluates=held is not None)
-    _refuse_no_steps(arguments, len(rows.rows))
-    course = Course(fingerprint(rows.rows), _rows_a_step(arguments), arguments.world_size)
+    given = batches(config.data, rows.rows, None if held is None else held.rows)
+    _refuse_no_steps(arguments, len(given.train))
+    course = Course(fingerprint(rows.rows), _items_a_step(arguments), arguments.world_size)
     output = agreed(partial(check_output, config, course))
     set_seed(arguments.seed)
     model = _base(config, folder, family, arguments)
     tuned = METHODS[config.method.name].apply(model, config.method, family)
-    trainer = STAGES[config.stage.name](tuned, tokenizer, rows, held, arguments)
+    trainer = STAGES[config.stage.name](tuned, tokenizer, given, arguments)
     trainer.course = course
     if trainer.is_world_process_zero():
         print_data(terminal, data)
-        print_summary(terminal, _summary(config, family, trainer, len(rows.rows)), rows, held)
+        summary = _summary(config, family, trainer, given, len(rows.rows))
+        print_summary(terminal, summary, rows, held)
         print_start(terminal, output)
     progression, interrupt = Progression(terminal, output.folder), SaveOnInterrupt()
     trainer.remove_callback(PrinterCallback)
@@ -112,12 +117,12 @@ def encoder_of(config: RunConfig, tokenizer: Any, family: Family) -> Encoder:
     )
 
 
-def _refuse_no_steps(arguments: TrainingArguments, rows: int) -> None:
+def _refuse_no_steps(arguments: TrainingArguments, items: int) -> None:
     batch = arguments.train_batch_size * arguments.world_size
-    if arguments.dataloader_drop_last and rows < batch:
+    if arguments.dataloader_drop_last and items < batch:
         raise ConfigError(
-            f"There is no step to train: {rows} rows do not fill one batch of {batch}, and "
-            "training.dataloader_drop_last leaves the last one out.",
+            f"There is no step to train: {items} rows or packs do not fill one batch of "
+            f"{batch}, and training.dataloader_drop_last leaves the last one out.",
             "leave it out, or lower training.per_device_train_batch_size",
         )
 
@@ -134,6 +139,10 @@ def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> An
         device=arguments.device,
         attention=None if attention == "auto" else attention,
     )
+    if config.model.bits is not None:
+        keep_trainable(model)
+    if config.data.batching == "packed":
+        keep_rows_apart(model, family.place_rows)
     is_id = not Path(config.model.path).expanduser().is_dir()
     if is_id and config.model.hub == "huggingface" and config.model.revision is None:
         # an adapter names its base: an id is good on every machine, a cache's folder on one;
@@ -144,11 +153,14 @@ def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> An
     return model
 
 
-def _summary(config: RunConfig, family: Family, trainer: Trainer, rows: int) -> Summary:
+def _summary(
+    config: RunConfig, family: Family, trainer: Trainer, given: Batches, rows: int
+) -> Summary:
     model: Any = trainer.model
     arguments = trainer.args
-    rows_a_step = _rows_a_step(arguments)
-    steps = math.ceil(rows / rows_a_step) * arguments.num_train_epochs
+    items_a_step = _items_a_step(arguments)
+    steps_an_epoch = math.ceil(len(given.train) / items_a_step)
+    steps = steps_an_epoch * arguments.num_train_epochs
     dtype = str(model.dtype).removeprefix("torch.")
     held = f"{config.model.bits} bits" if config.model.bits else dtype
     autocast = "bfloat16" if arguments.bf16 else "float16" if arguments.fp16 else "float32"
@@ -161,11 +173,12 @@ def _summary(config: RunConfig, family: Family, trainer: Trainer, rows: int) -> 
         trained=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
         parameters=parameter_count(model),
         steps=arguments.max_steps if arguments.max_steps > 0 else math.ceil(steps),
-        rows_a_step=rows_a_step,
+        rows_a_step=items_a_step if not given.sentence else rows / steps_an_epoch,
+        batches=given.sentence,
     )
 
 
-def _rows_a_step(arguments: TrainingArguments) -> int:
+def _items_a_step(arguments: TrainingArguments) -> int:
     accumulated = arguments.train_batch_size * arguments.gradient_accumulation_steps
     return accumulated * arguments.world_size
 

@@ -86,9 +86,9 @@ def padded(given: Sequence[Encoded]) -> list[dict[str, torch.Tensor]]:
 
 def grouped(given: Sequence[Encoded]) -> list[dict[str, torch.Tensor]]:
     order = sorted(range(len(given)), key=lambda i: given[i].length)
-    groups = rectangles(order, [row.length for row in given], 2 * CAPACITY)
+    groups = rectangles([given[i].length for i in order], 2 * CAPACITY)
     assert len(groups) > 1
-    return [collate([given[i] for i in group], pad_token_id=PAD) for group in groups]
+    return [collate([given[order[i]] for i in group], pad_token_id=PAD) for group in groups]
 
 
 def packed(given: Sequence[Encoded]) -> list[dict[str, torch.Tensor]]:

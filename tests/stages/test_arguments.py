@@ -17,6 +17,7 @@ from tuneglm.training import train
         ("include_num_input_tokens_seen=all", "is always `non_padding` here"),
         ("resume_from_checkpoint=x", "`training.resume_from_checkpoint` does nothing here."),
         ("train_sampling_strategy=batch_rebalance", "cannot be `batch_rebalance`"),
+        ("train_sampling_strategy=group_by_length", "cannot be `group_by_length`"),
         ("eval_strategy=steps", "no rows are kept for evaluation"),
         ("report_to=wandb", "pip install wandb"),
         ("report_to=nobody", "nobody is not supported"),
@@ -48,13 +49,6 @@ def test_a_run_without_a_step_is_refused(configure: Configure, tmp_path: Path) -
 
 def test_what_is_always_so_may_be_said(configure: Configure, tmp_path: Path) -> None:
     assert train(configure(tmp_path / "out", "training.disable_tqdm=true")).finished
-
-
-def test_rows_grouped_by_length(configure: Configure, tmp_path: Path) -> None:
-    settings = ("training.train_sampling_strategy=group_by_length", "data.evaluation_rows=1")
-    result = train(configure(tmp_path / "out", *settings))
-    assert result.finished
-    assert result.evaluation_loss is not None
 
 
 def test_label_smoothing_takes_part_in_the_loss(configure: Configure, tmp_path: Path) -> None:

@@ -57,6 +57,16 @@ def quantize_linears(model: PreTrainedModel, placement: Placement) -> frozenset[
     )
 
 
+def keep_trainable(model: PreTrainedModel) -> None:
+    """Let nothing be laid out anew for a processor's inference, as evaluation would do.
+
+    bitsandbytes cannot train on 4-bit weights any more that it laid out so.
+    """
+    for module in model.modules():
+        if _is_quantized(module):
+            module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
+
+
 def set_quantized_weight(
     model: PreTrainedModel, name: str, weight: torch.Tensor, device: torch.device
 ) -> None:

@@ -5,11 +5,12 @@ from typing import Any
 
 from transformers import TrainingArguments
 
-from tuneglm.data.mix import EncodedSet
+from tuneglm.data.batches import Batches
+from tuneglm.methods.tuned import Tuned
 from tuneglm.stages import sft
 from tuneglm.stages.trainer import StageTrainer
 
-# (model, tokenizer, training rows, evaluation rows or None, arguments) → its Trainer
-Stage = Callable[[Any, Any, EncodedSet, EncodedSet | None, TrainingArguments], StageTrainer]
+# (what a method made ready, tokenizer, what batches are made of, arguments) → its Trainer
+Stage = Callable[[Tuned, Any, Batches, TrainingArguments], StageTrainer]
 
 STAGES: dict[str, Stage] = {"sft": sft.trainer}

@@ -11,6 +11,7 @@ from transformers import TrainingArguments
 from transformers.integrations import get_reporting_integration_callbacks
 
 from tuneglm.config import RunConfig
+from tuneglm.data.batches import makes_groups
 from tuneglm.errors import ConfigError
 from tuneglm.methods import METHODS
 from tuneglm.models.precision import best_device, computes_bfloat16
@@ -39,7 +40,7 @@ ELSEWHERE: dict[str, str] = {
     "do_predict": "`tuneglm chat OUTPUT` asks the result",
 }
 METRICS = (None, "loss", "eval_loss")
-SAMPLING = ("random", "sequential", "group_by_length")
+SAMPLING = ("random", "sequential")
 
 
 def training_arguments(config: RunConfig, *, evaluates: bool) -> TrainingArguments:
@@ -49,8 +50,9 @@ def training_arguments(config: RunConfig, *, evaluates: bool) -> TrainingArgumen
             "`training.output_dir` is missing.", "say where results go: training.output_dir=FOLDER"
         )
     _refuse_unused(config.training, evaluates)
+    chosen = DEFAULTS | _batching(config)
     method = METHODS[config.method.name]
-    chosen = DEFAULTS | {"learning_rate": method.learning_rate}
+    chosen |= {"learning_rate": method.learning_rate}
     chosen |= EVALUATION_DEFAULTS if evaluates else {}
     device = best_device()
     if device.type == "cpu":
@@ -96,7 +98,7 @@ def _refuse_unused(training: dict[str, Any], evaluates: bool) -> None:
     if sampling not in SAMPLING:
         raise ConfigError(
             f"`training.train_sampling_strategy` cannot be `{sampling}`.",
-            f"known: {', '.join(SAMPLING)}",
+            f"known: {', '.join(SAMPLING)}; rows of like length: data.batching=length_grouped",
         )
     if training.get("learning_rate") == 0:
         raise ConfigError(
@@ -119,6 +121,33 @@ def _refuse_unused(training: dict[str, Any], evaluates: bool) -> None:
             "`training.deepspeed` needs deepspeed, which is not installed.",
             "pip install deepspeed",
         )
+
+
+def _batching(config: RunConfig) -> dict[str, Any]:
+    """What `data.batching` means for the Trainer; raises ConfigError where the two disagree."""
+    if config.data.batching == "packed" and config.model.attention == "eager":
+        raise ConfigError(
+            "`model.attention=eager` cannot keep packed rows apart.",
+            "leave it out, or take data.batching=length_grouped",
+        )
+    if not makes_groups(config.data):
+        if config.data.batching == "padded":
+            return {}
+        if "train_sampling_strategy" in config.training:
+            raise ConfigError(
+                "`training.train_sampling_strategy` is at odds with data.batching=length_grouped.",
+                "leave one of the two out",
+            )
+        return {"train_sampling_strategy": "group_by_length"}
+    for side in ("train", "eval"):
+        key = f"per_device_{side}_batch_size"
+        several = config.training.get(key, 1)
+        if several != 1 and (side == "eval" or config.data.batching != "packed"):
+            raise ConfigError(
+                f"`training.{key}` is `{several}`, and the tokens of a batch are counted instead.",
+                "leave it out, and choose data.tokens_per_batch",
+            )
+    return {"per_device_train_batch_size": 1, "per_device_eval_batch_size": 1}
 
 
 def _written(value: Any) -> str:

@@ -15,10 +15,11 @@ from torch.utils.data import SequentialSampler
 from transformers import TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from tuneglm.data.batches import Batches
 from tuneglm.data.collate import Collator
 from tuneglm.data.encoded import UNTRAINED, lengths_of
-from tuneglm.data.mix import EncodedSet
 from tuneglm.methods.tuned import Tuned
+from tuneglm.stages.apart import check_rows_apart
 from tuneglm.stages.arguments import refusals
 from tuneglm.stages.trainer import StageTrainer
 
@@ -26,21 +27,27 @@ from tuneglm.stages.trainer import StageTrainer
 def trainer(
     tuned: Tuned,
     tokenizer: Any,
-    train: EncodedSet,
-    evaluation: EncodedSet | None,
+    batches: Batches,
     arguments: TrainingArguments,
 ) -> StageTrainer:
-    """The Trainer with this stage's loss."""
+    """The Trainer with this stage's loss.
+
+    Raises ModelError where packed rows would see each other.
+    """
     pad = tokenizer.pad_token_id
+    collator = Collator(tokenizer.eos_token_id if pad is None else pad, batches.packed)
     with refusals():
-        return SftTrainer(
+        made = SftTrainer(
             tuned,
             args=arguments,
-            data_collator=Collator(tokenizer.eos_token_id if pad is None else pad),
-            train_dataset=train.rows,
-            eval_dataset=None if evaluation is None else evaluation.rows,
+            data_collator=collator,
+            train_dataset=batches.train,
+            eval_dataset=batches.evaluation,
             processing_class=tokenizer,
         )
+    if batches.packed:
+        check_rows_apart(made, batches.train)
+    return made
 
 
 class SftTrainer(StageTrainer):
@@ -57,6 +64,7 @@ class SftTrainer(StageTrainer):
         network = self.accelerator.unwrap_model(self.model)
         network = network.get_base_model() if isinstance(network, PeftModel) else network
         self._keeps_logits = "logits_to_keep" in inspect.signature(network.forward).parameters
+        self._held: list[torch.Tensor] = []
 
     def create_optimizer(self, *arguments: Any, **named: Any) -> Any:
         """The Trainer's own; arguments that the optimizer does not take are a ConfigError."""
@@ -102,18 +110,42 @@ class SftTrainer(StageTrainer):
             outputs = model(**inputs, use_cache=False)
             logits = outputs.logits[:, trained]
         targets = targets[:, trained]
-        total = cross_entropy(
+        losses = cross_entropy(
             logits.flatten(0, 1).float(),
             targets.flatten(),
             ignore_index=UNTRAINED,
-            reduction="sum",
+            reduction="none",
             label_smoothing=self.args.label_smoothing_factor,
         )
+        counts = (targets != UNTRAINED).sum(1)
+        if not model.training:
+            self._hold(losses.detach().view_as(targets).sum(1), counts)
         if num_items_in_batch is None:
-            loss = total / (targets != UNTRAINED).sum()
+            loss = losses.sum() / counts.sum()
         else:
-            loss = total / num_items_in_batch
+            loss = losses.sum() / num_items_in_batch
             if self.args.average_tokens_across_devices:
                 # gradients are averaged over the processes, the tokens were counted over all
                 loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
+
+    def _hold(self, losses: torch.Tensor, counts: torch.Tensor) -> None:
+        """Keep an evaluation batch's loss and tokens, each of (rows,), of all processes.
+
+        What a process was given only to keep step with the others is left out: that is
+        counted in what the batch was put together from, which is one group, or rows.
+        """
+        pairs = torch.stack((losses, counts.to(losses)), dim=1)
+        if self.args.eval_batch_size == 1:
+            pairs = pairs.sum(0, keepdim=True)
+        self._held.append(self.accelerator.gather_for_metrics(pairs).sum(0).cpu().double())
+
+    def evaluation_loop(self, *arguments: Any, **named: Any) -> Any:
+        """The Trainer's own, with the loss as in training: the mean over all trained tokens."""
+        self._held.clear()
+        output = super().evaluation_loop(*arguments, **named)
+        metrics = output.metrics or {}
+        for name in [name for name in metrics if name.endswith("_loss") and self._held]:
+            loss, tokens = sum(self._held[1:], self._held[0]).tolist()
+            metrics[name] = loss / tokens
+        return output
