@@ -62,6 +62,11 @@ def test_columns_may_have_other_names() -> None:
     assert messages(row, instruction="question", output="answer")[1] == ("assistant", "b")
 
 
+def test_a_column_that_the_file_has_not_is_not_its_nameless_one() -> None:
+    row = {"instruction": "a", "output": "b", "": "17"}
+    assert messages(row, input="") == [("user", "a"), ("assistant", "b")]
+
+
 def test_the_run_decides_what_is_trained_not_the_format() -> None:
     example = ALPACA.convert({"instruction": "a", "output": "b"}, ALPACA.columns_with({}))
     assert example.messages[1] == Message("assistant", "b", trained=None)

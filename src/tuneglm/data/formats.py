@@ -6,7 +6,7 @@ the line. A new format is a function and a line in the table. Columns that a
 format does not know are ignored.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tuneglm.data.alpaca import ALPACA_COLUMNS, alpaca
@@ -27,6 +27,8 @@ from tuneglm.data.prompts import preference, prompt_completion, text
 __all__ = ["FORMATS", "Columns", "Format", "Row", "RowError", "describe", "listed", "nearest"]
 
 KIND = "kind"
+# a table may well have a column whose name is empty: its index
+NO_COLUMN = "(no column)"
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,12 @@ class Format:
     make: Callable[[Row, Columns], Example]
 
     def columns_with(self, renamed: Columns) -> dict[str, str]:
-        """Every column of ours → the file's name for it."""
-        return {column: renamed.get(column, column) for column in self.columns}
+        """Every column of ours → the file's name for it; one renamed to "" it has not."""
+        return {column: renamed.get(column, column) or NO_COLUMN for column in self.columns}
 
     def convert(self, row: object, columns: Columns) -> Example:
         """A row as an Example; raises RowError. `columns` is what `columns_with` gives."""
-        if not isinstance(row, Mapping):
+        if not isinstance(row, dict):
             raise RowError(f"expected an object `{{…}}`, found {describe(row)}")
         example = self.make(row, columns)
         kind = row.get(columns[KIND])
