@@ -116,6 +116,9 @@ def test_a_pattern_gives_the_files_that_fit(
     assert len(values(tmp_path / "*")) == 9
     monkeypatch.chdir(tmp_path)
     assert data_files(Path("b[12].jsonl")) == [Path("b1.jsonl"), Path("b2.jsonl")]
+    monkeypatch.chdir(tmp_path / "more")
+    assert data_files(Path("../b[1].*")) == [Path("../b1.jsonl")]
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "b[12].jsonl").write_bytes(lines(ROWS[:1]))
     assert values(Path("b[12].jsonl")) == ROWS[:1]
     with pytest.raises(DataError, match=r"No file fits `.*x\*`"):

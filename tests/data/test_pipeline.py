@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import Table
+from pyarrow.parquet import write_table
 
 from tests import letters
 from tuneglm.config import DataConfig
@@ -144,3 +146,26 @@ def test_where_nothing_is_left_it_is_said(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.jsonl", [{"instruction": "q", "output": ""}])
     with pytest.raises(DataError, match="None of the 1 rows"):
         encode(path, bad_rows="skip")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_files_of_any_kind_in_one_folder_are_one_set(workers: int, tmp_path: Path) -> None:
+    """Rows know their own file, and what was found out about a file is told."""
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    write(folder / "b.jsonl", ROWS[:30])
+    table = "instruction,output\n" + "你好，你是谁？,我是一个助手。\n" * 30
+    (folder / "a.csv").write_text(table, encoding="gbk")
+    write_table(Table.from_pylist(ROWS[:30]), folder / "c.parquet")
+    data = encode(folder, workers=workers)
+    sources = [row.source for row in data.train.rows]
+    places = [(Path(source.file).name, source.line, source.row) for source in sources if source]
+    assert places == [
+        *(("a.csv", number + 1, number) for number in range(1, 31)),
+        *(("b.jsonl", number, number) for number in range(1, 31)),
+        *(("c.parquet", number, number) for number in range(1, 31)),
+    ]
+    assert data.notes[-2:] == (
+        f"`{folder}`: 3 files are read: a.csv, b.jsonl, c.parquet",
+        f"`{folder / 'a.csv'}` is GBK: read as such",
+    )

@@ -69,15 +69,27 @@ def read_rows(path: Path, notes: Notes | None = None) -> Iterator[RawRow]:
 def data_files(path: Path, say: Say = lambda _: None) -> list[Path]:
     """The files that a path names: itself, those in a folder, those that fit a pattern."""
     if path.is_dir():
-        found = sorted(inner for inner in path.rglob("*") if inner.is_file())
-        return _chosen(path, [inner.relative_to(path) for inner in found], path, say)
-    if path.exists() or not _PATTERN.search(str(path)):
+        folder = path
+        found = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
+        data = [file for file in found if is_data(file.as_posix())]
+        found = [file for file in found if not any(part[0] == "." for part in file.parts)]
+    elif path.exists() or not _PATTERN.search(str(path)):
         return [path]
-    root = Path(path.anchor)
-    found = sorted(file for file in root.glob(str(path.relative_to(root))) if file.is_file())
-    if not found:
-        raise DataError(f"No file fits `{path}`.", _near_files(path))
-    return _chosen(path, found, Path(), say)
+    else:
+        folder, root = Path(), Path(path.anchor)
+        found = sorted(file for file in root.glob(str(path.relative_to(root))) if file.is_file())
+        if not found:
+            raise DataError(f"No file fits `{path}`.", _near_files(path))
+        # a pattern that names no file by a known ending means them all
+        data = [file for file in found if is_data(file.name)] or found
+    others = [str(file) for file in found if file not in data]
+    if not data:
+        raise no_data_in(str(path), others)
+    if others:
+        say(not_read(str(path), others))
+    if len(data) > 1:
+        say(f"`{path}`: {len(data)} files are read: {listed([str(file) for file in data])}")
+    return [folder / file for file in data]
 
 
 def _rows_of(path: Path, say: Say) -> Iterator[RawRow]:
@@ -150,22 +162,6 @@ def _refuse_one_object(text: TextBlocks) -> None:
         if key is None
         else f"the list under `{key}` alone should be the file (jq '.\"{key}\"' FILE > NEW)",
     )
-
-
-def _chosen(named: Path, found: list[Path], folder: Path, say: Say) -> list[Path]:
-    """Those that are data by their names; a pattern that names none of them means all."""
-    data = [file for file in found if is_data(file.as_posix())]
-    seen = [file for file in found if not any(part[0] == "." for part in file.parts)]
-    others = [str(file) for file in seen if file not in data]
-    if not data and folder == Path():
-        data, others = found, []
-    if not data:
-        raise no_data_in(str(named), others)
-    if others:
-        say(not_read(str(named), others))
-    if len(data) > 1:
-        say(f"`{named}`: {len(data)} files are read: {listed([str(file) for file in data])}")
-    return [folder / file for file in data]
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
