@@ -15,7 +15,7 @@ PACKAGE = ROOT / "src" / "tuneglm"
 
 # a room may import what stands in a lower line, and its own
 LEVELS = (
-    ("cli", "__main__", "demo", "chat"),
+    ("cli", "__main__", "demo", "chat", "launch"),
     (
         "training",
         "generate",

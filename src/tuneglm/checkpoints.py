@@ -175,7 +175,8 @@ def save_result(folder: Path, save: Callable[[Path], None]) -> None:
 
 def refuse_unfinished(folder: Path) -> None:
     """Raise ModelError for the folder of a run that has not left its result yet."""
-    if (folder / RUN_FILE).is_file() and not is_finished(folder):
+    has_result = any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+    if (folder / RUN_FILE).is_file() and not has_result:
         raise ModelError(
             f"`{folder}` holds a run that is not finished.",
             f"go on with it: tuneglm train {folder / RUN_FILE}",

@@ -6,6 +6,7 @@ cluster's SIGTERM in 143; a run is saved before.
 
 import argparse
 import difflib
+import json
 import logging
 import os
 import sys
@@ -28,7 +29,7 @@ SHOW_EXAMPLE = "data show model.path=MODEL data.train=my.json"
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and leave with its exit code."""
-    given = _parser().parse_args(arguments)
+    given = _given(arguments)
     _quiet()
     try:
         code = given.run(given)
@@ -48,15 +49,32 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def train(given: argparse.Namespace) -> int:
     """Tune a model."""
     run_file, config = _config(given)
-    _no_bars()
     from tuneglm.checkpoints import repeated
-    from tuneglm.training import train
 
     chosen = repeated(config, run_file)
     if chosen is not config:
         print(f"That run is finished; its repetition goes to {chosen.training['output_dir']}.")
+    if given.processes > 1:
+        return _launched(given, chosen)
+    _no_bars()
+    from tuneglm.training import train
+
     result = train(chosen)
     return SIGNALLED + result.stopped_by if result.stopped_by else 0
+
+
+def _launched(given: argparse.Namespace, config: RunConfig) -> int:
+    """The same command in several processes."""
+    from tuneglm.launch import launch
+
+    if "WORLD_SIZE" in os.environ:
+        raise ConfigError(
+            f"`--processes {given.processes}` is asked of one of several processes.",
+            "leave it out where torchrun or accelerate starts them",
+        )
+    # a folder beside a finished run's is chosen once, for all
+    folder = json.dumps(config.training.get("output_dir"), ensure_ascii=False)
+    return launch(["train", *given.settings, f"training.output_dir={folder}"], given.processes)
 
 
 def chat(given: argparse.Namespace) -> int:
@@ -196,6 +214,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _given(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What was typed; settings may also stand behind an option, where argparse stops to look."""
+    parser = _parser()
+    given, rest = parser.parse_known_args(arguments)
+    if "settings" in given and not any(word.startswith("-") for word in rest):
+        given.settings += rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return given
+
+
 def _add(commands: Any, name: str, run: Callable[..., int], text: str, **options: Any) -> Any:
     parser = commands.add_parser(
         name,
@@ -220,6 +249,13 @@ def _add_train(commands: Any, name: str) -> None:
         f"  tuneglm {TRAIN_EXAMPLE}",
     )
     _add_config(parser)
+    parser.add_argument(
+        "--processes",
+        type=_count_of("processes"),
+        default=1,
+        metavar="N",
+        help="start so many processes on this machine, one a GPU (1)",
+    )
     parser.set_defaults(example=TRAIN_EXAMPLE)
 
 
@@ -276,7 +312,9 @@ def _add_data(commands: Any, name: str) -> None:
     )
     _add_config(shown)
     shown.set_defaults(example=SHOW_EXAMPLE)
-    shown.add_argument("--rows", type=_count, default=3, metavar="N", help="how many (3)")
+    shown.add_argument(
+        "--rows", type=_count_of("rows"), default=3, metavar="N", help="how many (3)"
+    )
     _add_data_list(inner, "list")
     _add_data_download(inner, "download")
     _add_data_identity(inner, "identity")
@@ -381,10 +419,15 @@ def _config(given: argparse.Namespace) -> tuple[Path | None, RunConfig]:
     return run_file, load_config(run_file, overrides)
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"`{text}` is not a number of rows: 1 or more")
-    return int(text)
+def _count_of(what: str) -> Callable[[str], int]:
+    """A type of argparse: how many of them, 1 or more."""
+
+    def count(text: str) -> int:
+        if not text.isdecimal() or int(text) == 0:
+            raise argparse.ArgumentTypeError(f"`{text}` is not a number of {what}: 1 or more")
+        return int(text)
+
+    return count
 
 
 def _options(*sections: str) -> str:
@@ -400,7 +443,9 @@ def _quiet() -> None:
     """Only our own words at the terminal, not those of the libraries beneath."""
     warnings.filterwarnings("ignore")
     logging.basicConfig(format="%(message)s", level=logging.ERROR)
-    logging.getLogger("tuneglm").setLevel(logging.INFO)
+    # of several processes the first one speaks
+    is_first = os.environ.get("RANK", "0") == "0"
+    logging.getLogger("tuneglm").setLevel(logging.INFO if is_first else logging.ERROR)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     for name in ("bitsandbytes", "accelerate", "transformers", "peft", "modelscope"):

@@ -77,6 +77,7 @@ def train(config: RunConfig) -> TrainingResult:
     _refuse_no_steps(arguments, len(given.train))
     course = Course(fingerprint(rows.rows), _items_a_step(arguments), arguments.world_size)
     output = agreed(partial(check_output, config, course))
+    arguments.output_dir = str(output.folder)
     set_seed(arguments.seed)
     model = _base(config, folder, family, arguments)
     tuned = METHODS[config.method.name].apply(model, config.method, family)

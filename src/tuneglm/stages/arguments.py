@@ -61,6 +61,7 @@ def training_arguments(config: RunConfig, *, evaluates: bool) -> TrainingArgumen
     if not config.training.keys() & {"bf16", "fp16"}:
         chosen["bf16"] = computes_bfloat16(device)
     chosen |= config.training | FIXED
+    _check_devices(chosen)
     with refusals():
         arguments = TrainingArguments(**chosen)
         # a reporter that is not installed says so when it is made
@@ -152,6 +153,16 @@ def _batching(config: RunConfig) -> dict[str, Any]:
 
 def _written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check_devices(chosen: dict[str, Any]) -> None:
+    """A GPU for each process."""
+    asked, count = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    if 0 < count < asked and not chosen.get("use_cpu"):
+        raise ConfigError(
+            f"{asked} processes were started, and there are {count} GPUs.",
+            "start one process a GPU, or train on the processor: training.use_cpu=true",
+        )
 
 
 def _check_processes(arguments: TrainingArguments) -> None:
