@@ -58,6 +58,21 @@ def test_help_does_not_wait_for_torch(command: list[str]) -> None:
     assert best < 0.3
 
 
+def test_lists_of_data_do_not_wait_for_torch(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from tuneglm.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as left: assert left.code == 0\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    )
+    for words in (["list"], ["list", "--json"], ["identity", "--name", "a", "--author", "b"]):
+        command = [sys.executable, "-c", program, "data", *words]
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+    assert (tmp_path / "data" / "identity_probes.json").is_file()
+
+
 def test_from_a_file_to_an_answer(
     configure: Configure,
     tmp_path: Path,

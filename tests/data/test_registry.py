@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 
 from tuneglm.config import DataConfig
@@ -114,6 +115,52 @@ def test_a_name_is_its_set_whatever_lies_here(
     write(tmp_path / name, {**ROW, "instruction": "file"})
     assert texts(train=[name]) == ["set/b"]
     assert texts(train=[f"./{name}"]) == ["file/b"]
+
+
+CHAT = {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}
+# rows in the shape of each set that is not plain Alpaca → what becomes of them
+SHAPES: dict[str, tuple[dict[str, Any], str]] = {
+    "belle_multiturn": (
+        {"instruction": "Human:a\nAssistant:b\nHuman:c\nAssistant:", "input": "", "output": "d"},
+        "a/b/c/d",
+    ),
+    "firefly": ({"kind": "NLI", "input": "a", "target": "b"}, "a/b"),
+    "webqa": ({"input": "a", "output": "b", "id": 3}, "a/b"),
+    "adgen_train": ({"content": "a", "summary": "b"}, "a/b"),
+    "adgen_eval": ({"content": "a", "summary": "b"}, "a/b"),
+    "ultrachat_200k": (
+        {
+            "prompt": "a",
+            "prompt_id": "0f",
+            "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
+        },
+        "a/b",
+    ),
+    "guanaco": (
+        {"instruction": "User: a\nAssistant: b", "input": "User: c", "output": "d"},
+        "a/b/c/d",
+    ),
+    "lima": (CHAT, "a/b"),
+    "sharegpt_gpt4": (CHAT, "a/b"),
+    "sharegpt_zh": ({"conversation_id": "1", **CHAT}, "a/b"),
+    "coig_cqia": ({**ROW, "task_type": {"major": ["问答"]}, "domain": ["通用"]}, "a/b"),
+    "glaive_toolcall_zh": ({**CHAT, "tools": "[]"}, "a/b"),
+    "glaive_toolcall_en": ({**CHAT, "tools": "[]"}, "a/b"),
+    "agent_instruct": ({**CHAT, "id": "os_0"}, "a/b"),
+}
+
+
+@pytest.mark.parametrize("registered", registered_sets().values(), ids=list(registered_sets()))
+def test_each_set_is_read_in_its_own_shape(registered: Any, tmp_path: Path) -> None:
+    row, expected = SHAPES.get(registered.name, (ROW, "a/b"))
+    for name in registered.files:
+        path = registered.base(tmp_path) / name.replace("*", "0")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".parquet":
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist([row]), path)
+        else:
+            write(path, row)
+    assert texts(train=registered.name, dir=str(tmp_path)) == [expected] * len(registered.files)
 
 
 @pytest.mark.usefixtures("no_hub")

@@ -70,10 +70,13 @@ def _by_hand(registered: RegisteredSet, directory: Path) -> str:
     if not registered.pages():
         return f"put {_listed(registered.files)} into `{registered.base(directory)}`"
     base = registered.base(directory)
+    marker = base / registered.marker_name
     if len(registered.files) == 1:
         goes = f"put the file at `{base / registered.files[0]}`"
     else:
         goes = f"put {_listed(registered.files)} into `{base}`"
+    if marker.exists():
+        goes += f" and remove `{marker}`, which says that files are missing"
     return (
         f"fetch it from {' or '.join(registered.pages())} and {goes}, "
         "or name the folder that holds it: data.dir=FOLDER"

@@ -48,6 +48,7 @@ class Templates:
 
 
 LANGUAGES = ("zh", "en")
+KIND = "identity"  # of a row that says who the model is
 
 
 @cache

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tuneglm.data.columns import nearest
-from tuneglm.data.identity import LANGUAGES, Row, identity_probes, identity_rows
+from tuneglm.data.identity import KIND, LANGUAGES, Row, identity_probes, identity_rows
 from tuneglm.errors import ConfigError, OutputError
 
-KIND = "identity"
 LONGEST_NAME = 60
 _PROBE_KEYS = {"question", "language", "asks"}
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from tuneglm.config import DataConfig, DatasetEntry
 from tuneglm.data.encoded import Array, EncodedRows, MixedRows
+from tuneglm.data.identity import KIND
 from tuneglm.errors import DataError
 
 IDENTITY_SHARE = 0.05  # fewer rows than that among others teach no name
-IDENTITY = "identity"  # the kind of a row that says who the model is
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +174,7 @@ def identity_note(parts: Sequence[Part], mix: EncodedSet) -> str | None:
 
 
 def _is_identity(part: Part) -> bool:
-    if not len(part.rows) or IDENTITY not in part.rows.kinds:
+    if not len(part.rows) or KIND not in part.rows.kinds:
         return False
-    identity = part.rows.kinds.index(IDENTITY)
+    identity = part.rows.kinds.index(KIND)
     return bool((part.rows.rows["kind"] == identity).mean() > 0.5)
