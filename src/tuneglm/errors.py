@@ -12,6 +12,9 @@ The command line prints `str(error)` alone and exits with 2; a traceback is
 for our own mistakes. The first line is the sentence, every further line a hint.
 """
 
+# a file, a line in it, and one of tuneglm.data.problems.ERRORS
+Place = tuple[str, int, str]
+
 
 class UserError(Exception):
     """One clear sentence for the person at the terminal; `hint` says what to do."""
@@ -37,7 +40,14 @@ class ModelError(UserError):
 
 
 class DataError(UserError):
-    """A data set, file or row that cannot be used as asked."""
+    """A data set, file or row that cannot be used as asked.
+
+    `at` is where it stands, if it is one place of one file that is wrong.
+    """
+
+    def __init__(self, sentence: str, hint: str | None = None, *, at: Place | None = None) -> None:
+        super().__init__(sentence, hint)
+        self.at = at
 
 
 class HubError(UserError):

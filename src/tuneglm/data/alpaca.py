@@ -21,9 +21,9 @@ def alpaca(row: Row, columns: Columns) -> Example:
     question = question_of(row, columns)
     answer = required_text(row, columns, "output", "answer")
     if not question.strip():
-        raise empty(f"the question (`{columns['instruction']}`)")
+        raise empty(f"the question (`{columns['instruction']}`)", "question")
     if not answer.strip():
-        raise empty(f"the answer (`{columns['output']}`)")
+        raise empty(f"the answer (`{columns['output']}`)", "answer")
     return Example(
         (*opening(row, columns), Message("user", question), Message("assistant", answer))
     )
@@ -63,6 +63,6 @@ def _history(value: object, column: str) -> list[Message]:
         for role, text in zip(("user", "assistant"), pair, strict=True):
             meaning_here = f"the {'question' if role == 'user' else 'answer'} in {place}"
             if not checked(text, meaning_here).strip():
-                raise empty(meaning_here)
+                raise empty(meaning_here, role)
         messages += [Message("user", pair[0]), Message("assistant", pair[1])]
     return messages

@@ -85,7 +85,7 @@ def _one_row(batch: Any) -> object:
     try:
         return batch.to_pylist()[0]
     except UnicodeDecodeError:
-        return RowError("a text in it is not UTF-8", "write the file again, with UTF-8")
+        return RowError("a text in it is not UTF-8", "write the file again, with UTF-8", "encoding")
     except (ValueError, OverflowError) as error:
         return RowError(f"a value in it cannot be read: {error}", "write the column as text")
 

@@ -5,10 +5,19 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tuneglm.data.problems import ERRORS
+
 Row = Mapping[str, Any]
 Columns = Mapping[str, str]
 
 LISTED = 8
+_EMPTY = {
+    "question": "empty_question",
+    "answer": "empty_answer",
+    "chosen answer": "empty_answer",
+    "user": "empty_question",
+    "assistant": "empty_answer",
+}
 
 # our column → what others call it
 OTHER_NAMES: dict[str, tuple[str, ...]] = {
@@ -28,10 +37,16 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
 class RowError(Exception):
     """A row that cannot be used."""
 
-    def __init__(self, sentence: str, remedy: str = "correct it") -> None:
-        """`sentence` says what is wrong, `remedy` what to do; both without a dot."""
+    def __init__(
+        self, sentence: str, remedy: str = "correct it", problem: str = "wrong_type"
+    ) -> None:
+        """`sentence` says what is wrong, `remedy` what to do, both without a dot; `problem` is
+        one of ERRORS.
+        """
+        assert problem in ERRORS, problem
         self.sentence = sentence
         self.remedy = remedy
+        self.problem = problem
         super().__init__(sentence)
 
 
@@ -84,6 +99,7 @@ def required(row: Row, columns: Columns, column: str, meaning: str) -> Any:
         raise RowError(
             f"the {meaning} is missing: expected a column `{columns[column]}`, found {quoted(row)}",
             _column_remedy(row, columns, column),
+            "missing_column",
         )
     return row[columns[column]]
 
@@ -104,7 +120,7 @@ def filled_text(row: Row, columns: Columns, column: str, meaning: str) -> str:
     """The text of a column that must not be blank."""
     value = required_text(row, columns, column, meaning)
     if not value.strip():
-        raise empty(f"the {meaning} (`{columns[column]}`)")
+        raise empty(f"the {meaning} (`{columns[column]}`)", meaning)
     return value
 
 
@@ -119,6 +135,7 @@ def checked(value: object, meaning: str) -> str:
         raise RowError(
             f"{meaning} holds `{half}`, one half of a character, at position {error.start + 1}",
             "write the whole character",
+            "half_character",
         ) from None
     return value
 
@@ -131,7 +148,7 @@ def from_json(value: object, meaning: str) -> Any:
         return json.loads(checked(value, meaning)) if value.strip() else None
     except (ValueError, RecursionError):
         raise RowError(
-            f"{meaning} should be JSON, found {describe(value)}", "write it as JSON"
+            f"{meaning} should be JSON, found {describe(value)}", "write it as JSON", "bad_json"
         ) from None
 
 
@@ -141,19 +158,22 @@ def checked_json(value: Any, meaning: str) -> Any:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:
         raise RowError(
-            f"{meaning} holds one half of a character", "write the whole character"
+            f"{meaning} holds one half of a character",
+            "write the whole character",
+            "half_character",
         ) from None
     except (ValueError, TypeError, RecursionError):
         raise RowError(
             f"{meaning} should be JSON, and holds `NaN`, `Infinity` or what JSON has no word for",
             "write null, or leave it out",
+            "not_a_number",
         ) from None
     return value
 
 
-def empty(meaning: str) -> RowError:
-    """The error of a text that is blank."""
-    return RowError(f"{meaning} is empty", "fill it")
+def empty(place: str, meaning: str = "text") -> RowError:
+    """The error of a text that is blank; `meaning` says what it is, `place` also where."""
+    return RowError(f"{place} is empty", "fill it", _EMPTY.get(meaning, "empty_text"))
 
 
 def _column_remedy(row: Row, columns: Columns, column: str) -> str:

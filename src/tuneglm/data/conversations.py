@@ -14,6 +14,7 @@ from tuneglm.data.columns import (
     Row,
     RowError,
     describe,
+    empty,
     from_json,
     optional_text,
     printable,
@@ -81,13 +82,16 @@ def messages_of(value: object, column: str) -> tuple[list[Message], tuple[Tool, 
             f"the conversation (`{column}`) should be a list of messages, found {describe(value)}"
         )
     if not value:
-        raise RowError(f"the conversation (`{column}`) is empty", "fill it")
+        raise empty(f"the conversation (`{column}`)")
     messages: list[Message] = []
     tools: tuple[Tool, ...] = ()
     for number, item in enumerate(value, 1):
         place = f"message {number} of `{column}`"
         if not isinstance(item, Mapping):
-            raise RowError(f"{place} should be an object `{{…}}`, found {describe(item)}")
+            raise RowError(
+                f"{place} should be an object `{{…}}`, found {describe(item)}",
+                problem="not_an_object",
+            )
         if item.get("tools") is not None:
             tools += listed_tools(item["tools"], f"`tools` in {place}")
         _append(messages, turn(item, place))
@@ -108,6 +112,7 @@ def ordered(messages: Sequence[Message]) -> tuple[Message, ...]:
             if before
             else "the conversation holds no message",
             _REMEDIES.get((before, None), "write a question and its answer"),
+            "role_order",
         )
     return tuple(messages)
 
@@ -125,7 +130,7 @@ def _out_of_order(before: Role | None, message: Message) -> RowError:
         sentence = f"two `{role}` turns in a row, the second{said}"
     else:
         sentence = f"`{role}`{said} comes after `{before}`: expected {expected}"
-    return RowError(sentence, remedy)
+    return RowError(sentence, remedy, "role_order")
 
 
 def _append(messages: list[Message], added: list[Message]) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from tuneglm.data.examples import RowProblem
@@ -39,9 +39,7 @@ class Counts:
     def as_json(self) -> dict[str, Any]:
         """As JSON can hold it; `counts_of` reads it back."""
         problems = [
-            [source.dataset, source.file, source.line, source.row, one.sentence, one.remedy]
-            for one in self.problems
-            for source in [one.source]
+            [*astuple(one.source), one.sentence, one.remedy, one.problem] for one in self.problems
         ]
         return {
             "dropped": self.dropped,
@@ -58,8 +56,8 @@ def counts_of(held: Mapping[str, Any]) -> Counts:
     if not held:
         return Counts()
     problems = tuple(
-        RowProblem(Source(*source), sentence, remedy)
-        for *source, sentence, remedy in held["problems"]
+        RowProblem(Source(*source), sentence, remedy, problem)
+        for *source, sentence, remedy, problem in held["problems"]
     )
     return Counts(
         held["dropped"],

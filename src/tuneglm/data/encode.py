@@ -8,13 +8,13 @@ token that the format put there: the token that ends an answer is always learnt.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import groupby, islice
 from typing import Literal, Protocol
 
 import numpy as np
 
 from tuneglm.config import DataConfig, OverCutoff
+from tuneglm.data.doubts import digest, doubts_of, row_text
 from tuneglm.data.encoded import ROW, SPECIAL, TRAINED, EncodedRows
 from tuneglm.data.messages import Example, Message, Rendered, Source
 
@@ -71,13 +71,17 @@ class EncodedBlock:
     untrained: int
 
 
+Marks = tuple[int, int]  # the digest of a row's text, and its doubts
+
+
 @dataclass(slots=True)
 class _Row:
-    """A row on its way: its example and what it became."""
+    """A row on its way: its example, what it became, and how long that was at first."""
 
     example: Example
+    marks: Marks
     rendered: Rendered
-    text: int
+    full: int
     cut: bool = False
 
 
@@ -88,16 +92,17 @@ def encode_examples(examples: Sequence[Example], render: Render, rule: Rule) -> 
     row of its own.
     """
     growing, dropped, untrained = _Growing(), 0, 0
-    wanted: list[tuple[Example, int]] = []
+    wanted: list[tuple[Example, Marks]] = []
     for example in examples:
         marked = mark(example, rule.train_on)
         answers = len(_trained(marked.messages))
         if not answers:
             untrained += 1
             continue
-        text = digest(example)
+        text = row_text(example)
+        marks = digest(text), doubts_of(text)
         rows = one_answer_each(marked) if rule.answers_per_row == "one" else [marked]
-        wanted.extend((row, text) for row in rows)
+        wanted.extend((row, marks) for row in rows)
     for row in _shortened(wanted, render, rule):
         rendered = _fitted(row.rendered, rule)
         if rendered is None:
@@ -115,7 +120,7 @@ class _Growing:
     def __init__(self) -> None:
         self.ids: list[int] = []
         self.trained, self.special = bytearray(), bytearray()
-        self.table: list[tuple[int, int, int, int, int, int, bool]] = []
+        self.table: list[tuple[int, ...]] = []
         self.dataset = ""
         self.files: dict[str, int] = {}
         self.kinds: dict[str, int] = {"": 0}
@@ -129,9 +134,15 @@ class _Growing:
         self.dataset = source.dataset
         file = self.files.setdefault(source.file, len(self.files))
         kind = self.kinds.setdefault(row.example.kind, len(self.kinds))
-        was_cut = row.cut or rendered is not row.rendered
-        end = len(self.ids)
-        self.table.append((end, row.text, source.line, source.row, file, kind, was_cut))
+        shortened = rendered is not row.rendered
+        answer_cut = shortened and sum(rendered.trained) < sum(row.rendered.trained)
+        text, doubt = row.marks
+        self.table.append(
+            (
+                *(len(self.ids), text, source.line, source.row, file, kind, row.full, doubt),
+                *(row.cut or shortened, answer_cut),
+            )
+        )
 
     def rows(self) -> EncodedRows:
         """What was added."""
@@ -145,13 +156,6 @@ class _Growing:
             tuple(self.files),
             tuple(self.kinds),
         )
-
-
-def digest(example: Example) -> int:
-    """64 bits of an example's text without case and white space: copies of a row have the same."""
-    text = "\0".join(f"{message.role}\0{message.content}" for message in example.messages)
-    bare = "".join(text.split()).casefold().encode("utf-8", "replace")
-    return int.from_bytes(blake2b(bare, digest_size=8).digest(), "little")
 
 
 def mark(example: Example, train_on: Literal["all", "last"]) -> Example:
@@ -277,7 +281,7 @@ def _trained(messages: Sequence[Message]) -> list[int]:
 
 
 def _shortened(
-    examples: Sequence[tuple[Example, int]], render: Render, rule: Rule
+    examples: Sequence[tuple[Example, Marks]], render: Render, rule: Rule
 ) -> Iterator[_Row]:
     """Each example rendered, without its oldest exchanges as long as it is over the cutoff.
 
@@ -288,7 +292,8 @@ def _shortened(
     while batch := list(islice(remaining, ROWS_AT_ONCE)):
         rendered = render([example for example, _ in batch])
         rows = [
-            _Row(example, row, text) for (example, text), row in zip(batch, rendered, strict=True)
+            _Row(example, marks, row, len(row))
+            for (example, marks), row in zip(batch, rendered, strict=True)
         ]
         while loses_history and (
             long := [row for row in rows if _is_long(row.rendered, rule) and _drop_oldest(row)]

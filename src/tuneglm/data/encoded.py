@@ -18,7 +18,8 @@ TRAINED, SPECIAL = 1, 2  # bits of a token's flags
 
 Array = NDArray[Any]
 
-# a row: where its tokens end, where it came from, a digest of its text, whether it was cut
+# a row: where its tokens end, a digest of its text, where it came from, its length before it was
+# cut, its doubts (see doubts.py), whether something of it was cut, and whether an answer was
 ROW = np.dtype(
     [
         ("end", "<u8"),
@@ -27,7 +28,10 @@ ROW = np.dtype(
         ("number", "<u4"),
         ("file", "<u2"),
         ("kind", "<u2"),
+        ("full", "<u4"),
+        ("doubt", "u1"),
         ("cut", "?"),
+        ("answer_cut", "?"),
     ]
 )
 

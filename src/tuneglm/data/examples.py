@@ -26,11 +26,12 @@ from tuneglm.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """A row that was not used, and why."""
+    """What there is against a row: one of PROBLEMS, in a sentence, and what to do."""
 
     source: Source
     sentence: str
     remedy: str
+    problem: str
 
     def __str__(self) -> str:
         """One sentence, with the place."""
@@ -80,7 +81,7 @@ class ExampleSet:
             messages = self._change(example).messages
             return Example(messages, example.tools, source, example.kind)
         except RowError as error:
-            return RowProblem(source, error.sentence, error.remedy)
+            return RowProblem(source, error.sentence, error.remedy, error.problem)
 
     def examples(self) -> Iterator[Example | RowProblem]:
         """Every row of the entry."""

@@ -143,6 +143,7 @@ def _json(text: TextBlocks, by_lines: bool) -> Iterator[NumberedRow]:
             f"`{text.name}:{line}`: expected a list `[{{…}}, …]` or one object `{{…}}` a line, "
             f"found `{found}`.",
             "if it is a table or plain text, call it .csv, .tsv or .txt",
+            at=(text.name, line, "bad_json"),
         )
     return json_lines(text)
 

@@ -77,6 +77,7 @@ def split_questions(text: str, marks: Marks, meaning: str) -> tuple[str, list[Tu
             f"{meaning} should hold `{marks.user}:` at the beginning of a line, "
             f"found {describe(text)}",
             "if the rows are single questions, read them as such (format: alpaca)",
+            "role_order",
         )
     if turns[-1].speaker == "assistant":
         if body is text:
@@ -84,6 +85,7 @@ def split_questions(text: str, marks: Marks, meaning: str) -> tuple[str, list[Tu
                 f"{meaning} ends with an answer: expected the user's turn, or an open "
                 "`Assistant:` after it",
                 "leave the answer to the output alone",
+                "role_order",
             )
         user = turns[-2]
         whole = body[user.start :]
@@ -101,7 +103,7 @@ def as_messages(before: str, turns: list[Turn], meaning: str) -> list[Message]:
     messages = [Message("system", before)] if before else []
     for number, turn in enumerate(turns, 1):
         if not turn.content:
-            raise empty(f"turn {number} (the {turn.speaker}'s) of {meaning}")
+            raise empty(f"turn {number} (the {turn.speaker}'s) of {meaning}", turn.speaker)
         greets = number == 1 and turn.speaker == "assistant"
         messages.append(Message(turn.speaker, turn.content, trained=False if greets else None))
     return messages

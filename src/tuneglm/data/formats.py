@@ -53,7 +53,9 @@ class Format:
     def convert(self, row: object, columns: Columns) -> Example:
         """A row as an Example; raises RowError. `columns` is what `columns_with` gives."""
         if not isinstance(row, dict):
-            raise RowError(f"expected an object `{{…}}`, found {describe(row)}")
+            raise RowError(
+                f"expected an object `{{…}}`, found {describe(row)}", problem="not_an_object"
+            )
         example = self.make(row, columns)
         kind = row.get(columns[KIND])
         if kind is None or kind == "":

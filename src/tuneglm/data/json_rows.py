@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from tuneglm.data.columns import RowError
 from tuneglm.data.text_blocks import DAMAGE, LONGEST, TextBlocks
-from tuneglm.errors import DataError
+from tuneglm.errors import DataError, Place
 
 NumberedRow = tuple[int, object]
 
@@ -27,13 +27,15 @@ _TOKEN = 16
 class _FaultError(ValueError):
     """What is wrong in a row whose end can be found all the same."""
 
-    def __init__(self, sentence: str, remedy: str) -> None:
-        self.row_error = RowError(sentence, remedy)
+    def __init__(self, sentence: str, remedy: str, problem: str) -> None:
+        self.row_error = RowError(sentence, remedy, problem)
         super().__init__(sentence)
 
 
 def _no_number(literal: str) -> NoReturn:
-    raise _FaultError(f"`{literal}` is no JSON number", "write a number, null or a text")
+    raise _FaultError(
+        f"`{literal}` is no JSON number", "write a number, null or a text", "not_a_number"
+    )
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -42,7 +44,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
         shown = twice.encode("utf-8", "backslashreplace").decode()
-        raise _FaultError(f"the key `{shown}` stands twice in one object", "keep one of the two")
+        raise _FaultError(
+            f"the key `{shown}` stands twice in one object", "keep one of the two", "double_key"
+        )
     return row
 
 
@@ -62,7 +66,9 @@ def _decode(text: str, position: int) -> tuple[object, int]:
     except _FaultError as fault:
         row_error = fault.row_error
     except ValueError:  # Python's own limit on the digits of a number
-        row_error = RowError("a number has too many digits", 'write it as a text, "…"')
+        row_error = RowError(
+            "a number has too many digits", 'write it as a text, "…"', "not_a_number"
+        )
     try:
         return row_error, _TOLERANT.raw_decode(text, position)[1]
     except RecursionError:
@@ -115,6 +121,7 @@ def _one_line(content: str) -> object:
         return RowError(
             "a byte order mark stands before the row, in the middle of the file",
             "files were joined: remove the mark",
+            "encoding",
         )
     try:
         value, end = _decode(content, 0)
@@ -123,11 +130,13 @@ def _one_line(content: str) -> object:
             return RowError(
                 "the row is not complete on this line",
                 "write each object on one line, or all of them as a list [{…}, {…}]",
+                "bad_json",
             )
-        return RowError(f"not JSON: {_what(error, error.colno)}", _FIX)
+        return RowError(f"not JSON: {_what(error, error.colno)}", _FIX, "bad_json")
     if end < len(content):
         found = content[end : end + 20].encode("utf-8", "backslashreplace").decode()
-        return RowError(f"expected the end of the line after the object, found `{found}`", _FIX)
+        sentence = f"expected the end of the line after the object, found `{found}`"
+        return RowError(sentence, _FIX, "bad_json")
     return value
 
 
@@ -199,14 +208,17 @@ class _Window:
         self._fail(json.JSONDecodeError(message, self._text, self.position))
 
     def _fail(self, error: json.JSONDecodeError) -> NoReturn:
-        place = f"`{self._source.name}:{self._line_of(error.pos)}`"
+        line = self._line_of(error.pos)
+        place = f"`{self._source.name}:{line}`"
+        at: Place = (self._source.name, line, "bad_json")
         if _is_cut_short(error):
             raise DataError(
                 f"{place}: the file ends in the middle of the list: it is cut short.",
                 "fetch or copy it again; a whole list ends with `]`",
+                at=at,
             )
         column = error.colno + (self._before if error.lineno == 1 else 0)
-        raise DataError(f"{place}: not JSON: {_what(error, column)}.", _FIX)
+        raise DataError(f"{place}: not JSON: {_what(error, column)}.", _FIX, at=at)
 
     def _line_of(self, position: int) -> int:
         self._line += self._text.count("\n", self._counted, position)

@@ -15,11 +15,12 @@ IDENTITY_SHARE = 0.05  # fewer rows than that among others teach no name
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One entry of `data.train` or `data.evaluation`, encoded."""
+    """One entry of `data.train` or `data.evaluation`, encoded; `used` is (rows,) of bool."""
 
     name: str
     entry: DatasetEntry
     rows: EncodedRows
+    used: Array
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,14 @@ def split_and_mix(
     """
     limit = _limit(parts, config)
     sides = [part.rows.texts < limit for part in parts]
-    train = [np.flatnonzero(~side) for side in sides]
+    train = [np.flatnonzero(~side & part.used) for side, part in zip(sides, parts, strict=True)]
     if parts and not any(len(rows) for rows in train):
         raise DataError(
             "All rows went to evaluation: none is left to train on.",
             "give more rows, or lower data.evaluation_share or data.evaluation_rows",
         )
-    chosen = [np.flatnonzero(side) for side in sides]
-    whole = [np.arange(len(part.rows)) for part in held]
+    chosen = [np.flatnonzero(side & part.used) for side, part in zip(sides, parts, strict=True)]
+    whole = [np.flatnonzero(part.used) for part in held]
     return (
         _mix(parts, mixed(parts, train)),
         _mix([*parts, *held], [*chosen, *whole]),
@@ -83,7 +84,7 @@ def split_and_mix(
 def _limit(parts: Sequence[Part], config: DataConfig) -> np.uint64:
     """Rows whose text's digest is below it are for evaluation."""
     if config.evaluation_rows:
-        texts = np.unique(np.concatenate([part.rows.texts for part in parts]))
+        texts = np.unique(np.concatenate([part.rows.texts[part.used] for part in parts]))
         count = min(config.evaluation_rows, len(texts))
         return np.uint64(texts[count - 1] + np.uint64(1))
     return np.uint64(min(int(config.evaluation_share * 2**64), 2**64 - 1))

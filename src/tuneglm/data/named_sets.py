@@ -85,6 +85,7 @@ def guanaco(row: Row, columns: Columns) -> Example:
             f"{meaning} ends with an answer, and `{columns['input']}` is empty: "
             "the question is missing",
             "write it, or remove the last turn",
+            "role_order",
         )
     answer = _without_mark(filled_text(row, columns, "output", "answer"))
     messages = [*opening(row, columns), *as_messages("", turns, meaning)]
@@ -134,6 +135,7 @@ def _continued(question: str, current: str, more: str) -> str:
         raise RowError(
             "two `user` turns in a row: the conversation ends with one and the input is another",
             "join them, or put the answer between them",
+            "role_order",
         )
     return f"{question}\n{more}".strip()
 

@@ -21,10 +21,13 @@ from hashlib import blake2b
 from itertools import chain, islice
 from typing import Any
 
+import numpy as np
+
 from tuneglm.config import DataConfig
 from tuneglm.data.counts import Counts, counts_of
+from tuneglm.data.doubts import all_doubts, count_doubts, doubt_note, named_counts
 from tuneglm.data.encode import Render, Rule, encode_examples
-from tuneglm.data.encoded import EncodedRows
+from tuneglm.data.encoded import Array, EncodedRows
 from tuneglm.data.encoded_store import (
     EncodedStore,
     code_digest,
@@ -92,17 +95,24 @@ def encode_data(
     is left.
     """
     total, notes = Counts(), list(sets.notes)
-    sides: list[list[Part]] = []
-    for side in (sets.train, sets.evaluation):
-        sides.append([])
-        for examples in side:
-            rows, counts = encode_set(examples, encoder, config, tell, notes)
-            _check(examples, rows, counts, encoder.rule, config)
-            notes += filter(None, [placeholder_note(examples, counts.placeholders)])
-            sides[-1].append(Part(examples.name, examples.entry, rows))
-            total += counts
-    train, evaluation = split_and_mix(sides[0], sides[1], config)
-    notes += filter(None, [identity_note(sides[0], train), _no_evaluation(config, evaluation)])
+    encoded: list[EncodedRows] = []
+    every = (*sets.train, *sets.evaluation)
+    for examples in every:
+        rows, counts = encode_set(examples, encoder, config, tell, notes)
+        _check(examples, rows, counts, encoder.rule, config)
+        notes += filter(None, [placeholder_note(examples, counts.placeholders)])
+        encoded.append(rows)
+        total += counts
+    used, doubtful = _used(encoded, config)
+    parts = [
+        Part(examples.name, examples.entry, rows, chosen)
+        for examples, rows, chosen in zip(every, encoded, used, strict=True)
+    ]
+    asked, held = parts[: len(sets.train)], parts[len(sets.train) :]
+    train, evaluation = split_and_mix(asked, held, config)
+    notes += filter(
+        None, [doubtful, identity_note(asked, train), _no_evaluation(config, evaluation)]
+    )
     return EncodedData(
         train,
         evaluation if len(evaluation.rows) else None,
@@ -270,6 +280,27 @@ def _check(
     if unseen:
         row = next((row.value for row in examples.rows() if isinstance(row.value, dict)), {})
         raise no_column(examples.file, unseen[0], list(row))
+
+
+def _used(sets: Sequence[EncodedRows], config: DataConfig) -> tuple[list[Array], str | None]:
+    """(rows,) of bool for each set: whether they are used; and a sentence on the doubtful ones.
+
+    Raises DataError where every row is doubtful and shall be left out.
+    """
+    tables, files = [rows.rows for rows in sets], [rows.files for rows in sets]
+    doubts = all_doubts(tables, files)
+    count, kinds = count_doubts(doubts, tables, files)
+    if config.bad_rows == "stop":
+        return [np.ones(len(rows), bool) for rows in sets], doubt_note(count, kinds)
+    used = [each == 0 for each in doubts]
+    if not any(each.any() for each in used):
+        raise DataError(
+            f"Every row is doubtful ({named_counts(kinds)}), and data.bad_rows=skip leaves such "
+            "rows out.",
+            "`tuneglm data check` says which; data.bad_rows=stop uses them",
+        )
+    left_out = f"Left out as doubtful: {count:,} rows ({named_counts(kinds)})."
+    return used, left_out if count else None
 
 
 def _nothing_left(examples: ExampleSet, counts: Counts, rule: Rule) -> DataError:

@@ -63,13 +63,14 @@ def _question(row: Row, columns: Columns) -> tuple[list[Message], tuple[Tool, ..
         if column == "instruction":
             question = question_of(row, columns)
             if not question.strip():
-                raise empty(f"the question (`{columns[column]}`)")
+                raise empty(f"the question (`{columns[column]}`)", "question")
             return [Message("user", question)], ()
         return _side(row[columns[column]], columns[column], "user", "question")
     expected = " or ".join(f"`{columns[column]}`" for column in _QUESTIONS)
     raise RowError(
         f"the question is missing: expected {expected}, found {quoted(row)}",
         f"write it, under the name `{columns['prompt']}`",
+        "missing_column",
     )
 
 
@@ -80,14 +81,14 @@ def _side(
     if isinstance(value, list | Mapping):
         return messages_of(value, column)
     if value is None:
-        raise empty(f"the {meaning} (`{column}`)")
+        raise empty(f"the {meaning} (`{column}`)", meaning)
     if not isinstance(value, str):
         raise RowError(
             f"the {meaning} (`{column}`) should be text or a list of messages, "
             f"found {describe(value)}"
         )
     if not checked(value, f"the {meaning} (`{column}`)").strip():
-        raise empty(f"the {meaning} (`{column}`)")
+        raise empty(f"the {meaning} (`{column}`)", meaning)
     return [Message(role, value)], ()
 
 

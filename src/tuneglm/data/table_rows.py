@@ -48,6 +48,7 @@ def table_rows(text: TextBlocks, separator: str, say: Say) -> Iterator[NumberedR
                 RowError(
                     f"expected {width} cells, as the first row has, found {len(cells)}",
                     f"put a text that holds {SEPARATORS[separator]} in quotes",
+                    "bad_table",
                 ),
             )
         else:
@@ -123,12 +124,14 @@ def _broken(error: csv.Error) -> RowError:
         return RowError(
             "a line ends as on old Macs (`\\r`)",
             "save it with the line ends of Unix or Windows",
+            "bad_table",
         )
     if "expected after" in message:
         message = "a quote is not closed, or stands inside of a quoted cell"
     else:
         message = "a quote is not closed"
-    return RowError(message, 'write a quote inside of a quoted cell twice: "say ""yes"""')
+    remedy = 'write a quote inside of a quoted cell twice: "say ""yes"""'
+    return RowError(message, remedy, "bad_table")
 
 
 def _fault(lines: _Lines, text: TextBlocks) -> RowError | None:
@@ -137,11 +140,12 @@ def _fault(lines: _Lines, text: TextBlocks) -> RowError | None:
         if found is None:
             continue
         if found[0] == "\0":
-            return RowError("it holds a zero byte, which is no text", "remove it")
+            return RowError("it holds a zero byte, which is no text", "remove it", "encoding")
         if found[0] == "\ufeff":
             return RowError(
                 "a byte order mark stands in the middle of the file",
                 "files were joined: remove the mark, and a second header behind it",
+                "encoding",
             )
         return text.damaged()
     return None

@@ -95,6 +95,7 @@ class TextBlocks(Iterator[bytes]):
         return RowError(
             f"{place} not {self.encoding}",
             f"{change if self.encoding == 'UTF-8' else 'correct it'}, or fetch it again if damaged",
+            "encoding",
         )
 
     def _started(self, blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -14,7 +14,9 @@ def listed_tools(value: object, meaning: str) -> tuple[Tool, ...]:
     if tools is None:
         return ()
     if not isinstance(tools, list):
-        raise RowError(f"{meaning} should be a list of tools, found {describe(tools)}")
+        raise RowError(
+            f"{meaning} should be a list of tools, found {describe(tools)}", problem="bad_tool"
+        )
     for number, tool in enumerate(tools, 1):
         place = f"tool {number} of {meaning}"
         checked_json(tool, place)
@@ -32,7 +34,8 @@ def called_tools(value: object, meaning: str) -> tuple[Tool, ...]:
     if not isinstance(calls, list):
         raise RowError(
             f"{meaning} should be a call `{{name, arguments}}` or a list of calls, "
-            f"found {describe(calls)}"
+            f"found {describe(calls)}",
+            problem="bad_tool",
         )
     return tuple(_call(call, f"call {number} of {meaning}") for number, call in enumerate(calls, 1))
 
@@ -45,14 +48,19 @@ def _call(value: object, place: str) -> Tool:
     if arguments is None:
         arguments = {}
     if not isinstance(arguments, Mapping):
-        raise RowError(f"{meaning} should be an object `{{…}}`, found {describe(arguments)}")
+        raise RowError(
+            f"{meaning} should be an object `{{…}}`, found {describe(arguments)}",
+            problem="bad_tool",
+        )
     return {"name": name, "arguments": checked_json(arguments, meaning)}
 
 
 def _function(value: object, place: str) -> Tool:
     """The part with the name, with or without OpenAI's wrapping."""
     if not isinstance(value, Mapping):
-        raise RowError(f"{place} should be an object `{{…}}`, found {describe(value)}")
+        raise RowError(
+            f"{place} should be an object `{{…}}`, found {describe(value)}", problem="bad_tool"
+        )
     function = value.get("function")
     return function if isinstance(function, Mapping) else value
 
@@ -60,8 +68,10 @@ def _function(value: object, place: str) -> Tool:
 def _name(function: Tool, place: str) -> str:
     name = function.get("name")
     if name is None or name == "":
-        raise RowError(f"{place} has no name: expected `name`", "write the tool's name")
+        raise RowError(f"{place} has no name: expected `name`", "write the tool's name", "bad_tool")
     text = checked(name, f"the name of {place}")
     if text.splitlines() != [text] or not text.strip():
-        raise RowError(f"the name of {place} should be one line, found {describe(text)}")
+        raise RowError(
+            f"the name of {place} should be one line, found {describe(text)}", problem="bad_tool"
+        )
     return text

@@ -58,7 +58,7 @@ def turn(item: Row, place: str) -> list[Message]:
     if role == "assistant":
         return [_answer(item, content, trained, f"{place} (`{name}`)")]
     if role == "user" and not content.strip():
-        raise empty(f"{place} (`{name}`)")
+        raise empty(f"{place} (`{name}`)", role)
     if role == "system" and not content.strip():
         return []
     assert role in ("user", "system", "tool")
@@ -79,7 +79,7 @@ def _answer(item: Row, content: str, trained: bool | None, place: str) -> Messag
             "write it into the answer as the model does (`<think>…</think>`), or leave it out",
         )
     if not content.strip() and not calls and not metadata:
-        raise empty(place)
+        raise empty(place, "assistant")
     return Message("assistant", content, metadata, calls, trained)
 
 
@@ -100,6 +100,7 @@ def _role(item: Row, place: str) -> tuple[str, str]:
         raise RowError(
             f"{place} has no role: expected `role` or `from`, found {quoted(item)}",
             "write who speaks: user or assistant",
+            "missing_column",
         )
     text = checked(name, f"the role of {place}")
     role = ROLE_NAMES.get(text.strip().lower())
@@ -109,6 +110,7 @@ def _role(item: Row, place: str) -> tuple[str, str]:
             f"{place} has the role `{printable(text)}`: expected one of "
             f"`{'`, `'.join(ROLE_NAMES)}`",
             f"if `{near}` is meant, write it" if near else "write who speaks: user or assistant",
+            "unknown_role",
         )
     return text, role
 
