@@ -25,10 +25,10 @@ from typing import Any
 
 from tuneglm.config import DataConfig
 from tuneglm.data import pipeline
-from tuneglm.data.encode import rule_of
+from tuneglm.data.encode import Encoder, rule_of
 from tuneglm.data.encoded_store import opened
 from tuneglm.data.examples import load_examples
-from tuneglm.data.pipeline import Encoder, encode_data
+from tuneglm.data.pipeline import encode_data
 from tuneglm.demo.corpus import general_rows
 from tuneglm.models import FAMILIES
 from tuneglm.models.tokenization import tokenizer_digest

@@ -108,6 +108,13 @@ class DataConfig(Section):
     """Tokens of a batch, padding included, in place of a number of rows; by default a pack holds
     as many as the longest row may have. A batch is then one such group, and
     `training.per_device_train_batch_size` is 1; above 1 it counts packs."""
+    streaming: bool = False
+    """Read, encode and shuffle the training sets as the run goes on, for what no disk holds
+    twice; needs `training.max_steps`."""
+    shuffle_buffer: Annotated[int, Field(ge=1)] = 10_000
+    """Streamed rows among which the next one is drawn; 1 keeps the files' order."""
+    shuffle_seed: int = 42
+    """Decides the order of streamed rows."""
     cache: str = "auto"
     """Folder of the encoded rows of large sets; `auto` is tuneglm's own in the user's cache."""
     workers: Annotated[int, Field(ge=1)] | None = None
@@ -129,6 +136,24 @@ class DataConfig(Section):
                 f"`data.tokens_per_batch` is `{self.tokens_per_batch}`, and a row may have "
                 f"{self.longest_row} tokens.\nraise it, or lower data.cutoff"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_streamed(self) -> Self:
+        if not self.streaming:
+            return self
+        repeated = any(entry.repeats != 1 for entry in self.train)
+        for found, key, instead in (
+            (self.evaluation_share or self.evaluation_rows, "evaluation_share", "data.evaluation"),
+            (self.batching == "length_grouped", "batching=length_grouped", "data.batching=packed"),
+            (self.tokens_per_batch and self.batching == "padded", "tokens_per_batch", "packs"),
+            (repeated, "train[].repeats", "share or weight"),
+        ):
+            if found:
+                raise ValueError(
+                    f"`data.{key}` needs all rows at once, and `data.streaming` has one after "
+                    f"another.\ntake {instead}"
+                )
         return self
 
     @model_validator(mode="after")

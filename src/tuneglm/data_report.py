@@ -66,9 +66,10 @@ def print_data(terminal: Console, data: EncodedData) -> None:
     for note in data.notes:
         terminal.print(f"[yellow]Note:[/] {plain(note)}")
     print_problems(terminal, data.problems, data.skipped)
-    if data.train.cut:
+    train = data.train
+    if isinstance(train, EncodedSet) and train.cut:
         terminal.print(
-            f"[yellow]Note:[/] {data.train.cut:,} of {len(data.train.rows):,} rows were cut to "
+            f"[yellow]Note:[/] {train.cut:,} of {len(train.rows):,} rows were cut to "
             "fit data.cutoff; `tuneglm data show` marks them."
         )
     if data.dropped or data.untrained:
@@ -76,8 +77,12 @@ def print_data(terminal: Console, data: EncodedData) -> None:
             f"[yellow]Note:[/] {data.dropped:,} rows do not fit into data.cutoff and "
             f"{data.untrained:,} hold no trained answer; they are left out."
         )
-    if len(data.train.sets) > 1 or data.train.sets[0].rows != data.train.sets[0].different:
-        _print_mix(terminal, data.train)
+    if isinstance(train, EncodedSet) and _is_mixed(train):
+        _print_mix(terminal, train)
+
+
+def _is_mixed(train: EncodedSet) -> bool:
+    return len(train.sets) > 1 or train.sets[0].rows != train.sets[0].different
 
 
 def print_readings(terminal: Console, readings: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from transformers import TrainerCallback
 
 from tuneglm.checkpoints import LOG_FILE, Output
 from tuneglm.data.mix import EncodedSet
+from tuneglm.data.stream import StreamedSet
 from tuneglm.errors import DivergedError
 
 CHART_FILE = "loss.png"
@@ -81,18 +82,25 @@ def console() -> Console:
 
 
 def print_summary(
-    terminal: Console, summary: Summary, train: EncodedSet, evaluation: EncodedSet | None
+    terminal: Console,
+    summary: Summary,
+    train: EncodedSet | StreamedSet,
+    evaluation: EncodedSet | None,
 ) -> None:
     """A table of what is trained, on what, for how long."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    rows = f"{len(train.rows):,} rows · {train.tokens:,} tokens, {train.trained_tokens:,} trained"
+    if isinstance(train, StreamedSet):
+        rows = f"{', '.join(each.name for each in train.sets)} · streamed"
+    else:
+        figures = f"{train.tokens:,} tokens, {train.trained_tokens:,} trained"
+        rows = f"{len(train.rows):,} rows · {figures}"
     if evaluation is not None:
         rows += f" · evaluation {len(evaluation.rows):,} rows"
     share = 100 * summary.trained / summary.parameters
     table.add_row("Model", plain(f"{summary.model} · family {summary.family}"))
-    table.add_row("Data", rows)
+    table.add_row("Data", plain(rows))
     table.add_row(
         "Method",
         f"{summary.method} · {summary.trained:,} of {summary.parameters:,} parameters "

@@ -18,10 +18,11 @@ from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 from tuneglm.checkpoints import check_output, claimed, save_result, writing
 from tuneglm.config import RunConfig
 from tuneglm.data.batches import Batches, batches
-from tuneglm.data.encode import rule_of
+from tuneglm.data.encode import Encoder, rule_of
 from tuneglm.data.examples import load_examples
-from tuneglm.data.fingerprint import fingerprint
-from tuneglm.data.pipeline import Encoder, encode_data
+from tuneglm.data.mix import EncodedSet
+from tuneglm.data.pipeline import encode_data
+from tuneglm.data.stream import StreamedRows, StreamedSet
 from tuneglm.data_report import EncodingProgress, print_data
 from tuneglm.errors import ConfigError
 from tuneglm.interruption import SaveOnInterrupt
@@ -74,8 +75,8 @@ def train(config: RunConfig) -> TrainingResult:
     rows, held = data.train, data.evaluation
     arguments = training_arguments(config, evaluates=held is not None)
     given = batches(config.data, rows.rows, None if held is None else held.rows)
-    _refuse_no_steps(arguments, len(given.train))
-    course = Course(fingerprint(rows.rows), _items_a_step(arguments), arguments.world_size)
+    _refuse_no_steps(arguments, given)
+    course = Course(rows.fingerprint, _items_a_step(arguments), arguments.world_size)
     output = agreed(partial(check_output, config, course))
     arguments.output_dir = str(output.folder)
     set_seed(arguments.seed)
@@ -85,7 +86,7 @@ def train(config: RunConfig) -> TrainingResult:
     trainer.course = course
     if trainer.is_world_process_zero():
         print_data(terminal, data)
-        summary = _summary(config, family, trainer, given, len(rows.rows))
+        summary = _summary(config, family, trainer, given, rows)
         print_summary(terminal, summary, rows, held)
         print_start(terminal, output)
     progression, interrupt = Progression(terminal, output.folder), SaveOnInterrupt()
@@ -118,7 +119,10 @@ def encoder_of(config: RunConfig, tokenizer: Any, family: Family) -> Encoder:
     )
 
 
-def _refuse_no_steps(arguments: TrainingArguments, items: int) -> None:
+def _refuse_no_steps(arguments: TrainingArguments, given: Batches) -> None:
+    if isinstance(given.train, StreamedRows):
+        return
+    items = len(given.train)
     batch = arguments.train_batch_size * arguments.world_size
     if arguments.dataloader_drop_last and items < batch:
         raise ConfigError(
@@ -155,13 +159,20 @@ def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> An
 
 
 def _summary(
-    config: RunConfig, family: Family, trainer: Trainer, given: Batches, rows: int
+    config: RunConfig,
+    family: Family,
+    trainer: Trainer,
+    given: Batches,
+    rows: EncodedSet | StreamedSet,
 ) -> Summary:
     model: Any = trainer.model
     arguments = trainer.args
     items_a_step = _items_a_step(arguments)
-    steps_an_epoch = math.ceil(len(given.train) / items_a_step)
-    steps = steps_an_epoch * arguments.num_train_epochs
+    steps, rows_a_step = float(arguments.max_steps), float(items_a_step)
+    if isinstance(rows, EncodedSet) and not isinstance(given.train, StreamedRows):
+        steps_an_epoch = math.ceil(len(given.train) / items_a_step)
+        steps = steps if steps > 0 else steps_an_epoch * arguments.num_train_epochs
+        rows_a_step = rows_a_step if not given.sentence else len(rows.rows) / steps_an_epoch
     dtype = str(model.dtype).removeprefix("torch.")
     held = f"{config.model.bits} bits" if config.model.bits else dtype
     autocast = "bfloat16" if arguments.bf16 else "float16" if arguments.fp16 else "float32"
@@ -173,8 +184,8 @@ def _summary(
         device=str(arguments.device),
         trained=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
         parameters=parameter_count(model),
-        steps=arguments.max_steps if arguments.max_steps > 0 else math.ceil(steps),
-        rows_a_step=items_a_step if not given.sentence else rows / steps_an_epoch,
+        steps=math.ceil(steps),
+        rows_a_step=rows_a_step,
         batches=given.sentence,
     )
 

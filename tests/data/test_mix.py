@@ -9,9 +9,9 @@ import pytest
 
 from tests import letters
 from tuneglm.config import DataConfig
-from tuneglm.data.encode import Rule
+from tuneglm.data.encode import Encoder, Rule
 from tuneglm.data.examples import load_examples
-from tuneglm.data.pipeline import EncodedData, Encoder, encode_data
+from tuneglm.data.pipeline import EncodedData, encode_data
 from tuneglm.errors import DataError
 
 

@@ -10,11 +10,11 @@ from tests.published import data_file, tokenizer_folder
 from tuneglm.config import DataConfig, load_config
 from tuneglm.data.batches import Groups, batches, room
 from tuneglm.data.collate import Collator, concatenate
-from tuneglm.data.encode import rule_of
+from tuneglm.data.encode import Encoder, rule_of
 from tuneglm.data.encoded import UNTRAINED, Encoded
 from tuneglm.data.examples import load_examples
 from tuneglm.data.pack import packs, rectangles
-from tuneglm.data.pipeline import Encoder, encode_data
+from tuneglm.data.pipeline import encode_data
 from tuneglm.errors import ConfigError
 from tuneglm.models import family_named
 

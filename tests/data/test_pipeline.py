@@ -12,11 +12,11 @@ from pyarrow.parquet import write_table
 from tests import letters
 from tuneglm.config import DataConfig
 from tuneglm.data import pipeline
-from tuneglm.data.encode import Rule
+from tuneglm.data.encode import Encoder, Rule
 from tuneglm.data.encoded import Encoded
 from tuneglm.data.examples import load_examples
 from tuneglm.data.fingerprint import fingerprint
-from tuneglm.data.pipeline import EncodedData, Encoder, encode_data
+from tuneglm.data.pipeline import EncodedData, encode_data
 from tuneglm.errors import DataError
 
 BLOCK, RULE = 16, Rule()

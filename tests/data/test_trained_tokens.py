@@ -13,10 +13,10 @@ import tiktoken
 from tests.published import data_file, tokenizer_folder
 from tuneglm.config import load_config
 from tuneglm.data.collate import concatenate
-from tuneglm.data.encode import rule_of
+from tuneglm.data.encode import Encoder, rule_of
 from tuneglm.data.encoded import UNTRAINED
 from tuneglm.data.examples import load_examples
-from tuneglm.data.pipeline import Encoder, encode_data
+from tuneglm.data.pipeline import encode_data
 from tuneglm.models import family_named
 
 

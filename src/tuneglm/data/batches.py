@@ -18,6 +18,7 @@ from tuneglm.config import DataConfig
 from tuneglm.data.collate import Item
 from tuneglm.data.encoded import Array, Encoded, lengths_of
 from tuneglm.data.pack import Group, packs, rectangles
+from tuneglm.data.stream import StreamedRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,20 +53,26 @@ class Batches:
     sentence   how the rows were grouped, for the person at the terminal; empty where they were not
     """
 
-    train: Sequence[Item]
+    train: Sequence[Item] | StreamedRows
     evaluation: Sequence[Item] | None
     packed: bool
     sentence: str
 
 
 def batches(
-    config: DataConfig, train: Sequence[Encoded], evaluation: Sequence[Encoded] | None
+    config: DataConfig,
+    train: Sequence[Encoded] | StreamedRows,
+    evaluation: Sequence[Encoded] | None,
 ) -> Batches:
     """The rows of a run, grouped where `data.batching` and `data.tokens_per_batch` ask for it."""
-    grouped = train if not makes_groups(config) else _grouped(train, config)
     held = None
     if evaluation is not None:
         held = evaluation if not makes_groups(config) else _grouped(evaluation, config)
+    if isinstance(train, StreamedRows):
+        kind = f"packs of {room(config):,} tokens, " if config.batching == "packed" else ""
+        sentence = f"{kind}streamed, drawn from {config.shuffle_buffer:,} rows"
+        return Batches(train, held, config.batching == "packed", sentence)
+    grouped = train if not makes_groups(config) else _grouped(train, config)
     sentence = _sentence(grouped, config) if isinstance(grouped, Groups) else ""
     return Batches(grouped, held, config.batching == "packed", sentence)
 

@@ -50,6 +50,15 @@ class Rule:
     answers_per_row: Literal["one", "all"] = "all"
 
 
+@dataclass(frozen=True)
+class Encoder:
+    """How Examples become tokens; `name` tells it from every other one, tokenizer included."""
+
+    render: Render
+    rule: Rule
+    name: str
+
+
 def rule_of(config: DataConfig, answers_per_row: Literal["one", "all"]) -> Rule:
     """The rule of a run's `data` section, for a family."""
     source, target = config.max_source_length, config.max_target_length

@@ -7,6 +7,7 @@ import numpy as np
 
 from tuneglm.config import DataConfig, DatasetEntry
 from tuneglm.data.encoded import Array, EncodedRows, MixedRows
+from tuneglm.data.fingerprint import fingerprint
 from tuneglm.data.identity import KIND
 from tuneglm.errors import DataError
 
@@ -50,6 +51,11 @@ class EncodedSet:
     def trained_tokens(self) -> int:
         """Tokens that carry a label."""
         return sum(each.trained_tokens for each in self.sets)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same rows in the same order."""
+        return fingerprint(self.rows)
 
     @property
     def cut(self) -> int:
@@ -147,7 +153,7 @@ def _mix(parts: Sequence[Part], rows: Sequence[Array]) -> EncodedSet:
         tuple(part.rows for part in parts),
         np.concatenate([*order, np.zeros((0, 2))]).astype(np.int64),
     )
-    return EncodedSet(mixed_rows, tuple(each for each in summaries if each.rows))
+    return EncodedSet(mixed_rows, tuple(summaries))
 
 
 def _summary(part: Part, chosen: Array) -> SetSummary:

@@ -19,14 +19,14 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tuneglm.config import DataConfig
 from tuneglm.data.counts import Counts, counts_of
 from tuneglm.data.doubts import all_doubts, count_doubts, doubt_note, named_counts
-from tuneglm.data.encode import Render, Rule, encode_examples
+from tuneglm.data.encode import Encoder, Rule, encode_examples
 from tuneglm.data.encoded import Array, EncodedRows
 from tuneglm.data.encoded_store import (
     EncodedStore,
@@ -50,18 +50,12 @@ from tuneglm.data.messages import Example
 from tuneglm.data.mix import EncodedSet, Part, identity_note, split_and_mix
 from tuneglm.errors import DataError
 
+if TYPE_CHECKING:
+    from tuneglm.data.stream import StreamedSet
+
 BLOCK = 4096
 
 Tell = Callable[[str, int], None]  # name of a set, rows read so far
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """How Examples become tokens; `name` tells it from every other one, tokenizer included."""
-
-    render: Render
-    rule: Rule
-    name: str
 
 
 @dataclass(frozen=True)
@@ -75,7 +69,7 @@ class EncodedData:
     readings   how files are read of which nothing else says it, one line each
     """
 
-    train: EncodedSet
+    train: "EncodedSet | StreamedSet"
     evaluation: EncodedSet | None
     dropped: int
     untrained: int
@@ -96,7 +90,8 @@ def encode_data(
     """
     total, notes = Counts(), list(sets.notes)
     encoded: list[EncodedRows] = []
-    every = (*sets.train, *sets.evaluation)
+    to_encode = () if config.streaming else sets.train
+    every = (*to_encode, *sets.evaluation)
     for examples in every:
         rows, counts = encode_set(examples, encoder, config, tell, notes)
         _check(examples, rows, counts, encoder.rule, config)
@@ -108,11 +103,17 @@ def encode_data(
         Part(examples.name, examples.entry, rows, chosen)
         for examples, rows, chosen in zip(every, encoded, used, strict=True)
     ]
-    asked, held = parts[: len(sets.train)], parts[len(sets.train) :]
+    asked, held = parts[: len(to_encode)], parts[len(to_encode) :]
+    train: EncodedSet | StreamedSet
     train, evaluation = split_and_mix(asked, held, config)
     notes += filter(
         None, [doubtful, identity_note(asked, train), _no_evaluation(config, evaluation)]
     )
+    if config.streaming:
+        # looking at data waits for no torch
+        from tuneglm.data.stream import streamed
+
+        train = streamed(sets.train, encoder, config)
     return EncodedData(
         train,
         evaluation if len(evaluation.rows) else None,

@@ -5,7 +5,8 @@ its attention. A layer that passes it by (a state that runs on, a convolution ov
 tokens, a mask of its own) would learn from mixed rows without a word.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -19,11 +20,11 @@ from tuneglm.errors import ModelError
 LOOKED_AT = 64  # groups, of whose rows two short ones are taken
 
 
-def check_rows_apart(trainer: Trainer, groups: Sequence[Item]) -> None:
+def check_rows_apart(trainer: Trainer, groups: Iterable[Item]) -> None:
     """Raises ModelError where a packed row's logits are not those of the row alone."""
     if trainer.is_deepspeed_enabled:
         return  # its weights may lie in parts, before the first step
-    rows = [row for i in range(min(LOOKED_AT, len(groups))) for row in _rows(groups[i])]
+    rows = [row for group in islice(groups, LOOKED_AT) for row in _rows(group)]
     first, second = (sorted(rows, key=lambda row: row.length) * 2)[:2]
     model: Any = trainer.model
     was_training = model.training

@@ -50,7 +50,7 @@ def training_arguments(config: RunConfig, *, evaluates: bool) -> TrainingArgumen
             "`training.output_dir` is missing.", "say where results go: training.output_dir=FOLDER"
         )
     _refuse_unused(config.training, evaluates)
-    chosen = DEFAULTS | _batching(config)
+    chosen = DEFAULTS | _batching(config) | _streaming(config)
     method = METHODS[config.method.name]
     chosen |= {"learning_rate": method.learning_rate}
     chosen |= EVALUATION_DEFAULTS if evaluates else {}
@@ -149,6 +149,25 @@ def _batching(config: RunConfig) -> dict[str, Any]:
                 "leave it out, and choose data.tokens_per_batch",
             )
     return {"per_device_train_batch_size": 1, "per_device_eval_batch_size": 1}
+
+
+def _streaming(config: RunConfig) -> dict[str, Any]:
+    """What streamed rows need of the Trainer; raises ConfigError for what they cannot have."""
+    if not config.data.streaming:
+        return {}
+    if config.training.get("max_steps", -1) < 1:
+        raise ConfigError(
+            "`data.streaming` does not know how many rows come.",
+            "say how many steps to train: training.max_steps=1000",
+        )
+    for key in ("dataloader_num_workers", "train_sampling_strategy"):
+        if config.training.get(key):
+            raise ConfigError(
+                f"`training.{key}` has no meaning for streamed rows.",
+                "leave it out; data.shuffle_buffer decides how they are shuffled",
+            )
+    # each process reads the stream and takes its own batches of it
+    return {"accelerator_config": {"dispatch_batches": False}}
 
 
 def _written(value: Any) -> str:
