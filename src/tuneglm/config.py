@@ -384,8 +384,10 @@ def _config_error(error: ValidationError) -> ConfigError:
     if problem["type"] == "missing":
         return ConfigError(f"`{dotted}` is missing.", _missing_hint(dotted))
     if problem["type"] == "union_tag_invalid":
-        known = problem["ctx"]["expected_tags"].replace("'", "")
-        return ConfigError(f"There is no {dotted} `{problem['ctx']['tag']}`.", f"known: {known}")
+        tag, known = problem["ctx"]["tag"], problem["ctx"]["expected_tags"].replace("'", "")
+        near = difflib.get_close_matches(tag, known.split(", "), n=1)
+        nearest = f"did you mean `{near[0]}`? " if near else ""
+        return ConfigError(f"There is no {dotted} `{tag}`.", f"{nearest}known: {known}")
     if problem["type"] == "value_error":
         return ConfigError(*str(problem["ctx"]["error"]).split("\n", 1))
     if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):

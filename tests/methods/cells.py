@@ -79,7 +79,8 @@ def tuned(
 def refusal(folder: Path, family: str, method: str, *overrides: str) -> str:
     """The sentence with which a method refuses a model, of which only config.json is there."""
     try:
-        check_method(configured(folder, family, method, *overrides), folder, family_named(family))
+        config = configured(folder, family, method, *overrides)
+        check_method(config, folder, family_named(family))
     except UserError as error:
         return str(error)
     return ""

@@ -7,15 +7,14 @@ from typing import Any
 
 from tuneglm.config import RunConfig
 from tuneglm.methods import freeze, full, lora, p_tuning, prompt
-from tuneglm.methods.tuned import Tuned
+from tuneglm.methods.tuned import Holding, Tuned
 from tuneglm.models.family import Family
 from tuneglm.models.packed import packed_bits
-from tuneglm.models.precision import Bits
 from tuneglm.models.skeleton import skeleton
 from tuneglm.models.weights import read_json
 
 Apply = Callable[[Any, Any, Family], Tuned]
-Check = Callable[[Any, Any, Family, Bits | None], None]
+Check = Callable[[Any, Any, Family, Holding], None]
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Method:
     """One way to tune.
 
     apply          (model, its section of the config, family) → what is trained
-    check          (skeleton, the section, family, bits) → raises UserError for what cannot be,
+    check          (skeleton, the section, family, holding) → raises UserError for what cannot be,
                    before the weights are read
     learning_rate  what suits it where the run file says nothing
     most_epochs    how often it may see a handful of rows before it knows them by heart
@@ -48,5 +47,6 @@ METHODS: dict[str, Method] = {
 
 def check_method(config: RunConfig, folder: Path, family: Family) -> None:
     """Raises UserError where the method cannot tune the model in `folder` as the config says."""
-    bits = config.model.bits or packed_bits(read_json(folder / "config.json"))
-    METHODS[config.method.name].check(skeleton(folder, family), config.method, family, bits)
+    packed = packed_bits(read_json(folder / "config.json"))
+    holding = Holding(packed or config.model.bits, is_packed=packed is not None)
+    METHODS[config.method.name].check(skeleton(folder, family), config.method, family, holding)

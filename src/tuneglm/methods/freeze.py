@@ -10,18 +10,17 @@ from transformers import PreTrainedModel
 from tuneglm.errors import ConfigError
 from tuneglm.method_config import FreezeConfig
 from tuneglm.methods.parts import train_in_float32, tuned_parts
-from tuneglm.methods.tuned import Tuned
+from tuneglm.methods.tuned import Holding, Tuned
 from tuneglm.models.family import Family
-from tuneglm.models.layout import native_targets
+from tuneglm.models.layout import own_names
 from tuneglm.models.partial import take_apart
-from tuneglm.models.precision import Bits
 from tuneglm.models.skeleton import layers_of
 from tuneglm.models.weights import input_weight
 
 ALL, QUERY_KEY_VALUE, ATTENTION = "all", "qkv", "attention"
 
 
-def check(model: PreTrainedModel, config: FreezeConfig, family: Family, bits: Bits | None) -> None:
+def check(model: PreTrainedModel, config: FreezeConfig, family: Family, holding: Holding) -> None:
     """Raises ConfigError where there are fewer layers, or a layer has no module of a name."""
     present = len(layers_of(model))
     if abs(config.layers) > present:
@@ -69,8 +68,7 @@ def _inner_names(
     elif wanted == ATTENTION:
         found = sorted({name.rpartition(".")[0] for name in projections})
     else:
-        own = (family.layout and native_targets(family.layout, wanted)) or (wanted,)
-        found = _ending(present, own)
+        found = _ending(present, own_names(family, wanted))
     if not found:
         raise _no_module(wanted, present)
     return found

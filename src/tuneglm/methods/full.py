@@ -4,16 +4,15 @@ from transformers import PreTrainedModel
 
 from tuneglm.errors import ConfigError
 from tuneglm.method_config import FullConfig
-from tuneglm.methods.tuned import Tuned
+from tuneglm.methods.tuned import Holding, Tuned
 from tuneglm.models.family import Family
-from tuneglm.models.precision import Bits
 
 
-def check(model: PreTrainedModel, config: FullConfig, family: Family, bits: Bits | None) -> None:
+def check(model: PreTrainedModel, config: FullConfig, family: Family, holding: Holding) -> None:
     """Raises ConfigError where the weights are packed in bits."""
-    if bits is not None:
+    if holding.bits is not None:
         raise ConfigError(
-            f"`method=full` cannot train weights that are packed in {bits} bits.",
+            f"`method=full` cannot train weights that are packed in {holding.bits} bits.",
             "leave model.bits out and take a 16-bit checkpoint (tuneglm export writes one), or "
             "take method=lora, freeze or p_tuning",
         )

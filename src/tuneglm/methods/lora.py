@@ -15,11 +15,10 @@ from tuneglm.errors import ConfigError
 from tuneglm.method_config import LoraConfig
 from tuneglm.methods import pissa
 from tuneglm.methods.parts import train_in_float32
-from tuneglm.methods.tuned import Tuned
+from tuneglm.methods.tuned import Holding, Tuned
 from tuneglm.models.family import Family
-from tuneglm.models.layout import native_targets
+from tuneglm.models.layout import own_names
 from tuneglm.models.packed import is_packed
-from tuneglm.models.precision import Bits
 from tuneglm.models.prefix import MODULE as PREFIX
 from tuneglm.models.quantization import is_quantized
 from tuneglm.models.weights import input_weight
@@ -29,7 +28,7 @@ ALL = "all"
 ADAPTER, TOKENS = "default", "trainable_tokens_delta"
 
 
-def check(model: PreTrainedModel, config: LoraConfig, family: Family, bits: Bits | None) -> None:
+def check(model: PreTrainedModel, config: LoraConfig, family: Family, holding: Holding) -> None:
     """Raises ConfigError for a module that is not there, and for options that do not agree."""
     targets = targets_of(model, config.targets, family)
     for name in (*config.exclude, *config.rank_pattern):
@@ -44,8 +43,13 @@ def check(model: PreTrainedModel, config: LoraConfig, family: Family, bits: Bits
                 f"`method.tokens` has {token}, and the model's vocabulary {vocabulary} tokens.",
                 "ids count from 0",
             )
-    if config.init == "pissa" and (bits is not None or config.dora):
-        other = "method.dora" if config.dora else f"a model in {bits} bits"
+    if config.dora and holding.is_packed:
+        raise ConfigError(
+            "`method.dora` needs whole weights; those of an int4 or int8 checkpoint are packed.",
+            "leave it out, or write the model in 16 bits first (tuneglm export)",
+        )
+    if config.init == "pissa" and (holding.bits is not None or config.dora):
+        other = "method.dora" if config.dora else f"a model in {holding.bits} bits"
         raise ConfigError(
             f"`method.init=pissa` cannot be had with {other}: it takes whole weights apart.",
             "leave it out",
@@ -57,11 +61,6 @@ def apply(model: PreTrainedModel, config: LoraConfig, family: Family) -> Tuned:
 
     Raises ConfigError where the model has no linear layer of a target's name.
     """
-    if config.dora and is_packed(model):
-        raise ConfigError(
-            "`method.dora` needs whole weights; those of an int4 or int8 checkpoint are packed.",
-            "leave it out, or write the model in 16 bits first (tuneglm export)",
-        )
     outside = input_weight(model).dtype
     if is_quantized(model) and not is_packed(model):
         # norms in float32, inputs that carry gradients
@@ -105,17 +104,25 @@ def targets_of(model: PreTrainedModel, wanted: Sequence[str], family: Family) ->
         return present
     for name in wanted:
         _refuse_unknown(name, present, family)
+    _refuse_a_part(wanted, family)
     return tuple(_named(wanted or family.adapter_targets(model.config), family))
 
 
 def _named(names: Iterable[str], family: Family) -> list[str]:
     """Names that may be of the published layout, in our own."""
-    return list(dict.fromkeys(ours for name in names for ours in _own_names(name, family)))
+    return list(dict.fromkeys(ours for name in names for ours in own_names(family, name)))
 
 
-def _own_names(name: str, family: Family) -> tuple[str, ...]:
-    """A name of the published layout is known too: its parts in ours."""
-    return (family.layout and native_targets(family.layout, name)) or (name,)
+def _refuse_a_part(names: Sequence[str], family: Family) -> None:
+    """A part of a module that is fused in this network cannot be adapted without the others."""
+    for name in names:
+        fused = family.module_names.get(name)
+        parts = [part for part, own in family.module_names.items() if own == fused]
+        if not set(parts) <= {*names}:
+            raise ConfigError(
+                f"`{name}` is a part of `{fused}` in this model, and is adapted with the others.",
+                f"write {fused}, or all of {', '.join(parts)}",
+            )
 
 
 def _pattern(pattern: Mapping[str, int], family: Family) -> dict[str, Any]:
@@ -123,7 +130,7 @@ def _pattern(pattern: Mapping[str, int], family: Family) -> dict[str, Any]:
         f"{before}{dot}{ours}": value
         for name, value in pattern.items()
         for before, dot, last in [name.rpartition(".")]
-        for ours in _own_names(last, family)
+        for ours in own_names(family, last)
     }
 
 
@@ -156,7 +163,7 @@ def _refuse_unknown_modules(model: PreTrainedModel, config: LoraConfig, family: 
     present = dict.fromkeys(name.rpartition(".")[2] for name, _ in model.named_modules() if name)
     tied = [name for pair in model.all_tied_weights_keys.items() for name in pair]
     for name in config.modules_to_save:
-        for ours in _own_names(name, family):
+        for ours in own_names(family, name):
             if ours not in present:
                 raise _unknown("module", "method.modules_to_save", name, present)
             if any(f".{ours}.weight" in f".{pair}" for pair in tied):
@@ -169,7 +176,7 @@ def _refuse_unknown_modules(model: PreTrainedModel, config: LoraConfig, family: 
 
 def _refuse_unknown(name: str, present: Iterable[str], family: Family) -> None:
     known = list(present)
-    for ours in _own_names(name, family):
+    for ours in own_names(family, name):
         if ours not in known:
             raise _unknown("linear layer", "LoRA", name, known)
 

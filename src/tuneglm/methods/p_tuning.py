@@ -5,13 +5,12 @@ from transformers import PreTrainedModel
 from tuneglm.method_config import PTuningConfig
 from tuneglm.methods.parts import tuned_parts
 from tuneglm.methods.shape import check_length
-from tuneglm.methods.tuned import Tuned
+from tuneglm.methods.tuned import Holding, Tuned
 from tuneglm.models.family import Family
-from tuneglm.models.precision import Bits
 from tuneglm.models.prefix import PrefixEncoder, check_sees_prefix, prefix_sizes, put_prefix
 
 
-def check(model: PreTrainedModel, config: PTuningConfig, family: Family, bits: Bits | None) -> None:
+def check(model: PreTrainedModel, config: PTuningConfig, family: Family, holding: Holding) -> None:
     """Raises a UserError for a prefix longer than the context, and where none can be seen."""
     check_length(model, config.length)
     check_sees_prefix(model)

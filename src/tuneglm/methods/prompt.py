@@ -9,15 +9,14 @@ from transformers import PreTrainedModel
 
 from tuneglm.method_config import PromptConfig
 from tuneglm.methods.shape import check_length
-from tuneglm.methods.tuned import Tuned
+from tuneglm.methods.tuned import Holding, Tuned
 from tuneglm.models.family import Family
-from tuneglm.models.precision import Bits
 from tuneglm.models.prefix import check_sees_prefix
 from tuneglm.models.soft_prompt import MODULE, put_soft_prompt, read_soft_prompt, save_soft_prompt
 from tuneglm.models.weights import input_weight
 
 
-def check(model: PreTrainedModel, config: PromptConfig, family: Family, bits: Bits | None) -> None:
+def check(model: PreTrainedModel, config: PromptConfig, family: Family, holding: Holding) -> None:
     """Raises a UserError for a prompt longer than the context, and where none can be seen."""
     check_length(model, config.length)
     check_sees_prefix(model)

@@ -1,9 +1,23 @@
-"""What a method hands on: the model to train, and what the Trainer has to know of it."""
+"""What a method is told beforehand, and what it hands on to the Trainer."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tuneglm.models.precision import Bits
+
+
+@dataclass(frozen=True)
+class Holding:
+    """How the weights of a base will be held.
+
+    bits       None: whole
+    is_packed  in the official packed form, whose weights no kernel of peft's takes apart
+    """
+
+    bits: Bits | None = None
+    is_packed: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ asks a field of this record, never its name.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -80,8 +80,12 @@ class Family:
     place_rows       positions of packed rows, and how many tokens of each see each other
     context_positions
                      (length,) places in the context → the network's `position_ids` of one row
+    derives_positions
+                     whether the network counts a row's positions from its first token that is
+                     no padding, where none are given
     prefix_width     config → width of a prefix's embeddings where a network stands behind
                      them, as the family's scripts have it; None: the model's hidden size
+    module_names     what other families call a module → what this network does
     """
 
     name: str
@@ -94,4 +98,6 @@ class Family:
     answers_per_row: Literal["one", "all"] = "all"
     place_rows: PlaceRows = restarting
     context_positions: Callable[[torch.Tensor], torch.Tensor] = lambda places: places[None]
+    derives_positions: bool = False
     prefix_width: Callable[[PreTrainedConfig], int] | None = None
+    module_names: Mapping[str, str] = field(default_factory=dict)

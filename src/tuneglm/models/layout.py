@@ -14,7 +14,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import GlmConfig, PreTrainedConfig
 
 from tuneglm.errors import ModelError
-from tuneglm.models.family import Layout
+from tuneglm.models.family import Family, Layout
 
 MODULES = {
     "transformer.embedding.word_embeddings": "model.embed_tokens",
@@ -106,6 +106,12 @@ def native_targets(layout: Layout, published: str) -> tuple[str, ...]:
         if module.rpartition(".")[2] == published:
             return tuple(name.rpartition(".")[2] for name in ours)
     return ()
+
+
+def own_names(family: Family, name: str) -> tuple[str, ...]:
+    """What a module is called in a family's network, where people call it by another's word."""
+    published = native_targets(family.layout, name) if family.layout is not None else ()
+    return published or (family.module_names.get(name, name),)
 
 
 def to_native(

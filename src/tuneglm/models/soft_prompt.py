@@ -90,6 +90,22 @@ def add_soft_prompt(
 def put_soft_prompt(model: PreTrainedModel, embeddings: torch.Tensor, family: Family) -> None:
     """Let a model's attention see soft tokens, from the next forward on."""
     let_see(model, SoftPrompt(embeddings, family.context_positions), MODULE)
+    if not family.derives_positions:
+        network: Any = model.base_model
+        network.register_forward_pre_hook(_count_from_first_token, with_kwargs=True)
+
+
+def _count_from_first_token(
+    network: Any, args: Any, kwargs: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """Positions of padded rows: padding must not stand between the soft tokens and the row."""
+    mask = kwargs.get("attention_mask")
+    if kwargs.get("position_ids") is not None or mask is None or mask.ndim != 2:
+        return args, kwargs
+    given = kwargs.get("input_ids")
+    length = (kwargs["inputs_embeds"] if given is None else given).shape[1]
+    positions = (mask.long().cumsum(-1) - 1).clamp(min=0)[:, -length:]
+    return args, {**kwargs, "position_ids": positions}
 
 
 def save_soft_prompt(model: PreTrainedModel, embeddings: torch.Tensor, folder: Path) -> None:

@@ -13,6 +13,12 @@ from tuneglm.models.chatglm.tokenization_chatglm import load_tokenizer
 from tuneglm.models.family import Family
 
 ADAPTER_TARGETS = ("query_key_value",)
+MODULE_NAMES = {
+    **dict.fromkeys(("q_proj", "k_proj", "v_proj"), "query_key_value"),
+    "o_proj": "dense",
+    "gate_up_proj": "dense_h_to_4h",
+    "down_proj": "dense_4h_to_h",
+}
 
 
 def recognises(folder: Path, config: Mapping[str, Any]) -> bool:
@@ -29,7 +35,9 @@ CHATGLM = Family(
     adapter_targets=lambda config: ADAPTER_TARGETS,
     end_tokens=end_tokens,
     answers_per_row="one",
+    module_names=MODULE_NAMES,
     place_rows=place_rows,
+    derives_positions=True,
     # each token has two; the second is 0 in the context
     context_positions=lambda places: torch.stack((places, torch.zeros_like(places)))[None],
 )

@@ -1,0 +1,100 @@
+"""The published curves of ten steps, through the methods: what is frozen, trained, and how."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.parity.test_networks import FOLDERS, GOLDEN, inputs_of
+from tests.parity.test_prefix import FAMILIES, Case, base_of
+from tuneglm.config import load_config
+from tuneglm.methods import METHODS, check_method
+from tuneglm.models import family_named
+from tuneglm.models.loading import load_model
+
+
+def apply(folder: Path, family: str, method: str, *overrides: str) -> Any:
+    chosen = family_named(family)
+    settings = (f"model.path={folder}", f"method={method}", *overrides)
+    config = load_config(None, settings)
+    check_method(config, folder, chosen)
+    model = load_model(folder, family=family, dtype="float32", device="cpu")
+    return METHODS[method].apply(model, config.method, chosen)
+
+
+def curve(model: Any, folder: Path, rate: float) -> list[float]:
+    """Losses of ten steps on the golden batch, of all that requires gradients."""
+    golden = load_file(folder / "golden.safetensors")
+    weights = [each for each in model.parameters() if each.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=0.0)
+    losses = []
+    for _ in range(10):
+        loss = model(**inputs_of(golden), labels=golden["labels"]).loss
+        losses.append(loss.item())
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return losses
+
+
+def figures(folder: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((folder / "golden.json").read_text())
+    return read
+
+
+@pytest.mark.parametrize("family", FOLDERS)
+def test_full(family: str) -> None:
+    folder = GOLDEN / FOLDERS[family] / "base"
+    made = apply(folder, family, "full")
+    expected = figures(folder)["curve_full_adamw_lr1e-3"]
+    assert curve(made.model, folder, 1e-3) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("modules", ["mlp", "[dense_h_to_4h,dense_4h_to_h]", "mlp.*"])
+def test_freeze(modules: str) -> None:
+    folder = GOLDEN / "v1" / "base"
+    made = apply(folder, "chatglm", "freeze", "method.layers=1", f"method.modules={modules}")
+    expected = figures(folder)["curve_freeze_last_mlp_adamw_lr1e-3"]
+    assert curve(made.model, folder, 1e-3) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.fixture(
+    params=[f"{v}/{form}" for v in FAMILIES for form in ("prefix", "prefix_projection")]
+)
+def case(request: pytest.FixtureRequest) -> Case:
+    return Case(FAMILIES[request.param[:2]], GOLDEN / request.param)
+
+
+def test_p_tuning(case: Case, tmp_path: Path) -> None:
+    """From the published prefix on, read as the official scripts saved it."""
+    base = base_of(case, tmp_path / "base")
+    projection = str("projection" in case.folder.name).lower()
+    settings = ("method.length=8", "method.dropout=0", f"method.projection={projection}")
+    made = apply(base, case.family, "p_tuning", *settings)
+    official = tmp_path / "checkpoint-3000"
+    official.mkdir()
+    torch.save(case.parts()[0], official / "pytorch_model.bin")
+    (official / "config.json").write_text((case.folder / "config.json").read_text())
+    made.restore(official)
+    expected = case.figures["curve_prefix_adamw_lr1e-2"]
+    assert curve(made.model, case.folder, 1e-2) == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_we_save_is_what_the_official_scripts_read(case: Case, tmp_path: Path) -> None:
+    """`pytorch_model.bin` with the names and shapes of their own, and the prefix in config.json."""
+    base = base_of(case, tmp_path / "base")
+    projection = str("projection" in case.folder.name).lower()
+    settings = ("method.length=8", f"method.projection={projection}")
+    made = apply(base, case.family, "p_tuning", *settings)
+    made.model.save_pretrained(tmp_path / "out")
+    ours = torch.load(tmp_path / "out" / "pytorch_model.bin", weights_only=True)
+    shapes = {name: each.shape for name, each in ours.items()}
+    assert shapes == {name: each.shape for name, each in case.parts()[0].items()}
+    assert {each.dtype for each in ours.values()} == {torch.float32}
+    published = json.loads((case.folder / "config.json").read_text())
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    for key in ("pre_seq_len", "prefix_projection", "hidden_size", "num_layers"):
+        assert config[key] == published[key]
