@@ -114,12 +114,26 @@ def test_four_rows_at_once_equal_four_times_one(configure: Configure, tmp_path: 
     torch.testing.assert_close(adapter_of(once), adapter_of(apart), atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
+RESUMED = {
+    "lora": ("method.dropout=0.2",),
+    "lora of all kinds": (
+        "method.init=pissa",
+        "method.lora_plus=4",
+        "method.tokens=[7,300]",
+        "method.modules_to_save=lm_head",
+    ),
+    "full": (),
+    "freeze": ("method.layers=-2", "method.modules=[attention,input_layernorm]"),
+    "p_tuning": ("method.length=4", "method.projection=true", "method.dropout=0.2"),
+    "prompt": ("method.length=4",),
+}
+
+
+@pytest.mark.parametrize("kind", RESUMED)
 def test_a_resumed_run_equals_an_uninterrupted_one_bitwise(
-    configure: Configure, tmp_path: Path, method: str
+    configure: Configure, tmp_path: Path, kind: str
 ) -> None:
-    settings = [f"method={method}", "training.save_steps=3"]
-    settings += ["method.dropout=0.2"] if method == "lora" else []
+    settings = [f"method={kind.split()[0]}", "training.save_steps=3", *RESUMED[kind]]
     whole = train(configure(tmp_path / "whole", *settings)).folder
     again = tmp_path / "again"
     unfinished(whole, again, keep="checkpoint-3")

@@ -135,8 +135,11 @@ def placed(config: RunConfig) -> RunConfig:
     """The same run with every path in full."""
     changed: dict[str, Any] = {"data": placed_data(config.data)}
     model = Path(config.model.path).expanduser()
-    if model.is_dir():
-        changed["model"] = config.model.model_copy(update={"path": str(model.absolute())})
+    named = {path: Path(path).expanduser() for path in config.model.adapters}
+    adapters = tuple(str(it.absolute()) if it.is_dir() else path for path, it in named.items())
+    paths: dict[str, Any] = {"adapters": adapters}
+    paths |= {"path": str(model.absolute())} if model.is_dir() else {}
+    changed["model"] = config.model.model_copy(update=paths)
     if "output_dir" in config.training:
         folder = Path(config.training["output_dir"]).expanduser().absolute()
         changed["training"] = config.training | {"output_dir": str(folder)}

@@ -42,8 +42,26 @@ class ModelConfig(Section):
     else float32. Trained weights are always float32."""
     bits: Literal[4, 8] | None = None
     """Hold the frozen weights in 4 or 8 bits (needs the extra `quant`)."""
+    adapters: tuple[str, ...] = ()
+    """Folders of trained parts that the run starts from, merged into the model in this order."""
+    continue_last: bool = False
+    """Train the last of `adapters` further instead of merging it and starting a fresh one."""
     attention: Literal["auto", "sdpa", "eager", "flash_attention_2", "flex_attention"] = "auto"
     """Attention kernel; `auto` lets transformers choose."""
+
+    @field_validator("adapters", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return [part for part in value.split(",") if part] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _something_to_continue(self) -> Self:
+        if self.continue_last and not self.adapters:
+            raise ValueError(
+                "`model.continue_last` is true, and there is no adapter to continue.\n"
+                "say which: model.adapters=FOLDER"
+            )
+        return self
 
 
 class DatasetEntry(Section):

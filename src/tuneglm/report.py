@@ -22,6 +22,7 @@ from tuneglm.checkpoints import LOG_FILE, Output
 from tuneglm.data.mix import EncodedSet
 from tuneglm.data.stream import StreamedSet
 from tuneglm.errors import DivergedError
+from tuneglm.models.adapters import is_adapter
 
 CHART_FILE = "loss.png"
 LOSSES = ("loss", "eval_loss", "train_loss")
@@ -32,7 +33,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Summary:
-    """What is about to happen."""
+    """What is about to happen.
+
+    epochs  how often the rows are seen, and whether that was chosen for them
+    doubt   what is to be said of the learning rate
+    """
 
     model: str
     family: str
@@ -44,6 +49,8 @@ class Summary:
     steps: int
     rows_a_step: float
     batches: str = ""
+    epochs: str = ""
+    doubt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,8 +117,11 @@ def print_summary(
     if summary.batches:
         table.add_row("Batches", summary.batches)
     about = "" if summary.rows_a_step == int(summary.rows_a_step) else "about "
-    table.add_row("Steps", f"{summary.steps:,} · {about}{summary.rows_a_step:.4g} rows each")
+    seen = f" · {summary.epochs}" if summary.epochs else ""
+    table.add_row("Steps", f"{summary.steps:,} · {about}{summary.rows_a_step:.4g} rows each{seen}")
     terminal.print(table, soft_wrap=False)
+    if summary.doubt is not None:
+        terminal.print(f"[yellow]Note:[/] {plain(summary.doubt)}")
 
 
 def print_start(terminal: Console, output: Output) -> None:
@@ -135,7 +145,7 @@ def print_closing(
             f"[bold]{plain(command('train', result.folder / 'run.yaml'))}[/]"
         )
         return
-    kind = "adapter" if (result.folder / "adapter_config.json").is_file() else "model"
+    kind = "adapter" if is_adapter(result.folder) else "model"
     terminal.print(
         f"[green]Saved[/]  {plain(str(result.folder))}: {kind} ({size_text(result.folder)}), "
         f"tokenizer, run.yaml, {LOG_FILE}, {CHART_FILE}"

@@ -4,7 +4,7 @@ RunConfig → folder, tokenizer, examples, model → method → stage → Traine
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -28,10 +28,13 @@ from tuneglm.errors import ConfigError
 from tuneglm.interruption import SaveOnInterrupt
 from tuneglm.manifest import Course
 from tuneglm.methods import METHODS, check_method
+from tuneglm.methods.presets import doubt_of_rate
+from tuneglm.methods.start import continue_last, merge_earlier, merged_adapters
 from tuneglm.model_card import CARD_FILE, run_card, used_sets
 from tuneglm.models import family_of
-from tuneglm.models.adapters import CONFIG_FILE
+from tuneglm.models.adapters import is_adapter
 from tuneglm.models.attention import keep_rows_apart
+from tuneglm.models.chain import write_chain
 from tuneglm.models.family import Family
 from tuneglm.models.loading import load_model, load_tokenizer, model_folder
 from tuneglm.models.quantization import keep_trainable
@@ -73,7 +76,7 @@ def train(config: RunConfig) -> TrainingResult:
     with EncodingProgress(terminal) as tell:
         data = encode_data(sets, encoder, config.data, tell)
     rows, held = data.train, data.evaluation
-    arguments = training_arguments(config, evaluates=held is not None)
+    arguments = training_arguments(config, evaluates=held is not None, rows=_count(rows))
     given = batches(config.data, rows.rows, None if held is None else held.rows)
     _refuse_no_steps(arguments, given)
     course = Course(rows.fingerprint, _items_a_step(arguments), arguments.world_size)
@@ -82,6 +85,7 @@ def train(config: RunConfig) -> TrainingResult:
     set_seed(arguments.seed)
     model = _base(config, folder, family, arguments)
     tuned = METHODS[config.method.name].apply(model, config.method, family)
+    continue_last(tuned, config, family)
     trainer = STAGES[config.stage.name](tuned, tokenizer, given, arguments)
     trainer.course = course
     if trainer.is_world_process_zero():
@@ -106,7 +110,8 @@ def train(config: RunConfig) -> TrainingResult:
             interrupt.release()
         if interrupt.stopped_by is None:
             used = used_sets(sets.train, rows.sets)
-            _save(trainer, output.folder, progression, partial(run_card, config, family.name, used))
+            card = partial(run_card, config, family.name, used)
+            _save(trainer, output.folder, progression, card, merged_adapters(config.model))
     return _close(terminal, output.folder, trainer, progression, interrupt.stopped_by)
 
 
@@ -144,6 +149,7 @@ def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> An
         device=arguments.device,
         attention=None if attention == "auto" else attention,
     )
+    merge_earlier(model, config.model, family)
     if config.model.bits is not None:
         keep_trainable(model)
     if config.data.batching == "packed":
@@ -186,8 +192,23 @@ def _summary(
         parameters=parameter_count(model),
         steps=math.ceil(steps),
         rows_a_step=rows_a_step,
+        epochs=_epochs(config, arguments, _count(rows)),
+        doubt=doubt_of_rate(config.method.name, arguments.learning_rate),
         batches=given.sentence,
     )
+
+
+def _count(rows: EncodedSet | StreamedSet) -> int | None:
+    """How many rows there are; None where nobody knows."""
+    return len(rows.rows) if isinstance(rows, EncodedSet) else None
+
+
+def _epochs(config: RunConfig, arguments: TrainingArguments, rows: int | None) -> str:
+    """How often the rows are seen, and who said so."""
+    if arguments.max_steps > 0 or rows is None:
+        return ""
+    chosen = "" if "num_train_epochs" in config.training else f", chosen for {rows:,} rows"
+    return f"{arguments.num_train_epochs:g} epochs{chosen}"
 
 
 def _items_a_step(arguments: TrainingArguments) -> int:
@@ -208,7 +229,11 @@ def parameter_count(model: nn.Module) -> int:
 
 
 def _save(
-    trainer: Trainer, folder: Path, progression: Progression, card: Callable[..., str]
+    trainer: Trainer,
+    folder: Path,
+    progression: Progression,
+    card: Callable[..., str],
+    merged: Sequence[Path],
 ) -> None:
     """Adapter or weights, tokenizer, the picture of the loss and the model card."""
 
@@ -216,7 +241,9 @@ def _save(
         trainer.save_model(str(unfinished))
         for name in NOT_RESULTS:
             (unfinished / name).unlink(missing_ok=True)
-        text = card(adapter=(unfinished / CONFIG_FILE).is_file())
+        if is_adapter(unfinished):
+            write_chain(unfinished, merged)
+        text = card(adapter=is_adapter(unfinished))
         (unfinished / CARD_FILE).write_text(text, encoding="utf-8")
         draw_chart(
             unfinished / CHART_FILE, progression.curve("loss"), progression.curve("eval_loss")

@@ -7,6 +7,7 @@ from typing import Any
 
 from tuneglm.config import RunConfig
 from tuneglm.methods import freeze, full, lora, p_tuning, prompt
+from tuneglm.methods.start import check_start
 from tuneglm.methods.tuned import Holding, Tuned
 from tuneglm.models.family import Family
 from tuneglm.models.packed import packed_bits
@@ -27,6 +28,7 @@ class Method:
     learning_rate  what suits it where the run file says nothing
     most_epochs    how often it may see a handful of rows before it knows them by heart
     trains_base    whether the base's own weights are trained, and so held in float32
+    reentrant      whether torch's older gradient checkpointing reaches what is trained
     """
 
     apply: Apply
@@ -34,14 +36,19 @@ class Method:
     learning_rate: float
     most_epochs: int
     trains_base: bool = False
+    reentrant: bool = True
 
 
 METHODS: dict[str, Method] = {
     "lora": Method(lora.apply, lora.check, learning_rate=2e-4, most_epochs=10),
     "full": Method(full.apply, full.check, learning_rate=1e-5, most_epochs=5, trains_base=True),
     "freeze": Method(freeze.apply, freeze.check, learning_rate=5e-5, most_epochs=10),
-    "p_tuning": Method(p_tuning.apply, p_tuning.check, learning_rate=2e-2, most_epochs=20),
-    "prompt": Method(prompt.apply, prompt.check, learning_rate=2e-2, most_epochs=20),
+    "p_tuning": Method(
+        p_tuning.apply, p_tuning.check, learning_rate=2e-2, most_epochs=20, reentrant=False
+    ),
+    "prompt": Method(
+        prompt.apply, prompt.check, learning_rate=2e-2, most_epochs=20, reentrant=False
+    ),
 }
 
 
@@ -49,4 +56,5 @@ def check_method(config: RunConfig, folder: Path, family: Family) -> None:
     """Raises UserError where the method cannot tune the model in `folder` as the config says."""
     packed = packed_bits(read_json(folder / "config.json"))
     holding = Holding(packed or config.model.bits, is_packed=packed is not None)
+    check_start(config, holding)
     METHODS[config.method.name].check(skeleton(folder, family), config.method, family, holding)

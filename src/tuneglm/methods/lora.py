@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import peft
@@ -11,19 +12,24 @@ from peft.utils import ModulesToSaveWrapper
 from torch import nn
 from transformers import PreTrainedModel
 
-from tuneglm.errors import ConfigError
+from tuneglm.errors import ConfigError, ModelError
 from tuneglm.method_config import LoraConfig
 from tuneglm.methods import pissa
 from tuneglm.methods.parts import train_in_float32
 from tuneglm.methods.tuned import Holding, Tuned
+from tuneglm.models.adapters import CONFIG_FILE, read_weights
 from tuneglm.models.family import Family
 from tuneglm.models.layout import own_names
 from tuneglm.models.packed import is_packed
 from tuneglm.models.prefix import MODULE as PREFIX
 from tuneglm.models.quantization import is_quantized
-from tuneglm.models.weights import input_weight
+from tuneglm.models.weights import input_weight, read_json
 
 ALL = "all"
+# adapter_config.json → our option: an adapter that goes on keeps these
+CONTINUED = {"r": "rank", "lora_alpha": "alpha", "use_rslora": "rslora", "use_dora": "dora"}
+# what peft puts before the name of a module
+IN_PEFT = "base_model.model."
 # what peft calls the only adapter, and the rows of tokens in it
 ADAPTER, TOKENS = "default", "trainable_tokens_delta"
 
@@ -189,3 +195,38 @@ def _unknown(kind: str, purpose: str, name: str, present: Iterable[str]) -> Conf
         f"The model has no {kind} named `{name}` for {purpose}.",
         f"{nearest}its layers: {', '.join(known)}; method.targets=[…] chooses, `all` takes all",
     )
+
+
+def check_continued(config: LoraConfig, folder: Path) -> None:
+    """Raises ConfigError where an adapter that goes on was made with other settings."""
+    stored = read_json(folder / CONFIG_FILE)
+    for key, name in CONTINUED.items():
+        now, before = getattr(config, name), stored.get(key) or False
+        if now != before:
+            raise ConfigError(
+                f"`method.{name}` is {now}, and the adapter `{folder}` was trained with {before}.",
+                f"write method.{name}={before} to go on with it",
+            )
+    if config.init == "pissa":
+        raise ConfigError(
+            f"`method.init=pissa` would start anew, and `{folder}` is to go on.", "leave it out"
+        )
+
+
+def take_over(model: peft.PeftModel, folder: Path, family: Family) -> None:
+    """Fill a new adapter with the values of an older one; raises ModelError where they differ."""
+    base: Any = model.get_base_model()
+    weights = read_weights(base.config, folder, family)
+    wanted = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
+    given = {f"{IN_PEFT}{name}": tensor for name, tensor in weights.items()}
+    shapes = {name: each.shape for name, each in wanted.items()}
+    if shapes != {name: each.shape for name, each in given.items()}:
+        different = sorted(given.keys() ^ wanted.keys()) or sorted(
+            name for name, shape in shapes.items() if given[name].shape != shape
+        )
+        raise ModelError(
+            f"The adapter `{folder}` does not go on as method=lora says: `{different[0]}` is of "
+            "one of them only, or of another shape.",
+            "write its own method.targets, rank_pattern and modules_to_save",
+        )
+    peft.set_peft_model_state_dict(model, given)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from tuneglm.errors import ModelError
 from tuneglm.models.family import Family
@@ -102,6 +102,14 @@ def add_adapter(model: PreTrainedModel, folder: Path, family: Family, name: str)
     )
     _fill(model, folder, weights, name)
     model.set_adapter([*active, name])
+
+
+def read_weights(model: PreTrainedConfig, folder: Path, family: Family) -> Tensors:
+    """All tensors of a LoRA adapter, under the model's own names."""
+    config, weights, whole = _read_adapter(folder)
+    if family.layout is not None:
+        weights = to_split(family.layout, model, config, weights)[1]
+    return weights | own_tensors(model, whole, family.layout)
 
 
 def merge_adapters(model: PreTrainedModel) -> None:

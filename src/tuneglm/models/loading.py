@@ -13,13 +13,20 @@ from tuneglm.config import ModelConfig
 from tuneglm.errors import ModelError
 from tuneglm.hub import Hub, fetch, looks_like_id
 from tuneglm.models import family_of, saved_family
-from tuneglm.models.adapters import add_adapter, base_key, is_adapter, read_base_path
+from tuneglm.models.adapters import (
+    add_adapter,
+    base_key,
+    is_adapter,
+    merge_adapters,
+    read_base_path,
+)
+from tuneglm.models.chain import refuse_other_bases, with_earlier
 from tuneglm.models.family import Family, Layout
 from tuneglm.models.packed import packed_bits
 from tuneglm.models.precision import Bits, Placement, checked_bits, device_named, torch_dtype
 from tuneglm.models.prefix import MODULE, add_prefix, check_prefix, split_prefix
 from tuneglm.models.published import load_published
-from tuneglm.models.quantization import quantization_config
+from tuneglm.models.quantization import is_quantized, quantization_config
 from tuneglm.models.weights import read_json, read_tensors, weight_files
 
 TOKENIZER_FILES = ("*.json", "*.model", "*.jinja")
@@ -53,12 +60,13 @@ def load_model(
     target = device_named(device)
     folder = local_folder(path)
     listed = [adapters] if isinstance(adapters, str | Path) else adapters
-    adapter_folders = [_adapter_folder(adapter) for adapter in listed]
+    adapter_folders = [adapter_folder(adapter) for adapter in listed]
     chosen = resolved_family(folder, family)
     if is_adapter(folder):
         adapter_folders.insert(0, folder)
         folder = base_folder(folder)
     _refuse_twice(adapter_folders)
+    refuse_other_bases(adapter_folders)
     placement = Placement(torch_dtype(dtype, target), target, checked_bits(bits), attention)
     layout = published_layout(chosen, folder)
     if layout is not None:
@@ -68,8 +76,11 @@ def load_model(
     # an adapter trained on this model names its base by this, wherever it is loaded from
     model.config.name_or_path = model.name_or_path = str(folder.resolve())
     _set_end_tokens(model, chosen, folder)
-    for index, adapter_folder in enumerate(adapter_folders):
-        add_adapter(model, adapter_folder, chosen, f"adapter_{index}")
+    for index, (part, is_earlier) in enumerate(with_earlier(adapter_folders)):
+        add_adapter(model, part, chosen, f"adapter_{index}")
+        if is_earlier and not is_quantized(model):
+            # the next one was trained on the merged weights, and may hold some of them itself
+            merge_adapters(model)
     return model.eval()
 
 
@@ -93,7 +104,8 @@ def resolved_family(folder: Path, name: str | None = None) -> Family:
     return family_of(folder, name)
 
 
-def _adapter_folder(path: str | Path) -> Path:
+def adapter_folder(path: str | Path) -> Path:
+    """The folder of trained parts at a path or an id; raises ModelError where it holds none."""
     folder = local_folder(path)
     if not is_adapter(folder):
         raise ModelError(

@@ -14,6 +14,7 @@ from tuneglm.config import RunConfig
 from tuneglm.data.batches import makes_groups
 from tuneglm.errors import ConfigError
 from tuneglm.methods import METHODS
+from tuneglm.methods.presets import epochs_for
 from tuneglm.models.precision import best_device, computes_bfloat16
 
 DEFAULTS: dict[str, Any] = {
@@ -43,8 +44,13 @@ METRICS = (None, "loss", "eval_loss")
 SAMPLING = ("random", "sequential")
 
 
-def training_arguments(config: RunConfig, *, evaluates: bool) -> TrainingArguments:
-    """The arguments of a run; raises ConfigError for a value that transformers refuses."""
+def training_arguments(
+    config: RunConfig, *, evaluates: bool, rows: int | None
+) -> TrainingArguments:
+    """The arguments of a run; raises ConfigError for a value that transformers refuses.
+
+    Where they say neither epochs nor steps, the number of rows decides; None: not known.
+    """
     if not config.training.get("output_dir"):
         raise ConfigError(
             "`training.output_dir` is missing.", "say where results go: training.output_dir=FOLDER"
@@ -52,7 +58,10 @@ def training_arguments(config: RunConfig, *, evaluates: bool) -> TrainingArgumen
     _refuse_unused(config.training, evaluates)
     chosen = DEFAULTS | _batching(config) | _streaming(config)
     method = METHODS[config.method.name]
+    _refuse_reentrant(config)
     chosen |= {"learning_rate": method.learning_rate}
+    if rows is not None:
+        chosen["num_train_epochs"] = epochs_for(config.method.name, rows)
     chosen |= EVALUATION_DEFAULTS if evaluates else {}
     device = best_device()
     if device.type == "cpu":
@@ -168,6 +177,17 @@ def _streaming(config: RunConfig) -> dict[str, Any]:
             )
     # each process reads the stream and takes its own batches of it
     return {"accelerator_config": {"dispatch_batches": False}}
+
+
+def _refuse_reentrant(config: RunConfig) -> None:
+    """Checkpointing that does not reach what the method trains."""
+    checkpointing = config.training.get("gradient_checkpointing_kwargs") or {}
+    if checkpointing.get("use_reentrant") and not METHODS[config.method.name].reentrant:
+        raise ConfigError(
+            "`training.gradient_checkpointing_kwargs.use_reentrant` is true, and gradients of "
+            f"method={config.method.name} do not come through it.",
+            "leave it out",
+        )
 
 
 def _written(value: Any) -> str:

@@ -1,0 +1,32 @@
+"""What suits a method where the run file says nothing, and what would certainly not suit it."""
+
+import math
+
+from tuneglm.methods import METHODS
+
+# times the method's own learning rate
+FAR = 30
+# a model has to see some hundred rows before it shows anything, and a large set once
+ROWS_SEEN, FEWEST = 1000, 3
+LARGE_SETS = {50_000: 1, 10_000: 2}
+
+
+def epochs_for(method: str, rows: int) -> int:
+    """How often a set of so many rows is seen: few rows more often, a large set once."""
+    for size, epochs in LARGE_SETS.items():
+        if rows >= size:
+            return epochs
+    wanted = math.ceil(ROWS_SEEN / max(rows, 1))
+    return min(METHODS[method].most_epochs, max(FEWEST, wanted))
+
+
+def doubt_of_rate(method: str, rate: float) -> str | None:
+    """What is to be said of a learning rate that is far from the method's own."""
+    own = METHODS[method].learning_rate
+    if rate == 0 or own / FAR <= rate <= own * FAR:
+        return None
+    much = f"{rate / own:,.0f} times" if rate > own else f"a {own / rate:,.0f}th of"
+    return (
+        f"training.learning_rate={rate:g} is {much} what suits method={method} ({own:g}); "
+        "rates of other methods differ from it by as much."
+    )
