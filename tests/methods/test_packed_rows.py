@@ -34,7 +34,7 @@ def test_packed_is_padded(
         "training.optim=sgd",
     )
     batching = {
-        "padded": ("training.per_device_train_batch_size=12",),
+        "padded": ("training.per_device_train_batch_size=16",),
         "packed": ("data.batching=packed", "training.per_device_train_batch_size=1"),
     }
     losses = {}
