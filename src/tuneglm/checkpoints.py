@@ -51,6 +51,7 @@ KEPT = (
     "optim",
 )
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+ROOM = 2**22
 FULL_TEXTS = ("No space left", "quota exceeded", "File too large")
 
 
@@ -246,7 +247,18 @@ def _is_full(error: BaseException, folder: Path) -> bool:
         return True
     # torch's writer does not say why it failed
     failed = "PytorchStreamWriter" in text or "unexpected pos" in text
-    return failed and shutil.disk_usage(folder).free < 2**20
+    return failed and not _has_room(folder)
+
+
+def _has_room(folder: Path) -> bool:
+    """Whether a little more can be written: a quota or a limit is not seen in the free space."""
+    try:
+        with TemporaryFile(dir=folder) as file:
+            file.write(bytes(ROOM))
+            file.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _refuse_foreign(folder: Path, config: RunConfig) -> None:

@@ -216,8 +216,8 @@ class RunConfig(Section):
     training: dict[str, Any] = Field(default_factory=dict)
     """transformers.TrainingArguments, key by key; `output_dir` is where results go."""
     resume: str = "auto"
-    """`auto`: go on from the newest checkpoint in the output folder; `never`: the folder must be
-    empty; or the path of a checkpoint."""
+    """`auto`: go on from the newest whole checkpoint in the output folder; `never`: the folder must
+    be empty; or the path of a checkpoint, from which also a changed run goes on."""
 
     @field_validator("training")
     @classmethod

@@ -1,11 +1,15 @@
 """The `training:` section: what it changes, and what it is refused."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 
 from tests.conftest import Configure
 from tuneglm.errors import ConfigError
+from tuneglm.stages.trainer import check_sharded
 from tuneglm.training import train
 
 
@@ -60,3 +64,25 @@ def test_label_smoothing_takes_part_in_the_loss(configure: Configure, tmp_path: 
     ).loss
     assert plain is not None and smooth is not None
     assert smooth > plain + 0.1
+
+
+def test_one_process_where_several_were_asked_for(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `accelerate launch --cpu --num_processes 2` sets for the one that it starts."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    with pytest.raises(ConfigError, match="asked for several processes and started one") as caught:
+        train(configure(tmp_path / "out"))
+    assert "--processes" in str(caught.value)
+
+
+def test_fsdp_that_would_share_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = SimpleNamespace(world_size=2, fsdp=[], device=torch.device("cpu"))
+    trainer: Any = SimpleNamespace(args=arguments, is_fsdp_enabled=False)
+    check_sharded(trainer)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(ConfigError, match="each process would hold the whole model.*`cpu`"):
+        check_sharded(trainer)
+    trainer.is_fsdp_enabled = True
+    check_sharded(trainer)

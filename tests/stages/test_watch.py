@@ -13,7 +13,7 @@ from tuneglm.data.messages import Source
 from tuneglm.errors import DivergedError
 from tuneglm.stages.watch import SOURCES, SourcedCollator, Watch
 
-ALONE: Any = SimpleNamespace(scaler=None, num_processes=1, is_main_process=True)
+ALONE: Any = SimpleNamespace(mixed_precision="no", num_processes=1, is_main_process=True)
 
 
 def judge(
@@ -48,7 +48,9 @@ def test_what_stops_a_run(named: Any, sentence: str) -> None:
 
 
 def test_a_gradient_that_float16_scales_down_again_is_none() -> None:
-    judge(Watch(SimpleNamespace(**vars(ALONE) | {"scaler": object()})), 1, 2.0, norm=math.inf)
+    judge(
+        Watch(SimpleNamespace(**vars(ALONE) | {"mixed_precision": "fp16"})), 1, 2.0, norm=math.inf
+    )
 
 
 @pytest.mark.parametrize(

@@ -212,3 +212,9 @@ def _check_processes(arguments: TrainingArguments) -> None:
             f"{asked} processes were started, but each trains alone.",
             "without a GPU, add training.use_cpu=true",
         )
+    # accelerate names a meeting place for several processes, and on a processor starts one
+    if asked == 1 and {"ACCELERATE_USE_CPU", "MASTER_PORT"} <= os.environ.keys():
+        raise ConfigError(
+            "`accelerate launch` was asked for several processes and started one.",
+            "start them so: tuneglm train RUN.yaml --processes N",
+        )

@@ -1,6 +1,7 @@
 """The Trainer that every stage builds on: its checkpoints are whole, or not to be seen."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import torch
 from peft import PeftModel
 from transformers import Trainer
 
+from tuneglm.errors import ConfigError
 from tuneglm.manifest import UNFINISHED, Course, discard, publish, seal
 from tuneglm.methods.tuned import Tuned
 from tuneglm.stages.watch import SourcedCollator, Watch
@@ -30,6 +32,7 @@ class StageTrainer(Trainer):
     def __init__(self, tuned: Tuned, **arguments: Any) -> None:
         with _judged_by_what_is_trained(tuned.model):
             super().__init__(model=tuned.model, **arguments)
+        check_sharded(self)
         self.tuned = tuned
         self._saving = False
         self._watch = Watch(self.accelerator)
@@ -142,7 +145,9 @@ class StageTrainer(Trainer):
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         """The Trainer's own, watched: the last that it does before the weights are changed."""
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)
-        self._watch.step(self.state, float(norm), self._get_learning_rate())
+        # DeepSpeed does not always know it
+        known = None if norm is None else float(norm)
+        self._watch.step(self.state, known, self._get_learning_rate())
         return norm
 
 
@@ -168,3 +173,15 @@ def _give_rates(optimizer: Any, factors: Mapping[torch.Tensor, float]) -> None:
             weights = [weight for weight in own if factors[weight] == factor]
             rate = {"params": weights, "lr": group["lr"] * factor}
             optimizer.add_param_group({**group, **rate})
+
+
+def check_sharded(trainer: Trainer) -> None:
+    """Raise ConfigError where FSDP is asked for and, without a word, shares nothing out."""
+    by_launcher = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+    is_asked = trainer.args.world_size > 1 and (by_launcher or trainer.args.fsdp)
+    if is_asked and not trainer.is_fsdp_enabled:
+        raise ConfigError(
+            "FSDP is asked for, and each process would hold the whole model: accelerate shares "
+            f"it out on GPUs, not on `{trainer.args.device.type}`.",
+            "leave it out: the processes then share the rows alone",
+        )

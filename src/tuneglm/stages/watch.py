@@ -70,15 +70,15 @@ class Watch:
         self._batches.append((loss, self._sources))
         self._tokens = tokens
 
-    def step(self, state: TrainerState, norm: float, rate: float) -> None:
-        """Judge a step whose gradient is known; raises DivergedError."""
+    def step(self, state: TrainerState, norm: float | None, rate: float) -> None:
+        """Judge a step whose gradient is known, if its norm is too; raises DivergedError."""
         batches = [(float(loss), sources) for loss, sources in self._batches]
         self._batches, number = [], state.global_step + 1
         if self._tokens is not None and int(self._tokens) == 0:
             raise _no_token(number, _named(self._gathered(batches)))
-        # a gradient that is too large for float16 is scaled down, and the step repeated
-        is_scaled = self.accelerator.scaler is not None
-        if not math.isfinite(norm) and not is_scaled:
+        # one that is too large for float16 is scaled down, and the step left out
+        is_scaled = self.accelerator.mixed_precision == "fp16"
+        if norm is not None and not math.isfinite(norm) and not is_scaled:
             # gradients are shared: every process comes here
             raise _not_finite(number, self._gathered(batches))
         if not all(math.isfinite(loss) for loss, _ in batches):
@@ -94,7 +94,7 @@ class Watch:
         gathered: list[tuple[float, Sources]] = gather_object(batches)
         return gathered
 
-    def _judge_zero(self, step: int, loss: float, norm: float) -> None:
+    def _judge_zero(self, step: int, loss: float, norm: float | None) -> None:
         if loss == 0 and norm == 0:
             self._warn(
                 "loss",
