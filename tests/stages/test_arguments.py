@@ -80,9 +80,11 @@ def test_one_process_where_several_were_asked_for(
 def test_fsdp_that_would_share_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = SimpleNamespace(world_size=2, fsdp=[], device=torch.device("cpu"))
     trainer: Any = SimpleNamespace(args=arguments, is_fsdp_enabled=False)
+    # transformers sets it where `training.fsdp` is given
+    monkeypatch.delenv("ACCELERATE_USE_FSDP", raising=False)
     check_sharded(trainer)
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    with pytest.raises(ConfigError, match="each process would hold the whole model.*`cpu`"):
+    with pytest.raises(ConfigError, match=r"each process would hold the whole model.*`cpu`"):
         check_sharded(trainer)
     trainer.is_fsdp_enabled = True
     check_sharded(trainer)
