@@ -65,7 +65,7 @@ def export(wanted: Export) -> Path:
         adapters=wanted.adapters,
         device="cpu",
     )
-    _refuse_prefix(model, wanted)
+    refuse_prefix(model, wanted)
     unpack_linears(model, model.dtype)
     merge_adapters(model)
     _refuse_overflow(model)
@@ -93,7 +93,7 @@ def _dtype(wanted: Export) -> str:
     return str(config.get("torch_dtype") or config.get("dtype") or "float16")
 
 
-def _refuse_prefix(model: PreTrainedModel, wanted: Export) -> None:
+def refuse_prefix(model: PreTrainedModel, wanted: Export) -> None:
     """What the attention sees beside its tokens is no product of weights, and merges into none."""
     if not sees_prefix(model):
         return
