@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tuneglm.config import RunConfig, load_config
 from tuneglm.demo import MODEL_FOLDER
+
+# an example's time says nothing where others use the processors too
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 ROWS = [
     {"instruction": "你是谁？", "input": "", "output": "我是星河。"},

@@ -83,7 +83,7 @@ def test_words_that_are_not_known(
         (b'[{"instruction": "a"}]', "`output`"),
         (b'["a"]', "expected an object"),
         (b'[{"instruction": "a", "output": ""}]', "output"),
-        ('[{"instruction": "你", "output": "好"}]'.encode("gbk"), "UTF-8"),
+        (b'[{"instruction": "\x81\xff\xfe", "output": "a"}]', "UTF-8"),
     ],
 )
 def test_data_that_is_missing_broken_or_mis_encoded(
