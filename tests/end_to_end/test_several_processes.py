@@ -80,6 +80,26 @@ def test_two_processes_equal_one(command: list[str], tmp_path: Path) -> None:
     assert (tmp_path / "two" / WEIGHTS).read_bytes() == (tmp_path / "one" / WEIGHTS).read_bytes()
 
 
+def test_two_processes_equal_one_on_packed_rows(command: list[str], tmp_path: Path) -> None:
+    """Also in evaluation, whose eleven packs leave one process with nothing new at the end."""
+    command += ["training.max_steps=3", "training.per_device_train_batch_size=1"]
+    command += ["data.batching=packed", "data.cutoff=64", "data.evaluation_rows=7"]
+    ways = {"two": TWO, "one": ("training.gradient_accumulation_steps=2",)}
+    for way, settings in ways.items():
+        run = start(command, f"training.output_dir={tmp_path / way}", *settings)
+        _, said = run.communicate(timeout=100)
+        assert run.returncode == 0, said
+    held = [_held(tmp_path / way) for way in ways]
+    assert held[0] == pytest.approx(held[1], abs=1e-6)
+    assert losses(tmp_path / "two") == losses(tmp_path / "one") != []
+    assert (tmp_path / "two" / WEIGHTS).read_bytes() == (tmp_path / "one" / WEIGHTS).read_bytes()
+
+
+def _held(folder: Path) -> list[float]:
+    entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [entry["eval_loss"] for entry in entries if "eval_loss" in entry]
+
+
 def test_stopped_killed_and_gone_on(command: list[str], tmp_path: Path) -> None:
     """SIGTERM to the launcher, then a process killed, then to the end: as if nothing had been."""
     command += ["training.max_steps=24", "training.save_steps=6", *TWO]
