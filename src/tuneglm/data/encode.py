@@ -144,12 +144,13 @@ class _Growing:
         file = self.files.setdefault(source.file, len(self.files))
         kind = self.kinds.setdefault(row.example.kind, len(self.kinds))
         shortened = rendered is not row.rendered
-        answer_cut = shortened and sum(rendered.trained) < sum(row.rendered.trained)
+        trained = rendered.trained.count(True)
+        answer_cut = shortened and trained < row.rendered.trained.count(True)
         text, doubt = row.marks
         self.table.append(
             (
-                *(len(self.ids), text, source.line, source.row, file, kind, row.full, doubt),
-                *(row.cut or shortened, answer_cut),
+                *(len(self.ids), text, source.line, source.row, file, kind),
+                *(trained, row.full, doubt, row.cut or shortened, answer_cut),
             )
         )
 

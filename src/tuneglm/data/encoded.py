@@ -18,8 +18,9 @@ TRAINED, SPECIAL = 1, 2  # bits of a token's flags
 
 Array = NDArray[Any]
 
-# a row: where its tokens end, a digest of its text, where it came from, its length before it was
-# cut, its doubts (see doubts.py), whether something of it was cut, and whether an answer was
+# a row: where its tokens end, a digest of its text, where it came from, how many of its tokens are
+# trained, its length before it was cut, its doubts (see doubts.py), whether something of it was
+# cut, and whether an answer was
 ROW = np.dtype(
     [
         ("end", "<u8"),
@@ -28,6 +29,7 @@ ROW = np.dtype(
         ("number", "<u4"),
         ("file", "<u2"),
         ("kind", "<u2"),
+        ("trained", "<u4"),
         ("full", "<u4"),
         ("doubt", "u1"),
         ("cut", "?"),
@@ -118,10 +120,7 @@ class EncodedRows(Sequence[Encoded]):
     @property
     def trained_lengths(self) -> Array:
         """(rows,) number of trained tokens of each row."""
-        if not len(self.rows):
-            return np.zeros(0, np.int64)
-        starts = np.concatenate(([0], self.rows["end"][:-1])).astype(np.int64)
-        return np.add.reduceat(self.flags & TRAINED, starts, dtype=np.int64)
+        return self.rows["trained"].astype(np.int64)
 
     @property
     def texts(self) -> Array:
