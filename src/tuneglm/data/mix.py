@@ -151,7 +151,7 @@ def _mix(parts: Sequence[Part], rows: Sequence[Array]) -> EncodedSet:
     summaries = [_summary(part, chosen) for part, chosen in zip(parts, rows, strict=True)]
     mixed_rows = MixedRows(
         tuple(part.rows for part in parts),
-        np.concatenate([*order, np.zeros((0, 2))]).astype(np.int64),
+        np.concatenate([*order, np.zeros((0, 2), np.int64)]),
     )
     return EncodedSet(mixed_rows, tuple(summaries))
 
