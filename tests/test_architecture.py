@@ -15,13 +15,16 @@ PACKAGE = ROOT / "src" / "tuneglm"
 
 # a room may import what stands in a lower line, and its own
 LEVELS = (
-    ("cli", "__main__", "demo", "chat", "launch"),
+    ("cli", "command_line", "data_cli", "__main__", "demo", "chat", "launch"),
     (
         "training",
         "generate",
         "export",
         "report",
         "data_report",
+        "check_report",
+        "show_report",
+        "terminal",
         "model_card",
         "checkpoints",
         "resuming",

@@ -20,12 +20,12 @@ from tuneglm.data.encoded import UNTRAINED
 from tuneglm.data.examples import load_examples
 from tuneglm.data.pipeline import encode_data
 from tuneglm.demo import MODEL_FOLDER
+from tuneglm.models.encoder import encoder_of
 from tuneglm.models.loading import load_tokenizer, resolved_family
-from tuneglm.training import encoder_of
 
 COMMANDS: list[list[str]] = [
     *([], ["train"], ["chat"], ["export"], ["demo"], ["data"]),
-    *(["data", command] for command in ("show", "list", "download", "identity")),
+    *(["data", command] for command in ("check", "stats", "show", "list", "download", "identity")),
 ]
 
 
@@ -118,7 +118,7 @@ def test_data_show_marks_exactly_what_has_a_label(
     config = load_config(None, settings)
     tokenizer = load_tokenizer(MODEL_FOLDER)
     family = resolved_family(MODEL_FOLDER)
-    encoder = encoder_of(config, tokenizer, family)
+    encoder = encoder_of(config.data, tokenizer, family)
     rows = encode_data(load_examples(config.data), encoder, config.data).train.rows
     marked = [text.replace("⏎\n", "\n") for text in re.findall(r"⟦(.*?)⟧", printed, re.S)]
     trained: list[str] = []

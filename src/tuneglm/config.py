@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -206,10 +206,10 @@ class SftConfig(Section):
 StageConfig = Annotated[SftConfig, Field()]
 
 
-class RunConfig(Section):
-    """A whole run. `train(config)` needs nothing else."""
+class DataRunConfig(Section):
+    """A run of which the data alone is looked at: it may lack a model."""
 
-    model: ModelConfig
+    model: ModelConfig | None = None
     data: DataConfig = DataConfig()
     method: MethodConfig = LoraConfig()
     stage: StageConfig = SftConfig()
@@ -229,6 +229,12 @@ class RunConfig(Section):
             if expected is not None:
                 raise ValueError(_unfit(f"training.{key}", given, expected))
         return value
+
+
+class RunConfig(DataRunConfig):
+    """A whole run. `train(config)` needs nothing else."""
+
+    model: ModelConfig
 
 
 class ChatConfig(Section):
@@ -313,6 +319,9 @@ def _one_line(text: str | None) -> str:
     return " ".join((text or "").split())
 
 
+Run = TypeVar("Run", RunConfig, DataRunConfig)
+
+
 def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:
     """A run file, `section.key=value` overrides, or both → RunConfig.
 
@@ -320,11 +329,22 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
     `method=full` is short for `method.name=full`. Raises ConfigError, which for
     an unknown key names the nearest known one.
     """
+    return _loaded(RunConfig, path, overrides)
+
+
+def load_data_config(
+    path: str | Path | None = None, overrides: Sequence[str] = ()
+) -> DataRunConfig:
+    """As `load_config`, of a run that may lack a model."""
+    return _loaded(DataRunConfig, path, overrides)
+
+
+def _loaded(kind: type[Run], path: str | Path | None, overrides: Sequence[str]) -> Run:
     tree = {} if path is None else read_run_file(Path(path))
     for override in overrides:
         _apply_override(tree, override)
     try:
-        return RunConfig.model_validate(_short_forms(tree))
+        return kind.model_validate(_short_forms(tree))
     except ValidationError as error:
         raise _config_error(error) from None
 

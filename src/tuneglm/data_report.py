@@ -13,10 +13,12 @@ from typing_extensions import Self
 from tuneglm.data.examples import RowProblem
 from tuneglm.data.mix import EncodedSet
 from tuneglm.data.pipeline import EncodedData
-from tuneglm.report import plain
+from tuneglm.terminal import plain
 
 LISTED_PROBLEMS = 5
 SECONDS_BETWEEN_LINES = 10.0
+# what is done by then needs no line that moves
+SECONDS_OF_PATIENCE = 0.5
 
 
 class EncodingProgress:
@@ -25,8 +27,9 @@ class EncodingProgress:
     It is `encode_data`'s `tell`; small sets are done before there is anything to tell.
     """
 
-    def __init__(self, terminal: Console) -> None:
+    def __init__(self, terminal: Console, verb: str = "Encoding") -> None:
         self.terminal = terminal
+        self.verb = verb
         self.status: Status | None = None
         self.started = self.printed = time.monotonic()
         self.name, self.first = "", 0
@@ -44,7 +47,7 @@ class EncodingProgress:
         if name != self.name:
             self.name, self.first, self.started = name, rows, now
         speed = (rows - self.first) / max(now - self.started, 1e-9)
-        text = f"Encoding {plain(name)} · {rows:,} rows" + (
+        text = f"{self.verb} {plain(name)} · {rows:,} rows" + (
             f" · {speed:,.0f} a second" if speed else ""
         )
         if os.environ.get("RANK", "0") != "0":
@@ -53,6 +56,8 @@ class EncodingProgress:
             if now - self.printed > SECONDS_BETWEEN_LINES:
                 self.printed = now
                 self.terminal.print(text)
+        elif self.status is None and now - self.printed < SECONDS_OF_PATIENCE:
+            return
         elif self.status is None:
             self.status = self.terminal.status(text)
             self.status.start()
@@ -72,17 +77,22 @@ def print_data(terminal: Console, data: EncodedData) -> None:
             f"[yellow]Note:[/] {train.cut:,} of {len(train.rows):,} rows were cut to "
             "fit data.cutoff; `tuneglm data show` marks them."
         )
-    if data.dropped or data.untrained:
-        terminal.print(
-            f"[yellow]Note:[/] {data.dropped:,} rows do not fit into data.cutoff and "
-            f"{data.untrained:,} hold no trained answer; they are left out."
-        )
+    print_left_out(terminal, data.dropped, data.untrained)
     if isinstance(train, EncodedSet) and _is_mixed(train):
         _print_mix(terminal, train)
 
 
 def _is_mixed(train: EncodedSet) -> bool:
     return len(train.sets) > 1 or train.sets[0].rows != train.sets[0].different
+
+
+def print_left_out(terminal: Console, dropped: int, untrained: int) -> None:
+    """Rows that gave nothing to train on."""
+    if dropped or untrained:
+        terminal.print(
+            f"[yellow]Note:[/] {dropped:,} rows do not fit into data.cutoff and "
+            f"{untrained:,} hold no trained answer; they are left out."
+        )
 
 
 def print_readings(terminal: Console, readings: Sequence[str]) -> None:

@@ -3,10 +3,6 @@
 import json
 import logging
 import math
-import re
-import shlex
-import shutil
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +19,7 @@ from tuneglm.data.mix import EncodedSet
 from tuneglm.data.stream import StreamedSet
 from tuneglm.errors import DivergedError
 from tuneglm.models.adapters import is_adapter
+from tuneglm.terminal import command, plain
 
 CHART_FILE = "loss.png"
 LOSSES = ("loss", "eval_loss", "train_loss")
@@ -68,24 +65,6 @@ class TrainingResult:
     loss: float | None
     evaluation_loss: float | None
     stopped_by: int | None = None
-
-
-def command(*words: object) -> str:
-    """A tuneglm command as it can be typed here: the program need not be on the path."""
-    program = Path(sys.executable).with_name("tuneglm")
-    if shutil.which("tuneglm") is None and program.exists():
-        here = Path.cwd()
-        words = (program.relative_to(here) if program.is_relative_to(here) else program, *words)
-    else:
-        words = ("tuneglm", *words)
-    return " ".join(
-        text if re.fullmatch(r"[\w./-]+", text) else shlex.quote(text) for text in map(str, words)
-    )
-
-
-def console() -> Console:
-    """The terminal, or what stands in its place."""
-    return Console(highlight=False, soft_wrap=True)
 
 
 def print_summary(
@@ -323,8 +302,3 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def plain(text: str) -> str:
-    """Text that rich prints as it is."""
-    return text.replace("[", r"\[")

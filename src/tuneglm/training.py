@@ -18,7 +18,6 @@ from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 from tuneglm.checkpoints import check_output, claimed, save_result, writing
 from tuneglm.config import RunConfig
 from tuneglm.data.batches import Batches, batches
-from tuneglm.data.encode import Encoder, rule_of
 from tuneglm.data.examples import load_examples
 from tuneglm.data.mix import EncodedSet
 from tuneglm.data.pipeline import encode_data
@@ -35,17 +34,16 @@ from tuneglm.models import family_of
 from tuneglm.models.adapters import is_adapter
 from tuneglm.models.attention import keep_rows_apart
 from tuneglm.models.chain import write_chain
+from tuneglm.models.encoder import encoder_of
 from tuneglm.models.family import Family
 from tuneglm.models.loading import load_model, load_tokenizer, model_folder
 from tuneglm.models.quantization import keep_trainable
-from tuneglm.models.tokenization import tokenizer_digest
 from tuneglm.processes import agreed
 from tuneglm.report import (
     CHART_FILE,
     Progression,
     Summary,
     TrainingResult,
-    console,
     draw_chart,
     print_closing,
     print_start,
@@ -53,6 +51,7 @@ from tuneglm.report import (
 )
 from tuneglm.stages import STAGES
 from tuneglm.stages.arguments import training_arguments
+from tuneglm.terminal import console
 
 # written by the libraries beside a result, and part of none; the model card is ours
 NOT_RESULTS = ("training_args.bin", CARD_FILE)
@@ -72,7 +71,7 @@ def train(config: RunConfig) -> TrainingResult:
     check_method(config, folder, family)
     tokenizer = load_tokenizer(folder, family=family.name)
     sets = load_examples(config.data)
-    encoder = encoder_of(config, tokenizer, family)
+    encoder = encoder_of(config.data, tokenizer, family)
     with EncodingProgress(terminal) as tell:
         data = encode_data(sets, encoder, config.data, tell)
     rows, held = data.train, data.evaluation
@@ -113,15 +112,6 @@ def train(config: RunConfig) -> TrainingResult:
             card = partial(run_card, config, family.name, used)
             _save(trainer, output.folder, progression, card, merged_adapters(config.model))
     return _close(terminal, output.folder, trainer, progression, interrupt.stopped_by)
-
-
-def encoder_of(config: RunConfig, tokenizer: Any, family: Family) -> Encoder:
-    """How Examples become the rows that the family's model sees."""
-    return Encoder(
-        partial(family.render, tokenizer),
-        rule_of(config.data, family.answers_per_row),
-        f"{family.name} {tokenizer_digest(tokenizer)}",
-    )
 
 
 def _refuse_no_steps(arguments: TrainingArguments, given: Batches) -> None:

@@ -160,6 +160,43 @@ def first_examples(
     return examples, problems
 
 
+def chosen_sets(sets: ExampleSets, name: str | None) -> tuple[ExampleSet, ...]:
+    """The sets of a run that are called so: all to train on without a name.
+
+    Raises DataError for a name that no set has.
+    """
+    if name is None:
+        return sets.train or sets.evaluation
+    every = (*sets.train, *sets.evaluation)
+    found = tuple(one for one in every if name in _names(one))
+    if not found:
+        names = [one.name for one in every]
+        near = nearest(name, names)
+        hint = f"did you mean `{near}`?" if near else f"its sets: {listed(names)}"
+        raise DataError(f"The run has no set `{name}`.", hint)
+    return found
+
+
+def _names(one: ExampleSet) -> tuple[str | None, ...]:
+    """What a person may call a set: as the run does, or by its file without the ending."""
+    return one.name, one.name.partition(".")[0], one.entry.name, one.entry.path
+
+
+def one_example(examples: ExampleSet, number: int) -> Example:
+    """The row of this number among the set's, from 1 and unusable ones counted.
+
+    Raises DataError where it cannot be used, and where there are fewer.
+    """
+    count = 0
+    for count, row in enumerate(examples.rows(), 1):
+        if count == number:
+            one = examples.convert(row)
+            if isinstance(one, RowProblem):
+                raise DataError(str(one), one.remedy)
+            return one
+    raise DataError(f"There is no row {number} in `{examples.name}`.", f"it has {count} rows")
+
+
 def bad_row(problem: RowProblem) -> DataError:
     """What stops a run at a row that cannot be used."""
     return DataError(str(problem), f"{problem.remedy}, remove the row, or set data.bad_rows=skip")
@@ -196,7 +233,12 @@ def _format(entry: DatasetEntry, registered: RegisteredSet | None, path: Path) -
         note = f"`{path.name}`: a pipe is read only once: taken for Alpaca rows; `format` says else"
         return replace(format_of([], path.name, known="alpaca", renamed=renamed), sentence=note)
     looked_at = [] if known else [row.value for row in islice(read_rows(path), ROWS_LOOKED_AT)]
-    return format_of(looked_at, path.name, known=known, renamed=renamed)
+    try:
+        return format_of(looked_at, path.name, known=known, renamed=renamed)
+    except DataError as error:
+        # there the file's name alone was known
+        error.at = error.at and (str(path), error.at[1], error.at[2])
+        raise
 
 
 def _drawn(rows: Iterator[RawRow], count: int, seed: int) -> list[RawRow]:

@@ -98,6 +98,9 @@ def _rows_of(path: Path, say: Say) -> Iterator[RawRow]:
             for stream in streams(str(path), file, file.seekable(), say):
                 for number, (line, value) in enumerate(_rows(stream, say), 1):
                     yield RawRow(stream.name, line, number, value)
+    except DataError as error:
+        error.at = error.at or (str(path), 1, "unreadable")
+        raise
     except FileNotFoundError:
         raise DataError(f"There is no file `{path}`.", _near_files(path)) from None
     except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:

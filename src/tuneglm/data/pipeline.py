@@ -98,7 +98,9 @@ def encode_data(
         notes += filter(None, [placeholder_note(examples, counts.placeholders)])
         encoded.append(rows)
         total += counts
-    used, doubtful = _used(encoded, config)
+    tables, files = [rows.rows for rows in encoded], [rows.files for rows in encoded]
+    doubtful = _doubtful_note(tables, files, config)
+    used = used_rows(tables, files, config)
     parts = [
         Part(examples.name, examples.entry, rows, chosen)
         for examples, rows, chosen in zip(every, encoded, used, strict=True)
@@ -283,25 +285,31 @@ def _check(
         raise no_column(examples.file, unseen[0], list(row))
 
 
-def _used(sets: Sequence[EncodedRows], config: DataConfig) -> tuple[list[Array], str | None]:
-    """(rows,) of bool for each set: whether they are used; and a sentence on the doubtful ones.
+def used_rows(
+    tables: Sequence[Array], files: Sequence[Sequence[str]], config: DataConfig
+) -> list[Array]:
+    """(rows,) of bool for each set: all, or under `bad_rows: skip` those that are not doubtful."""
+    if config.bad_rows == "stop":
+        return [np.ones(len(table), bool) for table in tables]
+    return [doubts == 0 for doubts in all_doubts(tables, files)]
 
-    Raises DataError where every row is doubtful and shall be left out.
-    """
-    tables, files = [rows.rows for rows in sets], [rows.files for rows in sets]
+
+def _doubtful_note(
+    tables: Sequence[Array], files: Sequence[Sequence[str]], config: DataConfig
+) -> str | None:
+    """What is said of doubtful rows; raises DataError where none is left without them."""
     doubts = all_doubts(tables, files)
     count, kinds = count_doubts(doubts, tables, files)
-    if config.bad_rows == "stop":
-        return [np.ones(len(rows), bool) for rows in sets], doubt_note(count, kinds)
-    used = [each == 0 for each in doubts]
-    if not any(each.any() for each in used):
+    if config.bad_rows == "stop" or not count:
+        return doubt_note(count, kinds)
+    if all(each.all() for each in doubts):
         raise DataError(
             f"Every row is doubtful ({named_counts(kinds)}), and data.bad_rows=skip leaves such "
             "rows out.",
             "`tuneglm data check` says which; data.bad_rows=stop uses them",
         )
-    left_out = f"Left out as doubtful: {count:,} rows ({named_counts(kinds)})."
-    return used, left_out if count else None
+    rows = "1 doubtful row is" if count == 1 else f"{count:,} doubtful rows are"
+    return f"{rows} left out ({named_counts(kinds)}): `tuneglm data check` says which."
 
 
 def _nothing_left(examples: ExampleSet, counts: Counts, rule: Rule) -> DataError:

@@ -189,6 +189,7 @@ def _nothing_fits(file: str, present: Sequence[str], renamed: Columns) -> DataEr
     return DataError(
         f"No format fits the rows of `{file}`, whose columns are {quoted(present)}.",
         f"{nearest_fix}; formats and what they need: {known}",
+        at=(file, 1, "missing_column"),
     )
 
 

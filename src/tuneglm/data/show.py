@@ -1,5 +1,6 @@
 """What `tuneglm data show` prints: each row as the model sees it, and what of it is trained."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
@@ -36,7 +37,7 @@ def show_rows(rows: Sequence[Encoded], decode: Decode, console: Console) -> None
     _print(console, _legend(coloured))
     for number, row in enumerate(rows, 1):
         _print(console, Text())
-        _print(console, Text(_header(number, row), style="bold" if coloured else ""))
+        _print(console, Text(header(number, row), style="bold" if coloured else ""))
         _print(console, _body(row, decode, coloured))
 
 
@@ -60,7 +61,8 @@ def _legend(coloured: bool) -> Text:
     )
 
 
-def _header(number: int, row: Encoded) -> str:
+def header(number: int, row: Encoded) -> str:
+    """Which row it is, where it came from, how long it is."""
     parts = [f"row {number}"]
     if row.source is not None:
         parts += [row.source.dataset, str(row.source)]
@@ -72,15 +74,40 @@ def _header(number: int, row: Encoded) -> str:
 
 def _body(row: Encoded, decode: Decode, coloured: bool) -> Text:
     body, was_trained = Text(), False
-    for (trained, special), ids in _runs(row):
+    for (trained, special), text in shown_pieces(row, decode):
         if not coloured and trained != was_trained:
             body.append(_OPEN if trained else _CLOSE)
         was_trained = trained
         style = _STYLES[trained, special] if coloured else ""
-        body.append(decode(ids).translate(_VISIBLE), style=style)
+        body.append(text, style=style)
     if not coloured and was_trained:
         body.append(_CLOSE)
     return body
+
+
+def shown_pieces(row: Encoded, decode: Decode) -> Iterator[tuple[tuple[bool, bool], str]]:
+    """((trained, special), text) of each run of one kind, as a person should see it."""
+    for kind, ids in _runs(row):
+        yield kind, decode(ids).translate(_VISIBLE)
+
+
+def row_json(row: Encoded, decode: Decode) -> str:
+    """A row as one line of JSON."""
+    source = row.source
+    record = {
+        "set": source.dataset if source else None,
+        "file": source.file if source else None,
+        "line": source.line if source else None,
+        "row": source.row if source else None,
+        "tokens": row.length,
+        "trained_tokens": row.trained_tokens,
+        "cut": row.cut,
+        "pieces": [
+            {"text": decode(ids), "ids": ids, "trained": trained, "special": special}
+            for (trained, special), ids in _runs(row)
+        ],
+    }
+    return json.dumps(record, ensure_ascii=False)
 
 
 def _runs(row: Encoded) -> Iterator[tuple[tuple[bool, bool], list[int]]]:

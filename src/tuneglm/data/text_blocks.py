@@ -151,7 +151,8 @@ def _decodes(sample: bytes, encoding: str) -> bool:
 
 def _is_gbk(sample: bytes) -> bool:
     """Whether bytes, the first beyond ASCII, are Chinese in GBK: not UTF-8, nor another Latin."""
-    if _decodes(sample, "utf-8"):
+    # a mark in the middle is of a UTF-8 file that was joined to this one
+    if _decodes(sample, "utf-8") or codecs.BOM_UTF8 in sample:
         return False
     as_utf8 = sample.decode("utf-8", "replace")
     damaged = as_utf8.count("\ufffd")

@@ -1,0 +1,116 @@
+"""What the commands share: their parser, the settings they take, help drawn from the options."""
+
+import argparse
+import difflib
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tuneglm.config import RunConfig, load_config, options
+from tuneglm.errors import ConfigError
+
+USER_ERROR = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors in our form: a sentence, the nearest known word, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say it, and leave."""
+        print(f"Error: {message}\n  hint: {self.prog} --help", file=sys.stderr)
+        sys.exit(USER_ERROR)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        choices = action.choices
+        if choices is None or value in choices or not isinstance(action.choices, dict):
+            super()._check_value(action, value)
+            return
+        near = difflib.get_close_matches(value, list(choices), n=1)
+        known = f"did you mean `{near[0]}`?" if near else f"commands: {', '.join(choices)}"
+        print(f"Error: There is no command `{value}`.\n  hint: {known}", file=sys.stderr)
+        sys.exit(USER_ERROR)
+
+
+def add_command(
+    commands: Any, name: str, run: Callable[..., int], text: str, **options: Any
+) -> Any:
+    """A command's own parser; `run` is what it does."""
+    parser = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **options,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_settings(
+    parser: argparse.ArgumentParser, example: str, *, names: str = "RUN.yaml", words: str = ""
+) -> None:
+    """The run file, overrides, or both; `words` says what else may be given."""
+    parser.add_argument(
+        "settings",
+        nargs="*",
+        metavar=f"{names} | SECTION.KEY=VALUE",
+        help=words or "a run file, overrides, or both",
+    )
+    parser.set_defaults(example=example)
+
+
+def split_settings(given: argparse.Namespace) -> tuple[Sequence[str], Sequence[str]]:
+    """(names of files, overrides); raises ConfigError where there is neither."""
+    if not given.settings:
+        raise ConfigError(
+            "There is nothing to do: no run file and no overrides.", f"tuneglm {given.example}"
+        )
+    return (
+        [setting for setting in given.settings if "=" not in setting],
+        [setting for setting in given.settings if "=" in setting],
+    )
+
+
+def given_config(given: argparse.Namespace) -> tuple[Path | None, RunConfig]:
+    """The run file, if one was named, and the config that it gives with the overrides."""
+    files, overrides = split_settings(given)
+    run_file = only_run_file(files)
+    return run_file, load_config(run_file, overrides)
+
+
+def only_run_file(files: Sequence[str]) -> Path | None:
+    """The run file of a command; raises ConfigError for a second one."""
+    if len(files) > 1:
+        raise ConfigError(
+            f"`{files[1]}` is a second run file.", "overrides are written section.key=value"
+        )
+    return Path(files[0]) if files else None
+
+
+def count_of(what: str) -> Callable[[str], int]:
+    """A type of argparse: how many of them, 1 or more."""
+
+    def count(text: str) -> int:
+        if not text.isdecimal() or int(text) == 0:
+            raise argparse.ArgumentTypeError(f"`{text}` is not a number of {what}: 1 or more")
+        return int(text)
+
+    return count
+
+
+def options_help(*sections: str) -> str:
+    """The options of a run in these sections, each with its default and its docstring."""
+    lines = []
+    for option in (option for option in options() if option.name.startswith(sections)):
+        lines.append(f"  {option.name}" + ("" if option.required else f" ({option.default})"))
+        lines += textwrap.wrap(option.text, 76, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return "\n".join(lines)
+
+
+def no_bars() -> None:
+    """No bars for reading and writing weights; importing transformers takes its time, so late."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()

@@ -1,0 +1,201 @@
+"""Every row of a set looked at, without a tokenizer: what is wrong, and a few numbers of each row.
+
+Nothing stops a scan: what cannot be used is told to `found`, and reading goes on. A
+row becomes one entry of an array, so a million of them are little memory.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuneglm.config import DataConfig, DatasetEntry
+from tuneglm.data.doubts import DOUBT_BITS, describe_doubt, digest, doubts_of, row_text
+from tuneglm.data.encoded import Array
+from tuneglm.data.examples import ExampleSet, RowProblem, load_examples, no_column
+from tuneglm.data.files import Notes, RawRow
+from tuneglm.data.language import languages
+from tuneglm.data.messages import Example, Source
+from tuneglm.data.near import HASHES, LOOKED_AT, sketches
+from tuneglm.errors import DataError
+
+BLOCK = 256
+SCANNED = np.dtype(
+    [
+        ("text", "<u8"),
+        ("line", "<u4"),
+        ("number", "<u4"),
+        ("file", "<u2"),
+        ("kind", "<u2"),
+        ("turns", "<u2"),
+        ("language", "u1"),
+        ("doubt", "u1"),
+    ]
+)
+
+Found = Callable[[RowProblem], None]
+Tell = Callable[[str, int], None]  # name of a set, rows read so far
+
+
+@dataclass(frozen=True, eq=False)
+class ScannedSet:
+    """A set's rows that can be used, and how many there are in all.
+
+    stopped   why it could not be read to its end, if it could not
+    table     (rows,) of SCANNED; `file` and `kind` count into `files` and `kinds`
+    sketches  (rows, HASHES) of near.py; no rows where nobody asked for them
+    """
+
+    examples: ExampleSet
+    read: int
+    stopped: DataError | None
+    table: Array
+    files: tuple[str, ...]
+    kinds: tuple[str, ...]
+    sketches: Array
+
+    @property
+    def name(self) -> str:
+        """The set's."""
+        return self.examples.name
+
+    def source(self, row: int) -> Source:
+        """Where a row came from."""
+        entry = self.table[row]
+        return Source(
+            self.name, self.files[entry["file"]], int(entry["line"]), int(entry["number"])
+        )
+
+
+class Scanner:
+    """Scans one set; `wants_sketches` costs half of the time."""
+
+    def __init__(self, examples: ExampleSet, found: Found, *, wants_sketches: bool) -> None:
+        self.examples = examples
+        self.found = found
+        self.wants_sketches = wants_sketches
+        self._read = 0
+        self._stopped: DataError | None = None
+        self._files: dict[str, int] = {}
+        self._kinds: dict[str, int] = {"": 0}
+        self._seen: set[str] = set()
+        self._tables: list[Array] = []
+        self._sketches: list[Array] = []
+
+    def scan(self, tell: Tell, notes: Notes) -> ScannedSet:
+        """Read it to its end, or as far as it can be read."""
+        for block in self._blocks(notes):
+            self._look_at(block)
+            self._read += len(block)
+            tell(self.examples.name, self._read)
+        self._whole_set()
+        return ScannedSet(
+            self.examples,
+            self._read,
+            self._stopped,
+            np.concatenate([*self._tables, np.zeros(0, SCANNED)]),
+            tuple(self._files),
+            tuple(self._kinds),
+            np.concatenate([*self._sketches, np.zeros((0, HASHES), np.uint32)]),
+        )
+
+    def _blocks(self, notes: Notes) -> Iterator[list[RawRow]]:
+        block: list[RawRow] = []
+        try:
+            for row in self.examples.rows(notes):
+                block.append(row)
+                if len(block) == BLOCK:
+                    yield block
+                    block = []
+        except DataError as error:
+            if block:
+                yield block
+            self._stopped = error
+            self.found(unreadable(error, self.examples.name, str(self.examples.file)))
+            return
+        if block:
+            yield block
+
+    def _look_at(self, block: Sequence[RawRow]) -> None:
+        entries: list[tuple[int, ...]] = []
+        texts: list[str] = []
+        wanted = self.examples.named_columns - self._seen
+        for row in block:
+            if wanted and isinstance(row.value, dict):
+                self._seen |= wanted.intersection(row.value)
+            one = self.examples.convert(row)
+            if isinstance(one, RowProblem):
+                self.found(one)
+                continue
+            text = row_text(one)
+            doubts = doubts_of(text)
+            if doubts:
+                self._doubt(one, doubts)
+            file = self._files.setdefault(row.file, len(self._files))
+            kind = self._kinds.setdefault(one.kind, len(self._kinds))
+            turns = min(len(one.messages), 0xFFFF)
+            numbers = (digest(text), row.line, row.number, file, kind, turns, 0, doubts)
+            entries.append(numbers)
+            texts.append("\n".join([message.content for message in one.messages])[:LOOKED_AT])
+        table = np.array(entries, SCANNED)
+        table["language"] = languages(texts)
+        self._tables.append(table)
+        if self.wants_sketches:
+            self._sketches.append(sketches(texts))
+
+    def _doubt(self, example: Example, doubts: int) -> None:
+        assert example.source is not None
+        for problem, bit in DOUBT_BITS.items():
+            if doubts & bit:
+                sentence, remedy = describe_doubt(problem, example)
+                self.found(RowProblem(example.source, sentence, remedy, problem))
+
+    def _whole_set(self) -> None:
+        """What only the whole set shows."""
+        first = Source(self.examples.name, str(self.examples.file), 1, 1)
+        if not self._read and self._stopped is None:
+            self.found(
+                RowProblem(first, "there is no row", "expected a list [{…}, {…}]", "no_rows")
+            )
+        unseen = sorted(self.examples.named_columns - self._seen)
+        if self._read and unseen:
+            error = no_column(self.examples.file, unseen[0], sorted(self._seen))
+            self.found(RowProblem(first, error.sentence[:-1], error.hint or "", "missing_column"))
+
+
+def unreadable(error: DataError, name: str, file: str) -> RowProblem:
+    """A file that cannot be read, or not further, in the words in which a run says it."""
+    file, line, problem = error.at or (file, 1, "unreadable")
+    return RowProblem(
+        Source(name, file, line, line), error.sentence.rstrip("."), error.hint or "", problem
+    )
+
+
+def sets_of(config: DataConfig, found: Found) -> tuple[list[ExampleSet], list[str]]:
+    """The sets of a run, and notes on them; a file whose beginning cannot be read is a finding."""
+    sets: list[ExampleSet] = []
+    notes: list[str] = []
+    for side in ("train", "evaluation"):
+        for entry in getattr(config, side):
+            _add_set(entry, config, sets, notes, found)
+    if not config.train and not config.evaluation:
+        load_examples(config)  # says what is missing
+    return sets, list(dict.fromkeys(notes))
+
+
+def _add_set(
+    entry: DatasetEntry,
+    config: DataConfig,
+    sets: list[ExampleSet],
+    notes: list[str],
+    found: Found,
+) -> None:
+    try:
+        loaded = load_examples(config.model_copy(update={"train": (entry,), "evaluation": ()}))
+    except DataError as error:
+        if error.at is None:
+            raise
+        found(unreadable(error, entry.name or str(entry.path), error.at[0]))
+        return
+    sets += loaded.train
+    notes += [*loaded.notes, *loaded.readings]

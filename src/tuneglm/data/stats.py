@@ -1,0 +1,98 @@
+"""`tuneglm data stats`: how much each set of a run holds, in which languages, of what kind."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tuneglm.config import DataConfig
+from tuneglm.data.encode import Encoder
+from tuneglm.data.encoded import Array, EncodedRows
+from tuneglm.data.examples import ExampleSet, load_examples
+from tuneglm.data.language import LANGUAGES
+from tuneglm.data.pipeline import encode_set, used_rows
+from tuneglm.data.scan import ScannedSet, Scanner, Tell
+
+
+@dataclass(frozen=True)
+class SetStats:
+    """What a set gives before it is mixed; under `bad_rows: skip` without doubtful rows.
+
+    rows            that can be used
+    unusable        that cannot
+    tokens, trained_tokens  as they are trained, cut to the cutoff; None without a model
+    turns           messages in all, and in the longest row
+    languages       each of LANGUAGES → rows
+    kinds           what the set itself calls its rows → rows
+    """
+
+    name: str
+    rows: int
+    unusable: int
+    tokens: int | None
+    trained_tokens: int | None
+    turns: int
+    most_turns: int
+    languages: Mapping[str, int]
+    kinds: Mapping[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What all sets give; `notes` are sentences for the person at the terminal."""
+
+    sets: tuple[SetStats, ...]
+    notes: tuple[str, ...]
+
+
+def stats(config: DataConfig, encoder: Encoder | None, tell: Tell = lambda _, __: None) -> Stats:
+    """Figures of each set of a run; raises DataError for one that cannot be read."""
+    loaded = load_examples(config)
+    sets, notes = (*loaded.train, *loaded.evaluation), [*loaded.notes, *loaded.readings]
+    scanned = [
+        Scanner(examples, lambda _: None, wants_sketches=False).scan(tell, notes)
+        for examples in sets
+    ]
+    for each in scanned:
+        if each.stopped is not None:
+            raise each.stopped
+    used = used_rows([each.table for each in scanned], [each.files for each in scanned], config)
+    tokens = [(None, None)] * len(sets) if encoder is None else _tokens(sets, encoder, config, tell)
+    figures = zip(scanned, used, tokens, strict=True)
+    return Stats(tuple(_figures(*each) for each in figures), tuple(dict.fromkeys(notes)))
+
+
+def _tokens(
+    sets: Sequence[ExampleSet], encoder: Encoder, config: DataConfig, tell: Tell
+) -> list[tuple[int, int]]:
+    skipping = config.model_copy(update={"bad_rows": "skip"})
+    encoded = [encode_set(examples, encoder, skipping, tell)[0] for examples in sets]
+    used = used_rows([rows.rows for rows in encoded], [rows.files for rows in encoded], config)
+    return [_sums(rows, chosen) for rows, chosen in zip(encoded, used, strict=True)]
+
+
+def _sums(rows: EncodedRows, chosen: Array) -> tuple[int, int]:
+    return int(rows.lengths[chosen].sum()), int(rows.trained_lengths[chosen].sum())
+
+
+def _figures(scanned: ScannedSet, used: Array, tokens: tuple[int | None, int | None]) -> SetStats:
+    table = scanned.table[used]
+    languages = np.bincount(table["language"], minlength=len(LANGUAGES))
+    kinds = np.bincount(table["kind"], minlength=len(scanned.kinds))
+    named = {kind: int(count) for kind, count in zip(scanned.kinds, kinds, strict=True) if kind}
+    return SetStats(
+        name=scanned.name,
+        rows=len(table),
+        unusable=scanned.read - len(scanned.table),
+        tokens=tokens[0],
+        trained_tokens=tokens[1],
+        turns=int(table["turns"].sum(dtype=np.int64)),
+        most_turns=int(table["turns"].max(initial=0)),
+        languages={name: int(count) for name, count in zip(LANGUAGES, languages, strict=True)},
+        kinds=dict(sorted(named.items(), key=lambda pair: -pair[1])),
+    )

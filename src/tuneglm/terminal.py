@@ -1,0 +1,32 @@
+"""The terminal, and words as it should show them."""
+
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+
+def command(*words: object) -> str:
+    """A tuneglm command as it can be typed here: the program need not be on the path."""
+    program = Path(sys.executable).with_name("tuneglm")
+    if shutil.which("tuneglm") is None and program.exists():
+        here = Path.cwd()
+        words = (program.relative_to(here) if program.is_relative_to(here) else program, *words)
+    else:
+        words = ("tuneglm", *words)
+    return " ".join(
+        text if re.fullmatch(r"[\w./-]+", text) else shlex.quote(text) for text in map(str, words)
+    )
+
+
+def console(*, stderr: bool = False) -> Console:
+    """The terminal, or what stands in its place; `stderr` where another program reads stdout."""
+    return Console(highlight=False, soft_wrap=True, stderr=stderr)
+
+
+def plain(text: str) -> str:
+    """Text that rich prints as it is."""
+    return text.replace("[", r"\[")

@@ -1,0 +1,322 @@
+"""`tuneglm data check`, `stats` and `show`, as they are typed."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.planted import DOUBTS, FAULTS, as_line, good, plant, plant_conversations
+from tuneglm.cli import main
+from tuneglm.data.problems import PROBLEMS
+from tuneglm.demo import MODEL_FOLDER
+
+MODEL = f"model.path={MODEL_FOLDER}"
+Call = Callable[..., tuple[str, str]]
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """A command → what it prints, and what it says on stderr."""
+
+    def called(*words: object, status: int = 0) -> tuple[str, str]:
+        with pytest.raises(SystemExit) as left:
+            main([str(word) for word in words])
+        said = capsys.readouterr()
+        assert left.value.code == status, said
+        return said.out, said.err
+
+    return called
+
+
+def objects(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def write(path: Path, *rows: dict[str, Any]) -> Path:
+    path.write_bytes(b"\n".join(as_line(**row) for row in rows))
+    return path
+
+
+def test_every_planted_fault_is_found_in_its_line_and_nothing_else(
+    call: Call, tmp_path: Path
+) -> None:
+    faults, sound = plant(tmp_path / "rows.jsonl")
+    out, summary = call("data", "check", tmp_path / "rows.jsonl", "--json", status=1)
+    found = objects(out)
+    assert sorted((one["line"], one["problem"]) for one in found) == faults
+    assert {one["file"] for one in found} == {str(tmp_path / "rows.jsonl")}
+    assert all(one["message"] and one["problem"] in PROBLEMS for one in found)
+    errors = len(faults) - len(DOUBTS)
+    expected = (
+        f"{len(sound) + len(faults)} rows: {len(sound)} without a problem, {errors} cannot be used"
+    )
+    assert expected in " ".join(summary.split())
+
+
+def test_conversations_too(call: Call, tmp_path: Path) -> None:
+    faults = plant_conversations(tmp_path / "rows.jsonl")
+    out, _ = call("data", "check", tmp_path / "rows.jsonl", "--json", status=1)
+    assert [(one["line"], one["problem"]) for one in objects(out)] == faults
+
+
+def test_a_run_stops_at_the_first_with_the_same_words(call: Call, tmp_path: Path) -> None:
+    plant(tmp_path / "rows.jsonl")
+    out, _ = call("data", "check", tmp_path / "rows.jsonl", "--json", status=1)
+    first = objects(out)[0]
+    run = (
+        MODEL,
+        f"data.train={tmp_path / 'rows.jsonl'}",
+        f"training.output_dir={tmp_path / 'out'}",
+    )
+    _, error = call("train", *run, status=2)
+    assert f"`{first['file']}:{first['line']}`: {first['message']}." in error
+    assert first["remedy"] in error
+
+
+def test_a_file_without_data_is_a_problem_too(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_text("\n")
+    (tmp_path / "pointer.jsonl").write_text("version https://git-lfs.github.com/spec/v1\n")
+    (tmp_path / "none.json").write_text("[]")
+    files = [tmp_path / name for name in ("empty.jsonl", "pointer.jsonl", "none.json")]
+    out, _ = call("data", "check", *files, "--json", status=1)
+    found = {(Path(one["file"]).name, one["problem"]) for one in objects(out)}
+    assert found == {
+        ("empty.jsonl", "unreadable"),
+        ("pointer.jsonl", "unreadable"),
+        ("none.json", "no_rows"),
+    }
+
+
+@pytest.mark.parametrize("streaming", ["false", "true"])
+def test_a_run_that_skips_them_trains_on_exactly_the_others(
+    streaming: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults, sound = plant(tmp_path / "rows.jsonl")
+    rows: list[Any] = []
+
+    class SeenError(Exception):
+        """There is no need to train."""
+
+    def batches(_: object, train: Any, *__: object) -> None:
+        given = train.one_pass(0) if streaming == "true" else train
+        rows.extend(given)
+        raise SeenError
+
+    monkeypatch.setattr("tuneglm.training.batches", batches)
+    run = (MODEL, f"data.train={tmp_path / 'rows.jsonl'}", "data.bad_rows=skip")
+    out = f"training.output_dir={tmp_path / 'out'}"
+    streams = (f"data.streaming={streaming}", "training.max_steps=1")
+    with pytest.raises(SeenError):
+        main(["train", *run, *streams, out])
+    lines = {line for line, _ in faults}
+    expected = [line for line in range(1, 2 * len(FAULTS) + 2) if line not in lines]
+    if streaming == "true":  # what is read once cannot be compared with all before it
+        expected.append(next(line for line, word in faults if word == "duplicate"))
+    assert sorted(row.source.line for row in rows) == sorted(expected)
+    assert len(sound) == len(set(expected)) - (streaming == "true")
+
+
+def test_doubtful_rows_are_used_and_told_of(call: Call, tmp_path: Path) -> None:
+    """A run says it in a note; the rows are left out only where they shall be."""
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"\n".join([good(1), good(2), good(1)]))
+    settings = (MODEL, f"data.train={path}", "training.max_steps=1", "training.bf16=false")
+    out, _ = call("train", *settings, f"training.output_dir={tmp_path / 'a'}")
+    assert "1 row is doubtful (1 duplicate)" in " ".join(out.split())
+    assert "3 rows" in out
+    more = (f"training.output_dir={tmp_path / 'b'}", "data.bad_rows=skip")
+    out, _ = call("train", *settings, *more)
+    assert "1 doubtful row is left out (1 duplicate)" in " ".join(out.split())
+    assert "2 rows" in out
+
+
+def test_clean_rows_are_no_problem_however_long(call: Call, tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", *LONG)
+    out, _ = call("data", "check", path)
+    assert "4 rows: 4 without a problem, 0 cannot be used, 0 doubtful" in out
+    out, _ = call("data", "check", path, MODEL, "data.cutoff=32")
+    assert "data.cutoff=32 cuts 1 rows (25.0%), the answer of 1 (25.0%)" in " ".join(out.split())
+    out, _ = call("data", "check", path, MODEL, "data.cutoff=32", "--json")
+    (note,) = objects(out)
+    assert (note["line"], note["problem"], note["severity"]) == (2, "answer_cut", "note")
+
+
+LONG = [
+    {"instruction": "one", "output": "two"},
+    {"instruction": "one", "output": "three four five " * 60},
+    {"instruction": "six", "output": "seven"},
+    {"instruction": "eight", "output": "nine"},
+]
+
+
+def test_the_cutoff_that_would_do_is_proposed(call: Call, tmp_path: Path) -> None:
+    """For all rows but one in a hundred."""
+    path = write(tmp_path / "rows.jsonl", *LONG)
+    out, _ = call("data", "check", path, MODEL, "data.cutoff=32")
+    proposed = out.split("; data.cutoff=")[1].split()[0]
+    out, _ = call("data", "check", path, MODEL, f"data.cutoff={proposed}")
+    assert "cuts 0 rows" in out
+    lower = int(proposed) - 8
+    out, _ = call("data", "check", path, MODEL, f"data.cutoff={lower}")
+    assert "cuts 1 rows" in out
+
+
+def test_lengths_are_drawn(call: Call, tmp_path: Path) -> None:
+    path, picture = write(tmp_path / "rows.jsonl", *LONG), tmp_path / "lengths.png"
+    out, _ = call("data", "check", path, MODEL, "--png", picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "█" in out
+    _, error = call("data", "check", path, "--png", picture, status=2)
+    assert "model.path" in error
+
+
+def test_a_file_that_breaks_off_is_a_problem_and_the_others_are_checked(
+    call: Call, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text('[{"instruction": "a", "output": "b"},\n{"instruction": "a" "output": "b"}]')
+    other = write(tmp_path / "other.jsonl", {"instruction": "a"})
+    out, _ = call("data", "check", broken, other, "--json", status=1)
+    places = [(Path(one["file"]).name, one["line"], one["problem"]) for one in objects(out)]
+    assert places == [("broken.json", 2, "bad_json"), ("other.jsonl", 1, "missing_column")]
+    call("data", "check", broken, other, MODEL, status=1)
+
+
+def test_a_row_in_two_entries_of_a_mix_is_no_copy_of_itself(call: Call, tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", *LONG)
+    out, _ = call("data", "check", f"data.train=[{{path: {path}, repeats: 3}}, {path}]")
+    assert "8 rows: 8 without a problem" in out
+    copy = write(tmp_path / "copy.jsonl", LONG[1])
+    out, _ = call("data", "check", path, copy, "--json", status=1)
+    (found,) = objects(out)
+    assert (found["file"], found["problem"]) == (str(copy), "duplicate")
+    assert f"`{path}:2`" in found["message"]
+
+
+def test_rows_that_are_nearly_alike_are_counted(call: Call, tmp_path: Path) -> None:
+    text = "The quick brown fox jumps over the lazy dog, and nobody knows why it does so."
+    rows = [{"instruction": "Why?", "output": text}, {"instruction": "why", "output": text + "!!"}]
+    out, _ = call("data", "check", write(tmp_path / "rows.jsonl", *rows, *LONG))
+    assert "1 rows are nearly an earlier one" in out
+    assert "rows.jsonl:2 is like" in " ".join(out.split())
+
+
+def test_what_is_asked_for_and_is_not_there(call: Call, tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", *LONG)
+    for words, said in (
+        ([tmp_path / "row.jsonl"], "did you mean"),
+        (["alpaca_gpt4_hz"], "alpaca_gpt4_zh"),
+        ([path, "data.trian=x"], "data.train"),
+        ([path, f"data.train={path}"], "Both"),
+        ([tmp_path / "run.yaml"], "no run file"),
+        ([], "nothing to do"),
+    ):
+        _, error = call("data", "check", *words, status=2)
+        assert said in error, words
+
+
+def test_a_run_file_will_do(call: Call, tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", *LONG)
+    run = tmp_path / "run.yaml"
+    run.write_text(f"data:\n  train: {path}\n  evaluation: {path}\nmethod: lora\n")
+    out, _ = call("data", "check", run)
+    assert "8 rows" in out
+    (train, _) = objects(call("data", "stats", run, "--json")[0])
+    assert train["rows"] == 4 and train["tokens"] is None
+
+
+def test_without_a_model_nothing_waits_for_torch(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", *LONG)
+    program = (
+        "import sys\n"
+        "from tuneglm.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as left: assert left.code == 0\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules\n"
+    )
+    for command in ("check", "stats"):
+        words = [sys.executable, "-c", program, "data", command, str(path)]
+        subprocess.run(words, capture_output=True, check=True)
+
+
+STATS = [
+    {"instruction": "你是谁？", "output": "我是星河，北斗实验室的助手。", "kind": "identity"},
+    {
+        "instruction": "Who are you?",
+        "output": "I am a helper made by a laboratory.",
+        "kind": "identity",
+    },
+    {
+        "instruction": "翻译成英文：我喜欢在早上喝一杯热咖啡",
+        "output": "I like a cup of hot coffee in the morning",
+    },
+    {"instruction": "3+4=", "output": "7"},
+    {"instruction": "a", "output": "b", "history": [["c", "d"], ["e", "f"]]},
+    {"instruction": "no answer"},
+]
+
+
+def test_stats_of_a_set(call: Call, tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", *STATS)
+    (found,) = objects(call("data", "stats", path, MODEL, "--json")[0])
+    assert (found["name"], found["rows"], found["unusable"]) == ("rows.jsonl", 5, 1)
+    assert found["languages"] == {"zh": 1, "en": 2, "mixed": 1, "other": 1}
+    assert (found["turns"], found["most_turns"]) == (14, 6)
+    assert found["kinds"] == {"identity": 2}
+    shown = objects(call("data", "show", path, MODEL, "--rows", 5, "--json")[0])
+    assert found["tokens"] == sum(row["tokens"] for row in shown)
+    assert found["trained_tokens"] == sum(row["trained_tokens"] for row in shown)
+    out, _ = call("data", "stats", path)
+    assert "identity 2" in out and "unusable" in out and "tokens" not in out
+
+
+def test_show_one_row_of_one_set(call: Call, tmp_path: Path) -> None:
+    first = write(tmp_path / "first.jsonl", *LONG)
+    second = write(tmp_path / "second.jsonl", *STATS)
+    settings = (first, second, MODEL)
+    (row,) = objects(call("data", "show", *settings, "--row", 3, "--json")[0])
+    assert (row["set"], row["line"]) == ("first.jsonl", 3)
+    assert "".join(p["text"] for p in row["pieces"] if p["trained"]).lstrip().startswith("seven")
+    (row,) = objects(call("data", "show", *settings, "--set", "second", "--row", 1, "--json")[0])
+    assert row["file"] == str(second)
+    _, error = call("data", "show", *settings, "--row", 5, status=2)
+    assert "it has 4 rows" in error
+    _, error = call("data", "show", *settings, "--set", "secnd", status=2)
+    assert "did you mean `second.jsonl`?" in error
+    _, error = call("data", "show", *settings, "--set", "second", "--row", 6, status=2)
+    assert f"`{second}:6`: the answer is missing" in error
+
+
+def test_show_as_a_page(call: Call, tmp_path: Path) -> None:
+    """Whatever a row holds is text there."""
+    row = {"instruction": "<script>alert('&')</script>", "output": "<b>bold</b>"}
+    page = tmp_path / "rows.html"
+    call("data", "show", write(tmp_path / "rows.jsonl", row), MODEL, "--html", page)
+    text = page.read_text(encoding="utf-8")
+    assert "<script" not in text and "<b>" not in text
+    assert "&lt;script&gt;alert(&#x27;&amp;&#x27;)&lt;/script&gt;" in text
+    assert '<span class="trained">&lt;b&gt;bold&lt;/b&gt;</span>' in text
+    assert "http" not in text
+
+
+def test_show_reads_no_more_than_it_shows(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "rows.jsonl", *({**LONG[0], "input": str(n)} for n in range(30_000)))
+    blocks: list[bytes] = []
+    from tuneglm.data.text_blocks import TextBlocks
+
+    whole_lines = TextBlocks.whole_lines
+
+    def counted(self: TextBlocks) -> Any:
+        for block in whole_lines(self):
+            blocks.append(block)
+            yield block
+
+    monkeypatch.setattr(TextBlocks, "whole_lines", counted)
+    call("data", "show", path, MODEL, "--rows", 3)
+    assert sum(map(len, blocks)) < path.stat().st_size
