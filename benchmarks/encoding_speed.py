@@ -9,6 +9,7 @@ for one process, where the time goes; `tokenising` is the library beneath alone.
 """
 
 import argparse
+import gc
 import json
 import random
 import re
@@ -165,6 +166,8 @@ def profiled(encoder: Encoder, tokenizer: Any, config: DataConfig) -> Counter[st
         return run
 
     (examples,) = load_examples(config).train
+    # as in the processes that encode
+    gc.disable()
     tokenizer.encode_bulk = timed("tokenising", tokenizer.encode_bulk)
     render = timed("rendering", encoder.render)
     job = pipeline._Job(examples, Encoder(render, encoder.rule, encoder.name))
@@ -179,6 +182,7 @@ def profiled(encoder: Encoder, tokenizer: Any, config: DataConfig) -> Counter[st
             read += len(taken)
             append(encoded, read, counts.as_json())
     del tokenizer.encode_bulk
+    gc.enable()
     spent["encoding"] -= spent["rendering"]
     spent["rendering"] -= spent["tokenising"]
     return spent

@@ -7,6 +7,7 @@ store named by all that decides its content, block by block: a run that was
 stopped goes on there, and the next run opens it.
 """
 
+import gc
 import json
 import multiprocessing
 import os
@@ -240,6 +241,8 @@ def _start(job: _Job) -> None:
     """Of a process that encodes: what to do; Ctrl-C is the parent's to see."""
     global _job
     _job = job
+    # rows make no cycles: looking for some took up to half of the time
+    gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
