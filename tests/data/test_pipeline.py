@@ -1,6 +1,7 @@
 """Sets of any size: encoded once, in blocks, and gone on with where a run was stopped."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -171,3 +172,16 @@ def test_files_of_any_kind_in_one_folder_are_one_set(workers: int, tmp_path: Pat
         f"`{folder / 'a.csv'}` is GBK: read as such",
     )
     assert copies.startswith("59 rows are doubtful (59 duplicate)")
+
+
+def test_only_stores_that_nobody_opened_for_long_are_forgotten(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl")
+    encode(path)
+    (store,) = stores(tmp_path)
+    foreign = store.parent / "photos"
+    foreign.mkdir()
+    for folder in (store, foreign):
+        os.utime(folder, (0, 0))
+    encode(path, name="other letters")
+    assert not store.exists()
+    assert foreign.exists() and len(stores(tmp_path)) == 2

@@ -9,6 +9,7 @@ What the files hold beyond the state is what a killed process left: it is cut of
 import errno
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from tuneglm.data.fingerprint import digest_of_pieces, pieces_of
 from tuneglm.errors import DataError
 
 ARRAYS: dict[str, Any] = {"ids": np.dtype("<i4"), "flags": np.dtype("u1"), "rows": ROW}
+STORE_NAME = re.compile(r"[0-9a-f]{32}")  # see `_store_name` in pipeline.py
 STATE, LOCK = "state.json", "lock"
 DAYS_KEPT = 30
 PACKAGE = Path(__file__).parents[1]
@@ -169,10 +171,11 @@ def _wait_for(lock: Any) -> None:
 
 
 def forget_old(folder: Path, days: float = DAYS_KEPT) -> None:
-    """Remove stores that nobody opened for so many days."""
+    """Remove stores that nobody opened for so many days; whatever else lies there stays."""
     oldest = time.time() - days * 86400
     for store in folder.glob("*/"):
-        if store.stat().st_mtime < oldest:
+        is_store = STORE_NAME.fullmatch(store.name) and (store / STATE).is_file()
+        if is_store and not store.is_symlink() and store.stat().st_mtime < oldest:
             shutil.rmtree(store, ignore_errors=True)
 
 
