@@ -40,7 +40,6 @@ FAULTS: tuple[tuple[str, bytes], ...] = (
     ("large_row", as_line(instruction="a", output="a word " * (1_000_000 // 7))),
     ("empty_question", as_line(instruction="a", output="b", history=[["", "c"]])),
 )
-DOUBTS = ("duplicate", "special_text", "large_row")
 
 
 def plant(path: Path) -> tuple[list[tuple[int, str]], list[bytes]]:

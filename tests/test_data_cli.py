@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.planted import DOUBTS, FAULTS, as_line, good, plant, plant_conversations
+from tests.planted import FAULTS, as_line, good, plant, plant_conversations
 from tuneglm.cli import main
-from tuneglm.data.problems import PROBLEMS
+from tuneglm.data.doubts import DOUBT_BITS
+from tuneglm.data.problems import DOUBTS, PROBLEMS
 from tuneglm.demo import MODEL_FOLDER
 
 MODEL = f"model.path={MODEL_FOLDER}"
@@ -130,7 +131,7 @@ def test_doubtful_rows_are_used_and_told_of(call: Call, tmp_path: Path) -> None:
     assert "3 rows" in out
     more = (f"training.output_dir={tmp_path / 'b'}", "data.bad_rows=skip")
     out, _ = call("train", *settings, *more)
-    assert "1 doubtful row is left out (1 duplicate)" in " ".join(out.split())
+    assert "1 row is doubtful and left out (1 duplicate)" in " ".join(out.split())
     assert "2 rows" in out
 
 
@@ -320,3 +321,9 @@ def test_show_reads_no_more_than_it_shows(
     monkeypatch.setattr(TextBlocks, "whole_lines", counted)
     call("data", "show", path, MODEL, "--rows", 3)
     assert sum(map(len, blocks)) < path.stat().st_size
+
+
+def test_the_words_of_problems_are_in_one_table() -> None:
+    assert set(DOUBT_BITS) == set(DOUBTS)
+    assert {word for word, _ in FAULTS} <= set(PROBLEMS)
+    assert all(word == word.lower() and " " not in word for word in PROBLEMS)

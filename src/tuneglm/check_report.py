@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PROBLEMS_FOUND = 1
 
+CHINESE_FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC")
+DRAWN_BARS = 64
 LISTED = 20
 NEAR_LISTED = 3
 KINDS_LISTED = 8
@@ -220,22 +222,31 @@ def _drawn(share: float) -> str:
 
 def draw_lengths(path: Path, sets: Sequence[Lengths]) -> None:
     """The histograms of all sets, one under the other, as a PNG."""
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 1 + 2.6 * max(1, len(sets))), dpi=144, layout="constrained")
     FigureCanvasAgg(figure)
-    for number, lengths in enumerate(sets, 1):
-        axes = figure.add_subplot(max(1, len(sets)), 1, number)
-        _draw_set(axes, lengths)
+    with rc_context({"font.family": ["DejaVu Sans", *_chinese_fonts()]}):
+        for number, lengths in enumerate(sets, 1):
+            _draw_set(figure.add_subplot(len(sets), 1, number), lengths)
     try:
         figure.savefig(path, format="png")
     except OSError as error:
         raise OutputError(f"`{path}` cannot be written: {error.strerror}.") from None
 
 
+def _chinese_fonts() -> list[str]:
+    """Those of this machine that a set's name may need."""
+    from matplotlib.font_manager import fontManager
+
+    known = {font.name for font in fontManager.ttflist}
+    return [name for name in CHINESE_FONTS if name in known]
+
+
 def _draw_set(axes: Any, lengths: Lengths) -> None:
-    bars = histogram(lengths)
+    bars = histogram(lengths, DRAWN_BARS)
     width = (bars[0].end or 1) if bars else 1
     starts = [bar.start for bar in bars]
     axes.bar(starts, [bar.rows for bar in bars], width=0.94 * width, align="edge", color="#5b9bd0")
@@ -244,13 +255,14 @@ def _draw_set(axes: Any, lengths: Lengths) -> None:
     lines = [(lengths.cutoff, "#d1495b", "-", f"data.cutoff {lengths.cutoff:,}")]
     if few:
         lines.append((few, "#555555", ":", f"cuts {FEW:.0%}: {few:,}"))
+    # a cutoff far beyond all rows is named, and not drawn
+    shown = max(end, *(place for place, *_ in lines if place <= 1.5 * end), 1)
     for place, colour, style, label in lines:
-        beyond = place > end
-        axes.axvline(
-            min(place, end), color=colour, linestyle=style, label=label + (" →" if beyond else "")
-        )
-    axes.set_xlim(0, end * 1.01)
-    axes.set_xlabel("tokens a row")
+        beyond = " (beyond)" if place > shown else ""
+        axes.axvline(place, color=colour, linestyle=style, label=label + beyond)
+    axes.set_xlim(0, shown * 1.01)
+    rest = "; the last bar holds all longer ones" if bars and bars[-1].end is None else ""
+    axes.set_xlabel(f"tokens a row{rest}")
     axes.set_ylabel("rows")
     axes.set_title(
         f"{lengths.name}: {lengths.count:,} rows, {lengths.cut:,} cut", loc="left", fontsize=10
@@ -266,7 +278,8 @@ def print_stats(terminal: Console, sets: Sequence[SetStats]) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     shown = {name: column for name, column in _COLUMNS.items() if any(map(column, sets))}
     for name in shown:
-        table.add_column(name, justify="left" if name in ("Set", "languages") else "right")
+        is_text = name in ("Set", "languages")
+        table.add_column(name, justify="left" if is_text else "right", overflow="fold")
     for each in sets:
         table.add_row(*(plain(column(each)) for column in shown.values()))
     terminal.print(table, soft_wrap=False)

@@ -138,7 +138,9 @@ class DataConfig(Section):
     workers: Annotated[int, Field(ge=1)] | None = None
     """Processes that encode a large set; by default one a processor."""
     bad_rows: Literal["stop", "skip"] = "stop"
-    """What a row that cannot be used does: stop the run, or be counted and listed."""
+    """What a row that cannot be used does: stop the run, or be counted and listed (`skip`). Rows
+    that `tuneglm data check` doubts (copies of others, special tokens typed in a text, megabytes)
+    are used and told of; `skip` leaves them out too."""
 
     @property
     def longest_row(self) -> int:

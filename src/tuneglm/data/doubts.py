@@ -12,8 +12,10 @@ from hashlib import blake2b
 
 import numpy as np
 
+from tuneglm.config import DataConfig
 from tuneglm.data.encoded import Array
 from tuneglm.data.messages import Example
+from tuneglm.errors import DataError
 
 # bits of a row's doubts
 DOUBT_BITS: dict[str, int] = {"special_text": 1, "large_row": 2, "duplicate": 4}
@@ -121,20 +123,34 @@ def count_doubts(
     return len(np.unique(number[found > 0])), Counter(kinds)
 
 
-def named_counts(kinds: Mapping[str, int]) -> str:
-    """`2 duplicate, 1 special_text`."""
-    return ", ".join(f"{count:,} {problem}" for problem, count in kinds.items() if count)
+def used_rows(
+    tables: Sequence[Array], files: Sequence[Sequence[str]], config: DataConfig
+) -> list[Array]:
+    """(rows,) of bool for each set: all, or under `bad_rows: skip` those that are not doubtful."""
+    if config.bad_rows == "stop":
+        return [np.ones(len(table), bool) for table in tables]
+    return [doubts == 0 for doubts in all_doubts(tables, files)]
 
 
-def doubt_note(count: int, kinds: Mapping[str, int]) -> str | None:
-    """A sentence where a run uses rows that are doubtful."""
+def doubtful_note(
+    tables: Sequence[Array], files: Sequence[Sequence[str]], config: DataConfig
+) -> str | None:
+    """What is said of doubtful rows; raises DataError where none is left without them."""
+    doubts = all_doubts(tables, files)
+    count, kinds = count_doubts(doubts, tables, files)
     if not count:
         return None
     rows = "1 row is" if count == 1 else f"{count:,} rows are"
-    return (
-        f"{rows} doubtful ({named_counts(kinds)}): `tuneglm data check` says which, "
-        "data.bad_rows=skip leaves them out."
-    )
+    named = ", ".join(f"{number:,} {problem}" for problem, number in kinds.items() if number)
+    which = "`tuneglm data check` says which"
+    if config.bad_rows == "stop":
+        return f"{rows} doubtful ({named}): {which}, data.bad_rows=skip leaves them out."
+    if all(each.all() for each in doubts):
+        raise DataError(
+            f"Every row is doubtful ({named}), and data.bad_rows=skip leaves such rows out.",
+            f"{which}; data.bad_rows=stop uses them",
+        )
+    return f"{rows} doubtful and left out ({named}): {which}."
 
 
 def _json(value: object) -> str:

@@ -111,19 +111,19 @@ class Bar:
     rows: int
 
 
-def histogram(lengths: Lengths) -> list[Bar]:
-    """At most BARS bars of one width, which is a round number; the last one holds the rest."""
+def histogram(lengths: Lengths, bars: int = BARS) -> list[Bar]:
+    """At most so many bars of one width, a power of two; the last one holds the rest."""
     if not lengths.count:
         return []
     longest = int(np.quantile(lengths.full, SHOWN_SHARE)) if len(lengths.full) else 1
     width = 4
-    while width * (BARS - 1) <= longest:
+    while width * (bars - 1) <= longest:
         width *= 2
-    counts = np.bincount(np.minimum(lengths.full // width, BARS - 1), minlength=BARS)
+    counts = np.bincount(np.minimum(lengths.full // width, bars - 1), minlength=bars)
     counts[-1] += lengths.dropped
     last = int(np.flatnonzero(counts)[-1])
     return [
-        Bar(i * width, None if i == BARS - 1 else (i + 1) * width, int(counts[i]))
+        Bar(i * width, None if i == bars - 1 else (i + 1) * width, int(counts[i]))
         for i in range(last + 1)
     ]
 

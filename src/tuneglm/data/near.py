@@ -19,7 +19,7 @@ GROUP = 4
 ALIKE = 13
 # characters of a row that are looked at
 LOOKED_AT = 4000
-# characters hashed at once: they fit into a processor's cache
+# characters hashed, or rows compared, at once: they fit into a processor's cache
 PART = 1 << 16
 _NOTHING = np.uint32(0xFFFFFFFF)
 # random and odd: each is another hash function
@@ -105,11 +105,20 @@ def near_rows(found: Array, texts: Array) -> NearRows:
     earlier = np.full(len(unique), -1, np.int64)
     for band in range(0, HASHES, BAND):
         same_band = _first_of(_one_number(chosen[:, band : band + BAND]))
-        alike = (chosen == chosen[same_band]).sum(axis=1) >= ALIKE
+        alike = _alike(chosen, same_band)
         new = (earlier < 0) & alike & (same_band != np.arange(len(unique)))
         earlier[new] = same_band[new]
     near = earlier >= 0
     return NearRows(unique[near], unique[earlier[near]])
+
+
+def _alike(found: Array, others: Array) -> Array:
+    """(rows,) whether each row is nearly the other one; a part at once, as they are large."""
+    result = np.zeros(len(found), bool)
+    for start in range(0, len(found), PART):
+        part = slice(start, start + PART)
+        result[part] = (found[part] == found[others[part]]).sum(axis=1) >= ALIKE
+    return result
 
 
 def _first_of(values: Array) -> Array:

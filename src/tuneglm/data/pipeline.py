@@ -22,13 +22,11 @@ from hashlib import blake2b
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tuneglm.config import DataConfig
 from tuneglm.data.counts import Counts, counts_of
-from tuneglm.data.doubts import all_doubts, count_doubts, doubt_note, named_counts
+from tuneglm.data.doubts import doubtful_note, used_rows
 from tuneglm.data.encode import Encoder, Rule, encode_examples
-from tuneglm.data.encoded import Array, EncodedRows
+from tuneglm.data.encoded import EncodedRows
 from tuneglm.data.encoded_store import (
     EncodedStore,
     code_digest,
@@ -100,7 +98,7 @@ def encode_data(
         encoded.append(rows)
         total += counts
     tables, files = [rows.rows for rows in encoded], [rows.files for rows in encoded]
-    doubtful = _doubtful_note(tables, files, config)
+    doubtful = doubtful_note(tables, files, config)
     used = used_rows(tables, files, config)
     parts = [
         Part(examples.name, examples.entry, rows, chosen)
@@ -286,33 +284,6 @@ def _check(
     if unseen:
         row = next((row.value for row in examples.rows() if isinstance(row.value, dict)), {})
         raise no_column(examples.file, unseen[0], list(row))
-
-
-def used_rows(
-    tables: Sequence[Array], files: Sequence[Sequence[str]], config: DataConfig
-) -> list[Array]:
-    """(rows,) of bool for each set: all, or under `bad_rows: skip` those that are not doubtful."""
-    if config.bad_rows == "stop":
-        return [np.ones(len(table), bool) for table in tables]
-    return [doubts == 0 for doubts in all_doubts(tables, files)]
-
-
-def _doubtful_note(
-    tables: Sequence[Array], files: Sequence[Sequence[str]], config: DataConfig
-) -> str | None:
-    """What is said of doubtful rows; raises DataError where none is left without them."""
-    doubts = all_doubts(tables, files)
-    count, kinds = count_doubts(doubts, tables, files)
-    if config.bad_rows == "stop" or not count:
-        return doubt_note(count, kinds)
-    if all(each.all() for each in doubts):
-        raise DataError(
-            f"Every row is doubtful ({named_counts(kinds)}), and data.bad_rows=skip leaves such "
-            "rows out.",
-            "`tuneglm data check` says which; data.bad_rows=stop uses them",
-        )
-    rows = "1 doubtful row is" if count == 1 else f"{count:,} doubtful rows are"
-    return f"{rows} left out ({named_counts(kinds)}): `tuneglm data check` says which."
 
 
 def _nothing_left(examples: ExampleSet, counts: Counts, rule: Rule) -> DataError:

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from tuneglm.config import DataConfig
+from tuneglm.data.doubts import used_rows
 from tuneglm.data.encode import Encoder
 from tuneglm.data.encoded import Array, EncodedRows
 from tuneglm.data.examples import ExampleSet, load_examples
 from tuneglm.data.language import LANGUAGES
-from tuneglm.data.pipeline import encode_set, used_rows
+from tuneglm.data.pipeline import encode_set
 from tuneglm.data.scan import ScannedSet, Scanner, Tell
 
 
