@@ -166,7 +166,11 @@ class DataConfig(Section):
         for found, key, instead in (
             (self.evaluation_share or self.evaluation_rows, "evaluation_share", "data.evaluation"),
             (self.batching == "length_grouped", "batching=length_grouped", "data.batching=packed"),
-            (self.tokens_per_batch and self.batching == "padded", "tokens_per_batch", "packs"),
+            (
+                self.tokens_per_batch and self.batching == "padded",
+                "tokens_per_batch",
+                "data.batching=packed",
+            ),
             (repeated, "train[].repeats", "share or weight"),
         ):
             if found:

@@ -88,11 +88,12 @@ def _is_mixed(train: EncodedSet) -> bool:
 
 def print_left_out(terminal: Console, dropped: int, untrained: int) -> None:
     """Rows that gave nothing to train on."""
-    if dropped or untrained:
-        terminal.print(
-            f"[yellow]Note:[/] {dropped:,} rows do not fit into data.cutoff and "
-            f"{untrained:,} hold no trained answer; they are left out."
-        )
+    for count, reason in (
+        (dropped, "do not fit into data.cutoff"),
+        (untrained, "hold no trained answer"),
+    ):
+        if count:
+            terminal.print(f"[yellow]Note:[/] Left out: {count:,} rows that {reason}.")
 
 
 def print_readings(terminal: Console, readings: Sequence[str]) -> None:

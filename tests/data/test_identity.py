@@ -112,7 +112,7 @@ def test_another_persons_file_is_not_overwritten(tmp_path: Path) -> None:
         write_identity("a", "b", output)
 
 
-@pytest.mark.parametrize(("text", "words"), [("zn", "did you mean `zh`"), ("", "names none")])
+@pytest.mark.parametrize(("text", "words"), [("zn", "known: zh, en"), ("", "names none")])
 def test_languages_without_wordings(text: str, words: str) -> None:
     assert languages_of("en, zh,en") == ("en", "zh")
     with pytest.raises(ConfigError, match=words):

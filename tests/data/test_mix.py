@@ -114,9 +114,9 @@ def test_copies_of_a_row_are_on_one_side(tmp_path: Path) -> None:
 
 
 def test_too_few_rows_of_identity_are_told_with_what_mends_it(tmp_path: Path) -> None:
-    general, own = write(tmp_path, "a", 1000), write(tmp_path, "identity", 10, kind="identity")
+    general, own = write(tmp_path, "a", 2000), write(tmp_path, "identity", 10, kind="identity")
     (note,) = load(general, own).notes
-    assert "share: 0.05" in note and "0.99%" in note
+    assert "share: 0.05" in note and "0.498%" in note
     assert not load(general, {"path": own, "share": 0.05}).notes
     assert not load(own).notes
 

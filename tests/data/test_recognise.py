@@ -100,6 +100,10 @@ def test_what_the_run_says_of_the_columns_comes_first() -> None:
     with pytest.raises(DataError, match="`instrction`, which is no column of ours") as error:
         found(row, instrction="q")
     assert error.value.hint == "did you mean `instruction`?"
+    with pytest.raises(DataError) as turned:
+        found(row, q="instruction")
+    assert turned.value.hint is not None
+    assert turned.value.hint.endswith("columns: {instruction: q}")
 
 
 def test_a_format_by_name_is_not_looked_for() -> None:
@@ -149,4 +153,4 @@ def test_where_nothing_fits_the_columns_and_the_formats_are_named(columns: str, 
         assert f"`{column}`" in error.value.sentence
     assert error.value.hint is not None
     assert error.value.hint.startswith(hint)
-    assert "sharegpt (`conversations`), firefly (`input`, `target`)" in error.value.hint
+    assert "firefly (`input`, `target`), alpaca (`instruction`, `output`)" in error.value.hint

@@ -16,9 +16,8 @@ def downloaded(registered: RegisteredSet, directory: Path, hub: Hub | None = Non
     hubs = registered.hubs()
     if hub is not None:
         if hub not in hubs:
-            raise DataError(
-                f"`{registered.name}` is not on {hub}.", _by_hand(registered, directory)
-            )
+            elsewhere = f"it is on {', '.join(hubs)}" if hubs else _by_hand(registered, directory)
+            raise DataError(f"`{registered.name}` is not on {hub}.", elsewhere)
         hubs = {hub: hubs[hub]}
     reasons = []
     for each, repo_id in hubs.items():

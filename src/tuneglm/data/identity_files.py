@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tuneglm.data.columns import nearest
 from tuneglm.data.identity import KIND, LANGUAGES, Row, identity_probes, identity_rows
 from tuneglm.errors import ConfigError, OutputError
 
@@ -41,9 +40,10 @@ def languages_of(text: str) -> tuple[str, ...]:
     languages = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     for language in languages:
         if language not in LANGUAGES:
-            near = nearest(language, LANGUAGES)
-            hint = f"did you mean `{near}`?" if near else f"known: {', '.join(LANGUAGES)}"
-            raise ConfigError(f"There are no identity rows in the language `{language}`.", hint)
+            raise ConfigError(
+                f"There are no identity rows in the language `{language}`.",
+                f"known: {', '.join(LANGUAGES)}",
+            )
     if not languages:
         raise ConfigError("`--language` names none.", f"known: {', '.join(LANGUAGES)}")
     return languages

@@ -170,12 +170,13 @@ def identity_note(parts: Sequence[Part], mix: EncodedSet) -> str | None:
     """A sentence where the rows that say who the model is are too few to be learnt."""
     own = [i for i, part in enumerate(parts) if _is_identity(part)]
     count = int(np.isin(mix.rows.order[:, 0], own).sum())
-    share = count / max(1, len(mix.rows))
-    if not count or share >= IDENTITY_SHARE:
+    rows = max(1, len(mix.rows))
+    # a share is rounded to whole rows: one that was asked for may be a row short
+    if not count or count + 1 > IDENTITY_SHARE * rows:
         return None
-    name = parts[own[0]].name
+    name, share = parts[own[0]].name, 100 * count / rows
     return (
-        f"`{name}` is {100 * share:.2g}% of the rows: below {IDENTITY_SHARE:.0%} a model does not "
+        f"`{name}` is {share:.3g}% of the rows: below {IDENTITY_SHARE:.0%} a model does not "
         f"learn who it is. Give it a share: {{name: {name}, share: {IDENTITY_SHARE}}}"
     )
 

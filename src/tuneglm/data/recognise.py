@@ -78,9 +78,17 @@ def check_column_names(renamed: Columns, columns: Sequence[str]) -> None:
     """Raises DataError for a column that is none of `columns`."""
     for column in renamed:
         if column not in columns:
-            near = nearest(column, columns)
-            hint = f"did you mean `{near}`?" if near else f"known: {', '.join(columns)}"
-            raise DataError(f"`columns` names `{column}`, which is no column of ours.", hint)
+            raise DataError(
+                f"`columns` names `{column}`, which is no column of ours.",
+                _column_hint(column, renamed[column], columns),
+            )
+
+
+def _column_hint(column: str, theirs: str, columns: Sequence[str]) -> str:
+    if theirs in columns:
+        return f"our column comes first, then the file's: columns: {{{theirs}: {column}}}"
+    near = nearest(column, columns)
+    return f"did you mean `{near}`?" if near else f"known: {', '.join(columns)}"
 
 
 def _columns_of(rows: Sequence[Row]) -> list[str]:
@@ -180,10 +188,14 @@ def _keys(values: Iterator[Any]) -> str:
 
 def _nothing_fits(file: str, present: Sequence[str], renamed: Columns) -> DataError:
     """What was found, what would be understood, and what comes nearest to it."""
+    by_needs: dict[tuple[str, ...], str] = {}
+    for name, each in FORMATS.items():
+        # of formats that need the same, the last is the plain one
+        by_needs[each.needs] = name
     known = ", ".join(
-        f"{name} ({', '.join(f'`{column}`' for column in each.needs)})"
-        for name, each in FORMATS.items()
-        if each.needs
+        f"{name} ({', '.join(f'`{column}`' for column in needs)})"
+        for needs, name in by_needs.items()
+        if needs
     )
     nearest_fix = _nearest_fix(present, renamed)
     return DataError(
