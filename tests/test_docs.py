@@ -1,13 +1,31 @@
-"""Pages that are drawn from the code, and links between pages."""
+"""Pages that are drawn from the code, links between pages, and snippets that run."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from tests.snippets import commands, download_sets, run_page, snippets, train, write_stand_ins
+from tuneglm.config import options
+from tuneglm.data.problems import PROBLEMS
+from tuneglm.data.recognise import recognise
+from tuneglm.data.registry import registered_sets
+from tuneglm.errors import HubError
+from tuneglm.trainer_options import trainer_options
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "README_zh.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# whose snippets are run
+DATA_PAGES = ("data", "named-sets", "mixing", "batches")
+LANGUAGES = ("en", "zh")
+# what is written like an option and is a file
+FILES_LIKE_OPTIONS = {"data.md", "training.py"}
+
+
+def page_of(language: str, name: str) -> Path:
+    return ROOT / "docs" / language / f"{name}.md"
 
 
 def test_the_reference_is_what_the_code_says() -> None:
@@ -26,3 +44,60 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)", prose):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", DATA_PAGES)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_snippets_run(
+    language: str,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """From top to bottom, without a network; training stops where the model would be loaded."""
+    monkeypatch.setattr("tuneglm.training.train", train)
+    monkeypatch.setattr("tuneglm.data.listing.download_sets", download_sets)
+    monkeypatch.setattr("tuneglm.data.download.fetch", no_network)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    write_stand_ins(tmp_path / "data")
+    run_page(page_of(language, name), capsys)
+
+
+def no_network(*_: object, **__: object) -> None:
+    raise HubError("It does not answer.")
+
+
+@pytest.mark.parametrize("name", DATA_PAGES)
+def test_pages_of_both_languages_show_the_same(name: str) -> None:
+    pages = [page_of(language, name) for language in LANGUAGES]
+    first, second = (commands(page) for page in pages)
+    assert first == second != []
+    first_kinds, second_kinds = ([(s.kind, s.word) for s in snippets(page)] for page in pages)
+    assert first_kinds == second_kinds
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_options_that_a_page_names_are_there(page: Path) -> None:
+    known = {option.name for option in options()} | {f"training.{key}" for key in trainer_options()}
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"\b(?:model|data|training)\.[a-z_]+\b(?![./(])", text):
+        assert name in known or name in FILES_LIKE_OPTIONS, name
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_rows_that_the_page_shows_have_the_format_that_it_says(language: str) -> None:
+    text = page_of(language, "data").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)`[^|]*\| `(\{.*\})` \|$", text, re.M)
+    assert len(rows) == 9
+    for name, row in rows:
+        assert recognise([json.loads(row)]).format == name
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_problem_and_every_named_set_is_on_its_page(language: str) -> None:
+    problems = page_of(language, "data").read_text(encoding="utf-8")
+    assert [word for word in PROBLEMS if f"`{word}`" not in problems] == []
+    sets = page_of(language, "named-sets").read_text(encoding="utf-8")
+    assert [name for name in registered_sets() if f"`{name}`" not in sets] == []
