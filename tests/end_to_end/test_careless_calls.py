@@ -115,8 +115,9 @@ def test_a_data_file_in_the_place_of_a_run_file(
 ) -> None:
     path = tmp_path / name
     path.write_text(content)
-    for command in (["train"], ["data", "show"]):
-        assert f"hint: give data so: data.train={path}" in said(capsys, *command, str(path))
+    assert f"hint: give data so: data.train={path}" in said(capsys, "train", str(path))
+    # what looks at data takes it so, and lacks the model
+    assert "hint: say which model" in said(capsys, "data", "show", str(path))
 
 
 def test_folders_that_hold_no_whole_model(

@@ -115,7 +115,9 @@ def histogram(lengths: Lengths, bars: int = BARS) -> list[Bar]:
     """At most so many bars of one width, a power of two; the last one holds the rest."""
     if not lengths.count:
         return []
-    longest = int(np.quantile(lengths.full, SHOWN_SHARE)) if len(lengths.full) else 1
+    longest = (
+        int(np.quantile(lengths.full, SHOWN_SHARE, method="lower")) if len(lengths.full) else 1
+    )
     width = 4
     while width * (bars - 1) <= longest:
         width *= 2
