@@ -1,5 +1,6 @@
 """`tuneglm data check`, `stats` and `show`, as they are typed."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -133,6 +134,22 @@ def test_doubtful_rows_are_used_and_told_of(call: Call, tmp_path: Path) -> None:
     out, _ = call("train", *settings, *more)
     assert "1 row is doubtful and left out (1 duplicate)" in " ".join(out.split())
     assert "2 rows" in out
+
+
+@pytest.mark.parametrize(
+    ("content", "kinds"),
+    [
+        (b'{"instruction": "q", "output": ""}\n' * 3, "3 cannot be used (3 empty_answer)"),
+        (b'["a", "b"]', "2 cannot be used (2 not_an_object)"),
+        (b"<html>", "1 unreadable"),
+        (gzip.compress(b'[{"instruction": "q"}]')[:20], "1 unreadable"),
+    ],
+)
+def test_files_without_one_good_row(content: bytes, kinds: str, call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    out, _ = call("data", "check", str(path), status=1)
+    assert f"0 without a problem, {kinds}, 0 doubtful" in " ".join(out.split())
 
 
 def test_clean_rows_are_no_problem_however_long(call: Call, tmp_path: Path) -> None:

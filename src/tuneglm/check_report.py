@@ -162,7 +162,8 @@ def print_checked(terminal: Console, checked: Checked) -> None:
 def _of(count: int, words: str, colour: str, kinds: str) -> str:
     if not count and not kinds:
         return f"0 {words}"
-    return f"[{colour}]{count:,} {words}[/] ({kinds})"
+    # a file of which no row was read is none of the rows
+    return f"[{colour}]{count:,} {words}[/] ({kinds})" if count else f"[{colour}]{kinds}[/]"
 
 
 def _print_near(terminal: Console, checked: Checked) -> None:

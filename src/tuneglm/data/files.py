@@ -171,7 +171,9 @@ def _refuse_one_object(text: TextBlocks) -> None:
 def _damaged(path: Path, error: Exception) -> DataError:
     reason = str(error).splitlines()[0].rstrip(".") if str(error) else "it ends too early"
     return DataError(
-        f"`{path}` is a damaged archive, or one cut short: {reason}.", "fetch or copy it again"
+        f"`{path}` is a damaged archive, or one cut short: {reason}.",
+        "fetch or copy it again",
+        at=(str(path), 1, "unreadable"),
     )
 
 

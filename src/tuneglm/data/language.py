@@ -21,7 +21,7 @@ _HAN, _LATIN, _FOREIGN = 1, 2, 3
 def points_of(texts: Sequence[str]) -> tuple[Array, Array]:
     """(characters of all texts as uint32, where each text ends)."""
     points = np.frombuffer("".join(texts).encode("utf-32-le", "replace"), np.uint32)
-    return points, np.cumsum([len(text) for text in texts])
+    return points, np.cumsum([len(text) for text in texts], dtype=np.int64)
 
 
 def languages(texts: Sequence[str]) -> Array:
