@@ -239,8 +239,9 @@ def test_what_is_asked_for_and_is_not_there(call: Call, tmp_path: Path) -> None:
 
 def test_a_run_file_will_do(call: Call, tmp_path: Path) -> None:
     path = write(tmp_path / "rows.jsonl", *LONG)
+    held = write(tmp_path / "held.jsonl", *({**row, "instruction": "?"} for row in LONG))
     run = tmp_path / "run.yaml"
-    run.write_text(f"data:\n  train: {path}\n  evaluation: {path}\nmethod: lora\n")
+    run.write_text(f"data:\n  train: {path}\n  evaluation: {held}\nmethod: lora\n")
     out, _ = call("data", "check", run)
     assert "8 rows" in out
     (train, _) = objects(call("data", "stats", run, "--json")[0])

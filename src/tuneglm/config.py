@@ -70,7 +70,8 @@ class DatasetEntry(Section):
     name: str | None = None
     """A name of the registry; where none has it, a file."""
     path: str | None = None
-    """A file: JSON or JSON lines."""
+    """A file, a folder or a pattern: JSON, JSON lines, CSV, TSV, Parquet, Arrow or text, also
+    compressed."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Our column → the file's column, e.g. `{instruction: question, output: answer}`."""
     format: str | None = None
@@ -88,6 +89,15 @@ class DatasetEntry(Section):
     """This share of all rows is from this set, each row as often as that takes; 0.05 is 5%."""
     replace: dict[str, str] = Field(default_factory=dict)
     """Text → text, in every message: `{"<NAME>": 星河, "<AUTHOR>": 北斗实验室}`."""
+
+    @model_validator(mode="after")
+    def _one_way_to_say_how_much(self) -> Self:
+        if self.share is not None and (self.weight is not None or self.repeats != 1):
+            raise ValueError(
+                "An entry of `data.train` has a `share`, and `repeats` or `weight` beside it.\n"
+                "give one of the three: a share takes each row as often as it needs"
+            )
+        return self
 
 
 class DataConfig(Section):

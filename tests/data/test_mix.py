@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tests import letters
-from tuneglm.config import DataConfig
+from tuneglm.config import DataConfig, load_config
 from tuneglm.data.encode import Encoder, Rule
 from tuneglm.data.examples import load_examples
 from tuneglm.data.pipeline import EncodedData, encode_data
-from tuneglm.errors import DataError
+from tuneglm.errors import ConfigError, DataError
 
 
 def write(folder: Path, name: str, count: int, **more: str) -> str:
@@ -124,3 +124,20 @@ def test_too_few_rows_of_identity_are_told_with_what_mends_it(tmp_path: Path) ->
 def test_all_rows_for_evaluation_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none is left to train on"):
         load(write(tmp_path, "a", 5), evaluation_rows=5)
+
+
+def test_rows_that_are_evaluated_with_are_not_trained_on(tmp_path: Path) -> None:
+    train, held = write(tmp_path, "a", 30), tmp_path / "held.json"
+    held.write_text(json.dumps(json.loads(Path(train).read_text())[:10]))
+    data = load(train, evaluation=[str(held)])
+    assert data.evaluation is not None
+    assert (len(data.train.rows), len(data.evaluation.rows)) == (20, 10)
+    assert any("10 rows of data.train are in data.evaluation too" in note for note in data.notes)
+    with pytest.raises(DataError, match="Every row of"):
+        load(train, evaluation=[train])
+
+
+@pytest.mark.parametrize("more", ["repeats: 2", "weight: 1"])
+def test_a_share_and_another_amount_are_refused(more: str) -> None:
+    with pytest.raises(ConfigError, match="give one of the three"):
+        load_config(None, ["model.path=m", f"data.train=[{{path: a, share: 0.1, {more}}}]"])

@@ -2,7 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,11 @@ from tuneglm.data.pipeline import EncodedData, encode_data
 from tuneglm.errors import DataError
 
 BLOCK, RULE = 16, Rule()
+ROOT = Path(__file__).parents[2]
+CHINESE = [
+    {"instruction": f"介绍一下第{number}个城市的历史", "output": "很久以前，这里有一座小城。"}
+    for number in range(9)
+]
 ROWS = [{"instruction": f"question {number}", "output": f"answer {number}"} for number in range(99)]
 
 
@@ -185,3 +193,44 @@ def test_only_stores_that_nobody_opened_for_long_are_forgotten(tmp_path: Path) -
     encode(path, name="other letters")
     assert not store.exists()
     assert foreign.exists() and len(stores(tmp_path)) == 2
+
+
+def test_what_reading_found_out_is_said_by_every_run(tmp_path: Path) -> None:
+    """Also of a file that a finished store makes it needless to read."""
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    write(folder / "a.jsonl")
+    (folder / "b.jsonl").write_text(
+        "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in CHINESE), encoding="gbk"
+    )
+    first = encode(folder).notes
+    assert any("GBK" in note for note in first)
+    assert encode(folder).notes == first
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_a_run_that_is_killed_leaves_nobody_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", ROWS * 300)
+    program = (
+        "import sys, tests.data.test_pipeline as t\n"
+        "from pathlib import Path\n"
+        "t.encode(Path(sys.argv[1]), workers=2)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, str(path)], cwd=ROOT)
+    wait_until(lambda: any(each.stat().st_size for each in tmp_path.glob("cache/*/ids.bin")))
+    process.kill()
+    process.wait()
+    wait_until(lambda: not processes_with(str(path)))
+    assert len(encode(path).train.rows) == len(ROWS) * 300
+
+
+def wait_until(happens: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def processes_with(argument: str) -> list[str]:
+    commands = (path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
+    return [command.decode() for command in commands if argument.encode() in command]

@@ -8,6 +8,7 @@ What the files hold beyond the state is what a killed process left: it is cut of
 
 import errno
 import json
+import logging
 import os
 import re
 import shutil
@@ -31,7 +32,11 @@ ARRAYS: dict[str, Any] = {"ids": np.dtype("<i4"), "flags": np.dtype("u1"), "rows
 STORE_NAME = re.compile(r"[0-9a-f]{32}")  # see `_store_name` in pipeline.py
 STATE, LOCK = "state.json", "lock"
 DAYS_KEPT = 30
+SECONDS_IN_SILENCE = 3.0
 PACKAGE = Path(__file__).parents[1]
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,13 +44,14 @@ class Progress:
     """What a store holds.
 
     read       rows of the source that were read
-    finished   whether that was all; then `digest` is of its tokens
+    finished   whether that was all; then `digest` is of its tokens, `notes` of its reading
     sizes      entries of each array
     """
 
     read: int = 0
     finished: bool = False
     digest: str = ""
+    notes: list[str] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ARRAYS, 0))
     counts: dict[str, Any] = field(default_factory=dict)
     dataset: str = ""
@@ -83,12 +89,12 @@ class EncodedStore:
             )
         )
 
-    def finish(self) -> None:
-        """Nothing more comes."""
+    def finish(self, notes: list[str]) -> None:
+        """Nothing more comes; `notes` is what reading found out."""
         ends = np.ascontiguousarray(self.rows().rows["end"])
         ids, flags = (pieces_of(self.folder / f"{name}.bin") for name in ("ids", "flags"))
         digest = digest_of_pieces(ends.data, ids, flags)
-        self._save(replace(self.progress, finished=True, digest=digest))
+        self._save(replace(self.progress, finished=True, digest=digest, notes=notes))
 
     def rows(self) -> EncodedRows:
         """What is held, mapped from the files."""
@@ -149,7 +155,7 @@ def opened(folder: Path) -> Iterator[EncodedStore]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / LOCK).open("w") as lock:
-            _wait_for(lock)
+            _wait_for(lock, folder)
             yield EncodedStore(folder)
             os.utime(folder)
     except OSError as error:
@@ -161,13 +167,24 @@ def opened(folder: Path) -> Iterator[EncodedStore]:
         ) from None
 
 
-def _wait_for(lock: Any) -> None:
+def _wait_for(lock: Any, folder: Path) -> None:
     """Other processes of this run, or another run on the same data, encode it once."""
     if os.name == "nt":
         return
     import fcntl
 
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    # a lock of the process, which those that it forks do not hold
+    started, said = time.monotonic(), os.environ.get("RANK", "0") != "0"
+    while True:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not said and time.monotonic() - started > SECONDS_IN_SILENCE:
+                log.info("Another process encodes the same rows in `%s`: waits for it.", folder)
+                said = True
+            time.sleep(0.1)
+        else:
+            return
 
 
 def forget_old(folder: Path, days: float = DAYS_KEPT) -> None:

@@ -1,7 +1,7 @@
 """Which rows of which set a run trains on, how often, and which it keeps for evaluation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,6 +61,28 @@ class EncodedSet:
     def cut(self) -> int:
         """Rows that were shortened to the cutoff."""
         return int(self.rows.of_each("cut").sum())
+
+
+def without_evaluated(parts: Sequence[Part], held: Sequence[Part]) -> tuple[list[Part], str | None]:
+    """The parts to train on without rows whose text is evaluated with, and a sentence on those.
+
+    Raises DataError where that is all of them.
+    """
+    texts = np.concatenate([np.zeros(0, np.uint64), *(part.rows.texts for part in held)])
+    kept = [
+        replace(part, used=part.used & ~np.isin(part.rows.texts, texts)) if len(texts) else part
+        for part in parts
+    ]
+    before, after = (sum(int(part.used.sum()) for part in each) for each in (parts, kept))
+    if after == before:
+        return kept, None
+    if not after:
+        raise DataError(
+            "Every row of data.train is in data.evaluation too.",
+            "evaluate with other rows, or keep some of these: data.evaluation_share=0.1",
+        )
+    both = f"{before - after:,} rows of data.train are in data.evaluation too"
+    return kept, f"{both}: they are not trained on."
 
 
 def split_and_mix(

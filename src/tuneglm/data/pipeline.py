@@ -7,20 +7,13 @@ store named by all that decides its content, block by block: a run that was
 stopped goes on there, and the next run opens it.
 """
 
-import gc
 import json
-import multiprocessing
-import os
-import signal
-import sys
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tuneglm.config import DataConfig
 from tuneglm.data.counts import Counts, counts_of
@@ -46,7 +39,8 @@ from tuneglm.data.examples import (
 )
 from tuneglm.data.files import Notes, RawRow
 from tuneglm.data.messages import Example
-from tuneglm.data.mix import EncodedSet, Part, identity_note, split_and_mix
+from tuneglm.data.mix import EncodedSet, Part, identity_note, split_and_mix, without_evaluated
+from tuneglm.data.workers import made_of_blocks, processors
 from tuneglm.errors import DataError
 
 if TYPE_CHECKING:
@@ -106,9 +100,10 @@ def encode_data(
     ]
     asked, held = parts[: len(to_encode)], parts[len(to_encode) :]
     train: EncodedSet | StreamedSet
+    asked, shared = without_evaluated(asked, held)
     train, evaluation = split_and_mix(asked, held, config)
     notes += filter(
-        None, [doubtful, identity_note(asked, train), _no_evaluation(config, evaluation)]
+        None, [doubtful, shared, identity_note(asked, train), _no_evaluation(config, evaluation)]
     )
     if config.streaming:
         # looking at data waits for no torch
@@ -135,17 +130,24 @@ def encode_set(
     notes: Notes | None = None,
 ) -> tuple[EncodedRows, Counts]:
     """One set's rows, from its store where they are there, and what became of the others."""
-    rows = examples.rows(notes)
+    said: Notes = []
+    rows = examples.rows(said)
     job = _Job(examples, encoder)
     first = list(islice(rows, BLOCK + 1))
     if len(first) <= BLOCK:
-        return job.block(first)
-    folder = store_folder(config.cache)
-    with opened(folder / _store_name(examples, encoder)) as store:
-        if not store.progress.finished:
-            forget_old(folder)
-            _fill(store, job, chain(first, rows), config, tell)
-        return store.rows(), counts_of(store.progress.counts)
+        encoded, counts = job.block(first)
+    else:
+        folder = store_folder(config.cache)
+        with opened(folder / _store_name(examples, encoder)) as store:
+            if not store.progress.finished:
+                forget_old(folder)
+                _fill(store, job, chain(first, rows), said, config, tell)
+            # what reading to the end had found out
+            said = store.progress.notes
+            encoded, counts = store.rows(), counts_of(store.progress.counts)
+    if notes is not None:
+        notes += said
+    return encoded, counts
 
 
 @dataclass(frozen=True)
@@ -187,73 +189,25 @@ class _Job:
 
 
 def _fill(
-    store: EncodedStore, job: _Job, rows: Iterator[RawRow], config: DataConfig, tell: Tell
+    store: EncodedStore,
+    job: _Job,
+    rows: Iterator[RawRow],
+    said: Notes,
+    config: DataConfig,
+    tell: Tell,
 ) -> None:
     """Encode what the store lacks; what is in it stays whatever happens."""
     read, counts = store.progress.read, counts_of(store.progress.counts)
-    for size, (encoded, more) in _blocks(job, islice(rows, read, None), config.workers):
+    left = islice(rows, read, None)
+    blocks = iter(lambda: list(islice(left, BLOCK)), [])
+    count = config.workers or processors()
+    for size, (encoded, more) in made_of_blocks(job.block, blocks, count, job.examples.name):
         if more.problems and config.bad_rows == "stop":
             raise bad_row(more.problems[0])
         read, counts = read + size, counts + more
         store.append(encoded, read, counts.as_json())
         tell(job.examples.name, read)
-    store.finish()
-
-
-def _blocks(
-    job: _Job, rows: Iterator[RawRow], workers: int | None
-) -> Iterator[tuple[int, tuple[EncodedRows, Counts]]]:
-    """(rows read, what they became) of each block, in order, from several processes."""
-    count = workers or _processors()
-    blocks = iter(lambda: list(islice(rows, BLOCK)), [])
-    if count == 1:
-        yield from ((len(block), job.block(block)) for block in blocks)
-        return
-    # a fork shares the tokenizer's memory; elsewhere it is sent once to each process
-    fork = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    context = multiprocessing.get_context(fork)
-    with ProcessPoolExecutor(count, context, _start, (job,)) as pool:
-        waiting: deque[tuple[int, Future[Any]]] = deque()
-        try:
-            for block in blocks:
-                waiting.append((len(block), pool.submit(_encode, block)))
-                if len(waiting) > count + 1:
-                    size, future = waiting.popleft()
-                    yield size, future.result()
-            for size, future in waiting:
-                yield size, future.result()
-        except BrokenProcessPool:
-            raise DataError(
-                f"The system ended a process that encoded `{job.examples.name}`: it may be out "
-                "of memory.",
-                "use fewer processes (data.workers=1); the same command then goes on",
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-_job: _Job | None = None
-
-
-def _start(job: _Job) -> None:
-    """Of a process that encodes: what to do; Ctrl-C is the parent's to see."""
-    global _job
-    _job = job
-    # rows make no cycles: looking for some took up to half of the time
-    gc.disable()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _encode(block: list[RawRow]) -> tuple[EncodedRows, Counts]:
-    assert _job is not None
-    return _job.block(block)
-
-
-def _processors() -> int:
-    """Those that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    store.finish(said)
 
 
 def _store_name(examples: ExampleSet, encoder: Encoder) -> str:
