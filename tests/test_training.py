@@ -1,5 +1,6 @@
 """What must hold of every run, whatever is tuned."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import torch
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
+from transformers import Trainer
 
 from tests.conftest import Configure
 from tuneglm.checkpoints import RESULTS
@@ -210,15 +212,19 @@ def test_nothing_is_ever_overwritten(configure: Configure, tmp_path: Path) -> No
         train(configure(finished, "method.rank=4"))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        # as the tokenizers' own writer says it
+        Exception("No space left on device (os error 28)"),
+    ],
+)
 def test_a_full_disk_is_one_sentence(
-    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    import errno
-
-    from transformers import Trainer
-
     def full(*_: Any, **__: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
     monkeypatch.setattr(Trainer, "save_model", full)
     with pytest.raises(OutputError, match="no space left") as caught:

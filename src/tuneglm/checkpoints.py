@@ -16,11 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from safetensors import SafetensorError
-
 from tuneglm.config import RunConfig, dump_config, load_config
 from tuneglm.data.registry import placed as placed_data
-from tuneglm.errors import ConfigError, ModelError, OutputError
+from tuneglm.errors import ConfigError, ModelError, OutputError, UserError
 from tuneglm.lock import locked
 from tuneglm.manifest import UNFINISHED, Course, flush, read_manifest
 from tuneglm.resuming import checkpoints_of, named_checkpoint, newest_checkpoint, other_course
@@ -212,20 +210,28 @@ def repeated(config: RunConfig, run_file: Path | None) -> RunConfig:
     return config.model_copy(update={"training": training})
 
 
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turn a full disk, however a library words it, into one sentence."""
-    try:
-        yield
-    except (OSError, RuntimeError, SafetensorError) as error:
-        if not _is_full(error, folder):
-            raise
+@dataclass(frozen=True)
+class writing:  # noqa: N801 - read as a phrase: with writing(folder)
+    """Turn a full disk, however a library words it, into one sentence.
+
+    A class, as a tokenizer's is a bare Exception, which no `except` can tell from others.
+    """
+
+    folder: Path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
+        """Raise OutputError for a full disk; anything else goes its way."""
+        if error is None or not _is_full(error, self.folder):
+            return
         # what was being written makes room
-        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
-        newest = next((path for path in checkpoints_of(folder) if read_manifest(path)), None)
+        shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
+        newest = next((path for path in checkpoints_of(self.folder) if read_manifest(path)), None)
         kept = f"the newest whole checkpoint is `{newest}`" if newest else "no checkpoint was saved"
         raise OutputError(
-            f"There is no space left in `{folder}`: {kept}.",
+            f"There is no space left in `{self.folder}`: {kept}.",
             "free some space, or keep fewer checkpoints (training.save_total_limit=1), and "
             "type the same command again",
         ) from None
@@ -240,14 +246,15 @@ def _leave(folder: Path) -> None:
 
 
 def _is_full(error: BaseException, folder: Path) -> bool:
+    if isinstance(error, UserError):
+        return False
     if isinstance(error, OSError) and error.errno in FULL:
         return True
     text = str(error)
     if any(words in text for words in FULL_TEXTS):
         return True
-    # torch's writer does not say why it failed
-    failed = "PytorchStreamWriter" in text or "unexpected pos" in text
-    return failed and not _has_room(folder)
+    # torch's writers do not say why they failed
+    return isinstance(error, RuntimeError) and not _has_room(folder)
 
 
 def _has_room(folder: Path) -> bool:
