@@ -65,6 +65,9 @@ def report_check(
         ends = model.family.end_tokens(model.tokenizer)
         with EncodingProgress(progress) as tell:
             lengths = measured(checked.sets, model.encoder, ends, config, tell)
+    for refused in (one for each in lengths for one in each.refused):
+        hear(refused)
+        checked.problems[refused.problem] += 1
     listed.print(terminal)
     print_checked(terminal, checked)
     for each in lengths:

@@ -173,6 +173,7 @@ class DataConfig(Section):
         if not self.streaming:
             return self
         repeated = any(entry.repeats != 1 for entry in self.train)
+        some_weights = len({entry.weight is None for entry in self.train if not entry.share}) > 1
         for found, key, instead in (
             (self.evaluation_share or self.evaluation_rows, "evaluation_share", "data.evaluation"),
             (self.batching == "length_grouped", "batching=length_grouped", "data.batching=packed"),
@@ -182,6 +183,7 @@ class DataConfig(Section):
                 "data.batching=packed",
             ),
             (repeated, "train[].repeats", "share or weight"),
+            (some_weights, "train[].weight", "a weight for every set without a share"),
         ):
             if found:
                 raise ValueError(

@@ -105,7 +105,8 @@ def _data(sets: Sequence[UsedSet]) -> str:
         known = one.registered
         licence = "" if known is None else known.licence
         restriction = "" if known is None else known.restriction
-        lines.append(f"| {_cell(one.name)} | {one.rows:,} | {_cell(licence)} | {restriction} |")
+        rows = f"{one.rows:,}" if one.rows else "streamed"
+        lines.append(f"| {_cell(one.name)} | {rows} | {_cell(licence)} | {restriction} |")
     return "\n".join([*lines, *_warning(sets)])
 
 

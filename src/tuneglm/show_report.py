@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuneglm.config import DataConfig
-from tuneglm.data.encode import encode_examples
+from tuneglm.data.encode import encode_usable
 from tuneglm.data.examples import (
     ExampleSet,
     RowProblem,
+    bad_row,
     chosen_sets,
     first_examples,
     load_examples,
@@ -44,7 +45,10 @@ def report_rows(config: DataConfig, model: ModelEncoder, wanted: Wanted) -> None
     sets = load_examples(config)
     chosen = chosen_sets(sets, wanted.set)
     examples, problems = _examples(chosen, wanted, config.bad_rows)
-    block = encode_examples(examples, model.encoder.render, model.encoder.rule)
+    block, refused = encode_usable(examples, model.encoder.render, model.encoder.rule)
+    if refused and config.bad_rows == "stop":
+        raise bad_row(refused[0])
+    problems += refused
     terminal = console(stderr=wanted.as_json)
     print_readings(terminal, sets.readings)
     if wanted.html is not None:

@@ -141,3 +141,21 @@ def test_rows_that_are_evaluated_with_are_not_trained_on(tmp_path: Path) -> None
 def test_a_share_and_another_amount_are_refused(more: str) -> None:
     with pytest.raises(ConfigError, match="give one of the three"):
         load_config(None, ["model.path=m", f"data.train=[{{path: a, share: 0.1, {more}}}]"])
+
+
+def test_nothing_to_train_on_is_an_error_though_something_is_evaluated_with(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(DataError, match="nothing to train on"):
+        load(evaluation=[write(tmp_path, "a", 5)])
+
+
+def test_rows_that_differ_in_case_or_white_space_are_no_copies_of_each_other(
+    tmp_path: Path,
+) -> None:
+    """They are on one side of the split; but in code both matter."""
+    path = tmp_path / "code.json"
+    answers = ("if a:\n    b\nc", "if a:\n    b\n    c", "IF A: B C")
+    path.write_text(json.dumps([{"instruction": "code", "output": each} for each in answers]))
+    data = load(str(path), bad_rows="skip")
+    assert len(data.train.rows) == 3

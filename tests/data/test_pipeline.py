@@ -4,8 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tuneglm.data.encode import Encoder, Rule
 from tuneglm.data.encoded import Encoded
 from tuneglm.data.examples import load_examples
 from tuneglm.data.fingerprint import fingerprint
+from tuneglm.data.messages import Example, Rendered
 from tuneglm.data.pipeline import EncodedData, encode_data
 from tuneglm.errors import DataError
 
@@ -82,7 +84,7 @@ def test_rows_have_one_fingerprint_in_memory_and_in_a_store(
 def test_the_next_run_reads_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "rows.jsonl")
     first = list(encode(path).train.rows)
-    monkeypatch.setattr(pipeline, "encode_examples", None)
+    monkeypatch.setattr(pipeline, "encode_usable", None)
     assert list(encode(path).train.rows) == first
 
 
@@ -206,6 +208,36 @@ def test_what_reading_found_out_is_said_by_every_run(tmp_path: Path) -> None:
     first = encode(folder).notes
     assert any("GBK" in note for note in first)
     assert encode(folder).notes == first
+
+
+def test_rows_for_which_a_prompt_has_no_place_are_problems_of_their_own(tmp_path: Path) -> None:
+    def render(examples: Sequence[Example], *, generation_prompt: bool = False) -> list[Rendered]:
+        for example in examples:
+            if example.messages[0].content in ("question 3", "question 40"):
+                raise DataError(f"No place for this ({example.source}).", "leave it out")
+        return letters.render(examples)
+
+    path = write(tmp_path / "rows.jsonl")
+    config = DataConfig.model_validate(
+        {"train": str(path), "cache": str(tmp_path / "cache"), "workers": 1, "bad_rows": "skip"}
+    )
+    data = encode_data(load_examples(config), Encoder(render, RULE, "tools"), config)
+    assert len(data.train.rows) == len(ROWS) - 2
+    assert [str(problem) for problem in data.problems] == [
+        f"`{path}:{line}`: No place for this." for line in (4, 41)
+    ]
+    stops = config.model_copy(update={"bad_rows": "stop"})
+    with pytest.raises(DataError, match=r"rows\.jsonl:4`: No place"):
+        encode_data(load_examples(stops), Encoder(render, RULE, "tools"), stops)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no such pipes")
+def test_a_pipe_is_read_once_however_long(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    lines = "".join(f"{json.dumps(row)}\n" for row in ROWS)
+    threading.Thread(target=lambda: pipe.write_text(lines), daemon=True).start()
+    assert len(encode(pipe).train.rows) == len(ROWS)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")

@@ -95,3 +95,11 @@ def test_a_set_without_a_row_to_train_is_told(tmp_path: Path) -> None:
     wanted = replace(stream(str(path)), encoder=Encoder(letters.render, Rule(16, "drop"), ""))
     with pytest.raises(DataError, match="can be trained on"):
         next(iter(StreamedRows(wanted)))
+
+
+def test_with_weights_a_pass_keeps_the_proportion(tmp_path: Path) -> None:
+    first, second = write(tmp_path, "a", 400), write(tmp_path, "b", 400)
+    entries = [{"path": first, "weight": 1}, {"path": second, "weight": 3}]
+    rows = texts(StreamedRows(stream(*entries)).one_pass(0))
+    counts = Counter(text[0] for text in rows)
+    assert counts["b"] == 400 and 90 < counts["a"] < 180

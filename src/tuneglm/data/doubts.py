@@ -36,9 +36,14 @@ def row_text(example: Example) -> str:
 
 
 def digest(text: str) -> int:
-    """64 bits of a row's text without case and white space: copies of a row have the same."""
-    bare = "".join(text.split()).casefold().encode("utf-8", "replace")
-    return int.from_bytes(blake2b(bare, digest_size=8).digest(), "little")
+    """64 bits of a row's text: copies of a row have the same."""
+    content = text.encode("utf-8", "replace")
+    return int.from_bytes(blake2b(content, digest_size=8).digest(), "little")
+
+
+def bare_digest(text: str) -> int:
+    """The same for texts that differ in case and white space only."""
+    return digest("".join(text.split()).casefold())
 
 
 def doubts_of(text: str) -> int:

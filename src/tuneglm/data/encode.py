@@ -14,9 +14,11 @@ from typing import Literal, Protocol
 import numpy as np
 
 from tuneglm.config import DataConfig, OverCutoff
-from tuneglm.data.doubts import digest, doubts_of, row_text
+from tuneglm.data.doubts import bare_digest, digest, doubts_of, row_text
 from tuneglm.data.encoded import ROW, SPECIAL, TRAINED, EncodedRows
+from tuneglm.data.examples import RowProblem
 from tuneglm.data.messages import Example, Message, Rendered, Source
+from tuneglm.errors import DataError
 
 ROWS_AT_ONCE = 2048  # enough for a fast tokenizer's threads
 
@@ -80,7 +82,7 @@ class EncodedBlock:
     untrained: int
 
 
-Marks = tuple[int, int]  # the digest of a row's text, and its doubts
+Marks = tuple[int, int, int]  # digests of a row's text, whole and bare, and its doubts
 
 
 @dataclass(slots=True)
@@ -109,7 +111,7 @@ def encode_examples(examples: Sequence[Example], render: Render, rule: Rule) -> 
             untrained += 1
             continue
         text = row_text(example)
-        marks = digest(text), doubts_of(text)
+        marks = digest(text), bare_digest(text), doubts_of(text)
         rows = one_answer_each(marked) if rule.answers_per_row == "one" else [marked]
         wanted.extend((row, marks) for row in rows)
     for row in _shortened(wanted, render, rule):
@@ -121,6 +123,33 @@ def encode_examples(examples: Sequence[Example], render: Render, rule: Rule) -> 
         else:
             growing.add(row, rendered)
     return EncodedBlock(growing.rows(), dropped, untrained)
+
+
+def encode_usable(
+    examples: Sequence[Example], render: Render, rule: Rule
+) -> tuple[EncodedBlock, list[RowProblem]]:
+    """As `encode_examples`; rows for which the renderer has no place come back as problems."""
+    try:
+        return encode_examples(examples, render, rule), []
+    except DataError:
+        pass
+    # one of them it was: which, is found by trying each
+    good: list[Example] = []
+    problems: list[RowProblem] = []
+    for example in examples:
+        try:
+            encode_examples([example], render, rule)
+        except DataError as error:
+            problems.append(_not_rendered(example, error))
+        else:
+            good.append(example)
+    return encode_examples(good, render, rule), problems
+
+
+def _not_rendered(example: Example, error: DataError) -> RowProblem:
+    source = example.source or Source("", "", 0, 0)
+    sentence = error.sentence.replace(f" ({source})", "").removesuffix(".")
+    return RowProblem(source, sentence, error.hint or "leave the row out", "not_rendered")
 
 
 class _Growing:
@@ -146,10 +175,10 @@ class _Growing:
         shortened = rendered is not row.rendered
         trained = rendered.trained.count(True)
         answer_cut = shortened and trained < row.rendered.trained.count(True)
-        text, doubt = row.marks
+        text, bare, doubt = row.marks
         self.table.append(
             (
-                *(len(self.ids), text, source.line, source.row, file, kind),
+                *(len(self.ids), text, bare, source.line, source.row, file, kind),
                 *(trained, row.full, doubt, row.cut or shortened, answer_cut),
             )
         )

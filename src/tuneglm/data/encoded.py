@@ -18,13 +18,14 @@ TRAINED, SPECIAL = 1, 2  # bits of a token's flags
 
 Array = NDArray[Any]
 
-# a row: where its tokens end, a digest of its text, where it came from, how many of its tokens are
-# trained, its length before it was cut, its doubts (see doubts.py), whether something of it was
-# cut, and whether an answer was
+# a row: where its tokens end, digests of its text and of the bare text, where it came from, how
+# many of its tokens are trained, its length before it was cut, its doubts (see doubts.py), whether
+# something of it was cut, and whether an answer was
 ROW = np.dtype(
     [
         ("end", "<u8"),
         ("text", "<u8"),
+        ("bare", "<u8"),
         ("line", "<u4"),
         ("number", "<u4"),
         ("file", "<u2"),
@@ -124,8 +125,8 @@ class EncodedRows(Sequence[Encoded]):
 
     @property
     def texts(self) -> Array:
-        """(rows,) uint64: equal for rows of one text, see `digest`."""
-        texts: Array = self.rows["text"]
+        """(rows,) uint64: equal for rows of one text, but for case and white space."""
+        texts: Array = self.rows["bare"]
         return texts
 
     @property

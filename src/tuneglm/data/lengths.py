@@ -29,6 +29,7 @@ class Lengths:
     full      (rows,) tokens of each row before anything was cut
     dropped   rows that do not fit at all; they are not among the others
     no_end    (rows,) whether no token that ends an answer stands at the end
+    refused   the first rows for which the model's prompt has no place
     """
 
     scanned: ScannedSet
@@ -37,6 +38,7 @@ class Lengths:
     cutoff: int
     dropped: int
     no_end: Array
+    refused: tuple[RowProblem, ...] = ()
 
     @property
     def name(self) -> str:
@@ -77,7 +79,8 @@ def measured(
             rows, counts = encode_set(each.examples, encoder, skipping, tell)
             full, no_end = rows.rows["full"].astype(np.int64), ~_ends(rows, end_tokens)
             cutoff = encoder.rule.cutoff
-            found.append(Lengths(each, rows, full, cutoff, counts.dropped, no_end))
+            refused = [one for one in counts.problems if one.problem == "not_rendered"]
+            found.append(Lengths(each, rows, full, cutoff, counts.dropped, no_end, tuple(refused)))
     return found
 
 

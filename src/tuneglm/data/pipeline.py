@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from tuneglm.config import DataConfig
 from tuneglm.data.counts import Counts, counts_of
 from tuneglm.data.doubts import doubtful_note, used_rows
-from tuneglm.data.encode import Encoder, Rule, encode_examples
+from tuneglm.data.encode import Encoder, Rule, encode_usable
 from tuneglm.data.encoded import EncodedRows
 from tuneglm.data.encoded_store import (
     EncodedStore,
@@ -81,6 +81,11 @@ def encode_data(
     the first row that cannot be used (unless `bad_rows` is `skip`) and where no row
     is left.
     """
+    if not sets.train:
+        raise DataError(
+            "There is nothing to train on: `data.train` is empty.",
+            "give a file: data.train=my.json",
+        )
     total, notes = Counts(), list(sets.notes)
     encoded: list[EncodedRows] = []
     to_encode = () if config.streaming else sets.train
@@ -134,8 +139,9 @@ def encode_set(
     rows = examples.rows(said)
     job = _Job(examples, encoder)
     first = list(islice(rows, BLOCK + 1))
-    if len(first) <= BLOCK:
-        encoded, counts = job.block(first)
+    if len(first) <= BLOCK or examples.file.is_fifo():
+        # what comes through a pipe cannot be known again
+        encoded, counts = job.block([*first, *rows])
     else:
         folder = store_folder(config.cache)
         with opened(folder / _store_name(examples, encoder)) as store:
@@ -162,7 +168,8 @@ class _Job:
         converted = [self.examples.convert(row) for row in rows]
         good = [one for one in converted if isinstance(one, Example)]
         bad = [one for one in converted if isinstance(one, RowProblem)]
-        block = encode_examples(good, self.encoder.render, self.encoder.rule)
+        block, refused = encode_usable(good, self.encoder.render, self.encoder.rule)
+        bad = sorted([*bad, *refused], key=lambda one: (one.source.file, one.source.row))
         counts = Counts(
             block.dropped,
             block.untrained,

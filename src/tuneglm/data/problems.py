@@ -27,10 +27,11 @@ ERRORS: dict[str, str] = {
     "unknown_role": "a speaker that is not known",
     "role_order": "turns in an order that no conversation has, or without an answer at the end",
     "bad_tool": "a tool, or a call of one, that is not written as such",
+    "not_rendered": "a row for which the model's prompt has no place, such as one that calls tools",
 }
 
 DOUBTS: dict[str, str] = {
-    "duplicate": "a row whose text stands in an earlier row, but for case and white space",
+    "duplicate": "a row whose text stands in an earlier row",
     "special_text": "a text that spells a special token, such as `<|user|>`",
     "large_row": "a row of about a megabyte or more",
 }

@@ -17,7 +17,7 @@ from torch.utils.data import IterableDataset
 
 from tuneglm.config import DataConfig
 from tuneglm.data.collate import Item
-from tuneglm.data.encode import Encoder, encode_examples
+from tuneglm.data.encode import Encoder, encode_usable
 from tuneglm.data.encoded import Encoded, lengths_of
 from tuneglm.data.examples import ExampleSet, RowProblem, bad_row
 from tuneglm.data.files import data_files
@@ -105,10 +105,12 @@ def streamed(sets: Sequence[ExampleSet], encoder: Encoder, config: DataConfig) -
 def interleaved(stream: Stream, random: Random) -> Iterator[Encoded]:
     """Rows of all sets, each next one from a set drawn by weight, until they are read once.
 
-    A set's weight is the size of its file where it has none of its own; one with a
+    A set's weight is the size of its file where none has one of its own; then the pass
+    ends with the first set that does, for the proportion holds no longer. A set with a
     share gives that share of the rows, from its beginning again whenever it ends.
     """
     shares = {i: each.entry.share for i, each in enumerate(stream.sets) if each.entry.share}
+    weighted = any(each.entry.weight for each in stream.sets)
     weights = {
         i: each.entry.weight or _size(each) for i, each in enumerate(stream.sets) if i not in shares
     }
@@ -127,10 +129,12 @@ def interleaved(stream: Stream, random: Random) -> Iterator[Encoded]:
         if row is None and drawn in shares:
             reading[drawn] = _encoded(stream.sets[drawn], stream)
             row = next(reading[drawn])
-        if row is None:
-            del weights[drawn]
-        else:
+        if row is not None:
             yield row
+        elif weighted:
+            return
+        else:
+            del weights[drawn]
 
 
 def shuffled(rows: Iterator[Encoded], size: int, random: Random) -> Iterator[Encoded]:
@@ -157,10 +161,12 @@ def _encoded(examples: ExampleSet, stream: Stream) -> Iterator[Encoded]:
     found = False
     while block := list(islice(rows, BLOCK)):
         good = [one for one in block if isinstance(one, Example)]
-        bad = next((one for one in block if isinstance(one, RowProblem)), None)
-        if bad is not None and stream.stops_at_bad_rows:
-            raise bad_row(bad)
-        encoded = encode_examples(good, stream.encoder.render, stream.encoder.rule).rows
+        bad = [one for one in block if isinstance(one, RowProblem)]
+        encoded_block, refused = encode_usable(good, stream.encoder.render, stream.encoder.rule)
+        bad = sorted([*bad, *refused], key=lambda one: (one.source.file, one.source.row))
+        if bad and stream.stops_at_bad_rows:
+            raise bad_row(bad[0])
+        encoded = encoded_block.rows
         found = found or len(encoded) > 0
         certain = encoded.rows["doubt"] == 0
         yield from (
