@@ -65,9 +65,10 @@ def report_check(
         ends = model.family.end_tokens(model.tokenizer)
         with EncodingProgress(progress) as tell:
             lengths = measured(checked.sets, model.encoder, ends, config, tell)
-    for refused in (one for each in lengths for one in each.refused):
-        hear(refused)
-        checked.problems[refused.problem] += 1
+    for gone in (one for each in lengths for one in each.gone):
+        hear(gone)
+        if severity_of(gone.problem) == "error":
+            checked.problems[gone.problem] += 1
     listed.print(terminal)
     print_checked(terminal, checked)
     for each in lengths:

@@ -1,7 +1,7 @@
 """What became of the rows of a set, beside those that were encoded."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
@@ -15,12 +15,14 @@ LISTED_PROBLEMS = 1000
 class Counts:
     """What became of a set's rows.
 
+    left_out      the first of those that were dropped, or hold nothing to train
     columns       those of the renamed ones that were seen
     placeholders  text → number of rows that still hold it
     """
 
     dropped: int = 0
     untrained: int = 0
+    left_out: tuple[RowProblem, ...] = ()
     problems: tuple[RowProblem, ...] = ()
     skipped: int = 0
     seen: frozenset[str] = frozenset()
@@ -30,6 +32,7 @@ class Counts:
         return Counts(
             self.dropped + other.dropped,
             self.untrained + other.untrained,
+            (*self.left_out, *other.left_out)[:LISTED_PROBLEMS],
             (*self.problems, *other.problems)[:LISTED_PROBLEMS],
             self.skipped + other.skipped,
             self.seen | other.seen,
@@ -38,13 +41,11 @@ class Counts:
 
     def as_json(self) -> dict[str, Any]:
         """As JSON can hold it; `counts_of` reads it back."""
-        problems = [
-            [*astuple(one.source), one.sentence, one.remedy, one.problem] for one in self.problems
-        ]
         return {
             "dropped": self.dropped,
             "untrained": self.untrained,
-            "problems": problems,
+            "left_out": _as_lists(self.left_out),
+            "problems": _as_lists(self.problems),
             "skipped": self.skipped,
             "seen": sorted(self.seen),
             "placeholders": self.placeholders,
@@ -55,15 +56,23 @@ def counts_of(held: Mapping[str, Any]) -> Counts:
     """What `as_json` gave; nothing is no rows at all."""
     if not held:
         return Counts()
-    problems = tuple(
-        RowProblem(Source(*source), sentence, remedy, problem)
-        for *source, sentence, remedy, problem in held["problems"]
-    )
     return Counts(
         held["dropped"],
         held["untrained"],
-        problems,
+        _from_lists(held["left_out"]),
+        _from_lists(held["problems"]),
         held["skipped"],
         frozenset(held["seen"]),
         Counter(held["placeholders"]),
+    )
+
+
+def _as_lists(problems: Sequence[RowProblem]) -> list[list[Any]]:
+    return [[*astuple(one.source), one.sentence, one.remedy, one.problem] for one in problems]
+
+
+def _from_lists(held: Sequence[Sequence[Any]]) -> tuple[RowProblem, ...]:
+    return tuple(
+        RowProblem(Source(*source), sentence, remedy, problem)
+        for *source, sentence, remedy, problem in held
     )

@@ -23,6 +23,16 @@ from tuneglm.errors import DataError
 ROWS_AT_ONCE = 2048  # enough for a fast tokenizer's threads
 
 
+# problem → (sentence, remedy)
+LEFT_OUT = {
+    "left_out": (
+        "the row does not fit into data.cutoff",
+        "raise data.cutoff, or shorten its prompt",
+    ),
+    "untrained": ("nothing of the row is trained", "it needs an answer that is trained"),
+}
+
+
 class Render(Protocol):
     """A family's renderer with its tokenizer bound."""
 
@@ -75,11 +85,13 @@ class EncodedBlock:
 
     dropped    they do not fit into the cutoff
     untrained  they hold nothing to train
+    left_out   all of these
     """
 
     rows: EncodedRows
     dropped: int
     untrained: int
+    left_out: tuple[RowProblem, ...] = ()
 
 
 Marks = tuple[int, int, int]  # digests of a row's text, whole and bare, and its doubts
@@ -102,13 +114,13 @@ def encode_examples(examples: Sequence[Example], render: Render, rule: Rule) -> 
     With `answers_per_row` "one", each trained answer of a conversation becomes a
     row of its own.
     """
-    growing, dropped, untrained = _Growing(), 0, 0
+    growing = _Growing()
+    left_out: list[RowProblem] = []
     wanted: list[tuple[Example, Marks]] = []
     for example in examples:
         marked = mark(example, rule.train_on)
-        answers = len(_trained(marked.messages))
-        if not answers:
-            untrained += 1
+        if not _trained(marked.messages):
+            left_out.append(_left_out(example, "untrained"))
             continue
         text = row_text(example)
         marks = digest(text), bare_digest(text), doubts_of(text)
@@ -117,12 +129,18 @@ def encode_examples(examples: Sequence[Example], render: Render, rule: Rule) -> 
     for row in _shortened(wanted, render, rule):
         rendered = _fitted(row.rendered, rule)
         if rendered is None:
-            dropped += 1
+            left_out.append(_left_out(row.example, "left_out"))
         elif True not in rendered.trained:
-            untrained += 1
+            left_out.append(_left_out(row.example, "untrained"))
         else:
             growing.add(row, rendered)
-    return EncodedBlock(growing.rows(), dropped, untrained)
+    dropped = sum(one.problem == "left_out" for one in left_out)
+    return EncodedBlock(growing.rows(), dropped, len(left_out) - dropped, tuple(left_out))
+
+
+def _left_out(example: Example, problem: str) -> RowProblem:
+    sentence, remedy = LEFT_OUT[problem]
+    return RowProblem(example.source or Source("", "", 0, 0), sentence, remedy, problem)
 
 
 def encode_usable(

@@ -14,7 +14,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from hashlib import blake2b
@@ -130,8 +130,8 @@ class EncodedStore:
 
 def _numbers(known: list[str], names: tuple[str, ...]) -> tuple[list[str], list[int]]:
     """All names with the new ones behind, and the number of each of `names` among them."""
-    every = list(dict.fromkeys([*known, *names]))
-    return every, [every.index(name) for name in names]
+    places = {name: place for place, name in enumerate(dict.fromkeys([*known, *names]))}
+    return list(places), [places[name] for name in names]
 
 
 def _read(folder: Path) -> Progress:
@@ -144,6 +144,18 @@ def _read(folder: Path) -> Progress:
         return Progress()
     whole = all(held[name] >= state.sizes[name] * kind.itemsize for name, kind in ARRAYS.items())
     return state if whole else Progress()
+
+
+def finished(folder: Path) -> EncodedStore | None:
+    """The store of a folder, if it holds all that it ever will."""
+    if not (folder / STATE).is_file():
+        return None
+    store = EncodedStore(folder)
+    if not store.progress.finished:
+        return None
+    with suppress(OSError):  # of others, or on a disk that is only read: good all the same
+        os.utime(folder)
+    return store
 
 
 @contextmanager

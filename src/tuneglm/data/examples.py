@@ -68,7 +68,8 @@ class ExampleSet:
             return rows
         if self.entry.seed is None:
             return islice(rows, self.entry.max_rows)
-        return iter(_drawn(rows, self.entry.max_rows, self.entry.seed))
+        drawn = _drawn(sum(1 for _ in read_rows(self.file)), self.entry.max_rows, self.entry.seed)
+        return (row for number, row in enumerate(rows) if number in drawn)
 
     def convert(self, row: RawRow) -> Example | RowProblem:
         """A row as an Example with its source, or what is wrong with it."""
@@ -241,16 +242,9 @@ def _format(entry: DatasetEntry, registered: RegisteredSet | None, path: Path) -
         raise
 
 
-def _drawn(rows: Iterator[RawRow], count: int, seed: int) -> list[RawRow]:
-    """`count` of the rows, each as likely as any other, in the file's order (Algorithm R)."""
-    random = Random(seed)
-    numbered = enumerate(rows)
-    drawn = list(islice(numbered, count))
-    for seen, row in numbered:
-        place = random.randrange(seen + 1)
-        if place < count:
-            drawn[place] = (seen, row)
-    return [row for _, row in sorted(drawn, key=lambda numbered: numbered[0])]
+def _drawn(rows: int, count: int, seed: int) -> set[int]:
+    """Numbers of `count` of the rows, each as likely as any other: the rows are read twice."""
+    return set(Random(seed).sample(range(rows), min(count, rows)))
 
 
 def _replacer(replacements: Mapping[str, str]) -> Callable[[Example], Example]:

@@ -29,7 +29,7 @@ class Lengths:
     full      (rows,) tokens of each row before anything was cut
     dropped   rows that do not fit at all; they are not among the others
     no_end    (rows,) whether no token that ends an answer stands at the end
-    refused   the first rows for which the model's prompt has no place
+    gone      the first rows that the model never sees, and why
     """
 
     scanned: ScannedSet
@@ -38,7 +38,7 @@ class Lengths:
     cutoff: int
     dropped: int
     no_end: Array
-    refused: tuple[RowProblem, ...] = ()
+    gone: tuple[RowProblem, ...] = ()
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuneglm.config import DataConfig
@@ -24,6 +25,7 @@ from tuneglm.data.encoded_store import (
     EncodedStore,
     code_digest,
     content_digest,
+    finished,
     forget_old,
     opened,
     store_folder,
@@ -136,24 +138,46 @@ def encode_set(
 ) -> tuple[EncodedRows, Counts]:
     """One set's rows, from its store where they are there, and what became of the others."""
     said: Notes = []
-    rows = examples.rows(said)
     job = _Job(examples, encoder)
-    first = list(islice(rows, BLOCK + 1))
-    if len(first) <= BLOCK or examples.file.is_fifo():
-        # what comes through a pipe cannot be known again
-        encoded, counts = job.block([*first, *rows])
+    store = _store_of(examples, encoder, config)
+    held = None if store is None else finished(store)
+    if held is not None:
+        # what reading to the end had found out
+        said = held.progress.notes
+        encoded, counts = held.rows(), counts_of(held.progress.counts)
     else:
-        folder = store_folder(config.cache)
-        with opened(folder / _store_name(examples, encoder)) as store:
-            if not store.progress.finished:
-                forget_old(folder)
-                _fill(store, job, chain(first, rows), said, config, tell)
-            # what reading to the end had found out
-            said = store.progress.notes
-            encoded, counts = store.rows(), counts_of(store.progress.counts)
+        rows = examples.rows(said)
+        first = list(islice(rows, BLOCK + 1))
+        if store is None or len(first) <= BLOCK:
+            encoded, counts = job.block([*first, *rows])
+        else:
+            encoded, counts = _stored(store, job, chain(first, rows), said, config, tell)
     if notes is not None:
         notes += said
     return encoded, counts
+
+
+def _store_of(examples: ExampleSet, encoder: Encoder, config: DataConfig) -> Path | None:
+    """Where a set's rows lie, or will; what comes through a pipe cannot be known again."""
+    if examples.file.is_fifo():
+        return None
+    return store_folder(config.cache) / _store_name(examples, encoder)
+
+
+def _stored(
+    folder: Path,
+    job: "_Job",
+    rows: Iterator[RawRow],
+    said: Notes,
+    config: DataConfig,
+    tell: Tell,
+) -> tuple[EncodedRows, Counts]:
+    """What a store holds when all rows are in it."""
+    with opened(folder) as store:
+        if not store.progress.finished:
+            forget_old(folder.parent)
+            _fill(store, job, rows, said, config, tell)
+        return store.rows(), counts_of(store.progress.counts)
 
 
 @dataclass(frozen=True)
@@ -173,6 +197,7 @@ class _Job:
         counts = Counts(
             block.dropped,
             block.untrained,
+            block.left_out,
             tuple(bad),
             len(bad),
             self._seen(rows),

@@ -39,6 +39,8 @@ DOUBTS: dict[str, str] = {
 NOTES: dict[str, str] = {
     "answer_cut": "an answer that data.cutoff cuts",
     "row_cut": "a row of which data.cutoff cuts something, but no answer",
+    "left_out": "a row that does not fit into data.cutoff, whatever is cut of it",
+    "untrained": "a row of which nothing is trained",
     "no_end": "a row that does not end with a token that ends an answer",
 }
 

@@ -245,6 +245,10 @@ def tokenizer_digest(tokenizer: Any) -> str:
     """Of all that decides what ids a text becomes: vocabulary, chat template, libraries."""
     digest = blake2b(digest_size=16)
     parts: list[str] = [type(tokenizer).__name__, str(tokenizer.chat_template), *_versions()]
+    # a template may write the end token, whichever that is
+    parts.append(repr(sorted(tokenizer.special_tokens_map.items())))
+    flags = {name: value for name, value in tokenizer.init_kwargs.items() if value in (True, False)}
+    parts.append(repr(sorted(flags.items())))
     if isinstance(tokenizer, PreTrainedTokenizerFast):
         parts.append(tokenizer.backend_tokenizer.to_str())
     else:
@@ -255,7 +259,8 @@ def tokenizer_digest(tokenizer: Any) -> str:
 
 
 def _versions() -> list[str]:
-    return [version(name) for name in ("transformers", "tokenizers", "sentencepiece", "tiktoken")]
+    libraries = ("transformers", "tokenizers", "sentencepiece", "tiktoken", "jinja2")
+    return [version(name) for name in libraries]
 
 
 def read_file(path: Path) -> bytes:
