@@ -41,7 +41,7 @@ def test_a_run_goes_on_at_the_exact_row(
         (("training.max_steps=-1",), "does not know how many rows"),
         (("data.evaluation_share=0.1",), r"take data\.evaluation"),
         (("data.batching=length_grouped",), r"take data\.batching=packed"),
-        (("training.dataloader_num_workers=2",), "no meaning for streamed rows"),
+        (("training.dataloader_num_workers=2",), "cannot be given with streamed rows"),
     ],
 )
 def test_what_streamed_rows_cannot_have(

@@ -110,7 +110,8 @@ class DataConfig(Section):
     evaluation_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the training rows that is kept for evaluation instead."""
     evaluation_rows: Annotated[int, Field(gt=0)] | None = None
-    """Number of training rows that are kept for evaluation instead."""
+    """Number of training rows that are kept for evaluation instead; where rows are added, some
+    of them change sides, which with a share none does."""
     dir: str = "data"
     """Folder of the named sets: what is not in it is fetched into it."""
     registry: str | None = None

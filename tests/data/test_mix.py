@@ -159,3 +159,11 @@ def test_rows_that_differ_in_case_or_white_space_are_no_copies_of_each_other(
     path.write_text(json.dumps([{"instruction": "code", "output": each} for each in answers]))
     data = load(str(path), bad_rows="skip")
     assert len(data.train.rows) == 3
+
+
+def test_skipping_copies_leaves_the_rows_to_evaluate_with(tmp_path: Path) -> None:
+    train, held = write(tmp_path, "a", 30), tmp_path / "held.json"
+    held.write_text(json.dumps(json.loads(Path(train).read_text())[:10]))
+    data = load(train, evaluation=[str(held)], bad_rows="skip")
+    assert data.evaluation is not None
+    assert (len(data.train.rows), len(data.evaluation.rows)) == (20, 10)

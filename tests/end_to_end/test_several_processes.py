@@ -95,6 +95,19 @@ def test_two_processes_equal_one_on_packed_rows(command: list[str], tmp_path: Pa
     assert (tmp_path / "two" / WEIGHTS).read_bytes() == (tmp_path / "one" / WEIGHTS).read_bytes()
 
 
+def test_two_processes_share_a_stream_as_one_would_read_it(
+    command: list[str], tmp_path: Path
+) -> None:
+    command += ["training.max_steps=3", "training.save_strategy=no"]
+    command += ["data.streaming=true", "data.shuffle_buffer=7"]
+    ways = {"two": TWO, "one": ("training.gradient_accumulation_steps=2",)}
+    for way, settings in ways.items():
+        run = start(command, f"training.output_dir={tmp_path / way}", *settings)
+        _, said = run.communicate(timeout=100)
+        assert run.returncode == 0, said
+    assert losses(tmp_path / "two") == losses(tmp_path / "one") != []
+
+
 def _held(folder: Path) -> list[float]:
     entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [entry["eval_loss"] for entry in entries if "eval_loss" in entry]

@@ -98,6 +98,9 @@ def encode_data(
         notes += filter(None, [placeholder_note(examples, counts.placeholders)])
         encoded.append(rows)
         total += counts
+    # of a row on both sides the copy to train on is the one too many
+    encoded = encoded[len(to_encode) :] + encoded[: len(to_encode)]
+    every = (*sets.evaluation, *to_encode)
     tables, files = [rows.rows for rows in encoded], [rows.files for rows in encoded]
     doubtful = doubtful_note(tables, files, config)
     used = used_rows(tables, files, config)
@@ -105,10 +108,15 @@ def encode_data(
         Part(examples.name, examples.entry, rows, chosen)
         for examples, rows, chosen in zip(every, encoded, used, strict=True)
     ]
-    asked, held = parts[: len(to_encode)], parts[len(to_encode) :]
+    held, asked = parts[: len(sets.evaluation)], parts[len(sets.evaluation) :]
     train: EncodedSet | StreamedSet
     asked, shared = without_evaluated(asked, held)
     train, evaluation = split_and_mix(asked, held, config)
+    if sets.evaluation and not len(evaluation.rows):
+        raise DataError(
+            "No row of data.evaluation is left to evaluate with.",
+            "`tuneglm data check` says what there is against each",
+        )
     notes += filter(
         None, [doubtful, shared, identity_note(asked, train), _no_evaluation(config, evaluation)]
     )

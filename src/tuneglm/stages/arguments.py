@@ -169,10 +169,10 @@ def _streaming(config: RunConfig) -> dict[str, Any]:
             "`data.streaming` does not know how many rows come.",
             "say how many steps to train: training.max_steps=1000",
         )
-    for key in ("dataloader_num_workers", "train_sampling_strategy"):
+    for key in ("dataloader_num_workers", "train_sampling_strategy", "accelerator_config"):
         if config.training.get(key):
             raise ConfigError(
-                f"`training.{key}` has no meaning for streamed rows.",
+                f"`training.{key}` cannot be given with streamed rows.",
                 "leave it out; data.shuffle_buffer decides how they are shuffled",
             )
     # each process reads the stream and takes its own batches of it
