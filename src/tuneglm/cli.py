@@ -32,6 +32,7 @@ INTERRUPTED = 130
 # a command that a signal stopped ends in this and the signal's number
 SIGNALLED = 128
 TRAIN_EXAMPLE = "train model.path=MODEL data.train=my.json training.output_dir=OUT"
+PLAN_EXAMPLE = "plan model.path=OWNER/NAME method=lora --memory 24GB"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -82,6 +83,24 @@ def _launched(given: argparse.Namespace, config: RunConfig) -> int:
     # a folder beside a finished run's is chosen once, for all
     folder = json.dumps(config.training.get("output_dir"), ensure_ascii=False)
     return launch(["train", *given.settings, f"training.output_dir={folder}"], given.processes)
+
+
+def plan(given: argparse.Namespace) -> int:
+    """Say whether a run will fit."""
+    _, config = given_config(given)
+    no_bars()
+    from tuneglm.capacity import size_of
+    from tuneglm.plan import plan
+    from tuneglm.plan_report import plan_json, print_plan
+    from tuneglm.terminal import console
+
+    memory = None if given.memory is None else size_of(given.memory)
+    planned = plan(config, memory=memory, device=given.device)
+    if given.json:
+        print(plan_json(planned))
+    else:
+        print_plan(console(), planned)
+    return 0
 
 
 def chat(given: argparse.Namespace) -> int:
@@ -172,6 +191,25 @@ def _add_train(commands: Any, name: str) -> None:
     )
 
 
+def _add_plan(commands: Any, name: str) -> None:
+    parser = add_command(
+        commands,
+        name,
+        plan,
+        "Will it fit? Memory and time of a run, from config.json alone; takes what train takes.",
+        epilog=f"examples:\n  tuneglm {PLAN_EXAMPLE}\n  tuneglm plan run.yaml model.bits=4 --json",
+    )
+    add_settings(parser, PLAN_EXAMPLE)
+    parser.add_argument("--json", action="store_true", help="print one object; sizes in bytes")
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        help="plan for so much memory, such as 8GB, in place of what is here: a GPU's, or with "
+        "--device cpu a machine's",
+    )
+    parser.add_argument("--device", help="cuda or cpu; the GPU if there is one")
+
+
 def _add_chat(commands: Any, name: str) -> None:
     parser = add_command(commands, name, chat, "Talk to a model, or to what a run made of it.")
     _add_model(parser)
@@ -250,6 +288,7 @@ def _quiet() -> None:
 
 COMMANDS: dict[str, Callable[[Any, str], None]] = {
     "train": _add_train,
+    "plan": _add_plan,
     "chat": _add_chat,
     "data": add_data,
     "export": _add_export,

@@ -237,6 +237,9 @@ class DataRunConfig(Section):
     resume: str = "auto"
     """`auto`: go on from the newest whole checkpoint in the output folder; `never`: the folder must
     be empty; or the path of a checkpoint, from which also a changed run goes on."""
+    memory_check: Literal["refuse", "warn", "off"] = "refuse"
+    """What is done about a run that will not fit into memory, which is told before the model is
+    loaded: `refuse` it, `warn`, or do not ask (`off`)."""
 
     @field_validator("training")
     @classmethod

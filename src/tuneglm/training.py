@@ -38,6 +38,8 @@ from tuneglm.models.encoder import encoder_of
 from tuneglm.models.family import Family
 from tuneglm.models.loading import load_model, load_tokenizer, model_folder
 from tuneglm.models.quantization import keep_trainable
+from tuneglm.plan import check_memory
+from tuneglm.planned_step import step_of
 from tuneglm.processes import agreed
 from tuneglm.report import (
     CHART_FILE,
@@ -81,6 +83,10 @@ def train(config: RunConfig) -> TrainingResult:
     course = Course(rows.fingerprint, _items_a_step(arguments), arguments.world_size)
     output = agreed(partial(check_output, config, course))
     arguments.output_dir = str(output.folder)
+    step = step_of(config, folder, family, arguments, given, arguments.device)
+    memory = agreed(partial(check_memory, step))
+    if memory is not None and arguments.process_index == 0:
+        terminal.print(f"Memory   {memory}")
     set_seed(arguments.seed)
     model = _base(config, folder, family, arguments)
     tuned = METHODS[config.method.name].apply(model, config.method, family)

@@ -6,6 +6,7 @@ works row by row (pieces.py). A prefix is put before the keys here.
 
     keep_rows_apart   lets a model take `row_lengths`
     ROWS, PREFIX      names of this attention, by which transformers finds it
+    WHOLE             sdpa where it is known that no row is padded
 """
 
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from tuneglm.models.pieces import KeysValues, Segments, attend_pieces, boundarie
 
 ROWS = "rows_sdpa"
 PREFIX = "prefix_sdpa"
+WHOLE = "whole_sdpa"
 FLEX = "flex_attention"
 
 
@@ -157,6 +159,12 @@ def _written_mask(*args: Any, **kwargs: Any) -> Tensor | None:
     return mask
 
 
+def _no_mask(*_: Any, **__: Any) -> None:
+    """Rows without padding need none: sdpa's own "causal" says it."""
+
+
+AttentionInterface.register(WHOLE, sdpa_attention_forward)
+AttentionMaskInterface.register(WHOLE, _no_mask)
 AttentionInterface.register(ROWS, attend)
 AttentionMaskInterface.register(ROWS, sdpa_mask)
 AttentionInterface.register(PREFIX, attend)

@@ -126,7 +126,19 @@ def _refuse_twice(folders: Sequence[Path]) -> None:
 
 def model_folder(config: ModelConfig) -> Path:
     """The folder of the model that a run tunes; raises ModelError where it is an adapter."""
-    folder = local_folder(config.path, hub=config.hub, revision=config.revision)
+    return _no_adapter(local_folder(config.path, hub=config.hub, revision=config.revision))
+
+
+def config_folder(config: ModelConfig) -> Path:
+    """The same with config.json in it: of a model on a hub, nothing else is fetched."""
+    return _no_adapter(
+        local_folder(
+            config.path, hub=config.hub, revision=config.revision, patterns=("config.json",)
+        )
+    )
+
+
+def _no_adapter(folder: Path) -> Path:
     if is_adapter(folder):
         raise ModelError(
             f"`{folder}` is an adapter, not a model.",

@@ -13,8 +13,11 @@ from tuneglm.models.loading import published_layout
 from tuneglm.models.weights import read_json
 
 
-def skeleton(folder: Path, family: Family) -> PreTrainedModel:
-    """The model of a folder on the device `meta`: modules and shapes, and no memory."""
+def skeleton(folder: Path, family: Family, attention: str | None = None) -> PreTrainedModel:
+    """The model of a folder on the device `meta`: modules and shapes, and no memory.
+
+    attention  transformers' `attn_implementation`; its own choice where left out
+    """
     layout = published_layout(family, folder)
     config: Any
     if layout is not None:
@@ -24,8 +27,9 @@ def skeleton(folder: Path, family: Family) -> PreTrainedModel:
         # bits are of the weights, which are not here
         config.quantization_config = None
         del config.quantization_config
+    chosen = {} if attention is None else {"attn_implementation": attention}
     with torch.device("meta"):
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, **chosen)
     return model
 
 

@@ -6,6 +6,7 @@ instruction set about half of the positions are prompt.
 """
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -50,6 +51,42 @@ def trainer(
     return made
 
 
+def keeps_logits(network: Any) -> bool:
+    """Whether a network computes logits only where it is asked to."""
+    network = network.get_base_model() if isinstance(network, PeftModel) else network
+    return "logits_to_keep" in inspect.signature(network.forward).parameters
+
+
+def token_losses(
+    model: Any,
+    inputs: Mapping[str, Any],
+    trained: torch.Tensor,
+    targets: torch.Tensor,
+    keeps: bool,
+    smoothing: float = 0.0,
+) -> tuple[torch.Tensor, Any]:
+    """Cross entropy of each target, (rows · positions,), 0 where it is -100; and all outputs.
+
+    trained  positions whose next token is trained in some row
+    targets  (rows, positions): these next tokens
+    keeps    see `keeps_logits`
+    """
+    if keeps:
+        outputs = model(**inputs, logits_to_keep=trained, use_cache=False)
+        logits = outputs.logits
+    else:
+        outputs = model(**inputs, use_cache=False)
+        logits = outputs.logits[:, trained]
+    losses = cross_entropy(
+        logits.flatten(0, 1).float(),
+        targets.flatten(),
+        ignore_index=UNTRAINED,
+        reduction="none",
+        label_smoothing=smoothing,
+    )
+    return losses, outputs
+
+
 class SftTrainer(StageTrainer):
     """The Trainer with a loss summed over an accumulated batch's trained tokens, divided once.
 
@@ -62,8 +99,7 @@ class SftTrainer(StageTrainer):
         # the Trainer then counts the trained tokens of the whole accumulated batch for us
         self.model_accepts_loss_kwargs = True
         network = self.accelerator.unwrap_model(self.model)
-        network = network.get_base_model() if isinstance(network, PeftModel) else network
-        self._keeps_logits = "logits_to_keep" in inspect.signature(network.forward).parameters
+        self._keeps = keeps_logits(network)
         self._held: list[torch.Tensor] = []
 
     def create_optimizer(self, *arguments: Any, **named: Any) -> Any:
@@ -103,20 +139,9 @@ class SftTrainer(StageTrainer):
         inputs = dict(inputs)
         targets = inputs.pop("labels")[:, 1:]
         trained = (targets != UNTRAINED).any(dim=0).nonzero().squeeze(1)
-        if self._keeps_logits:
-            outputs = model(**inputs, logits_to_keep=trained, use_cache=False)
-            logits = outputs.logits
-        else:
-            outputs = model(**inputs, use_cache=False)
-            logits = outputs.logits[:, trained]
         targets = targets[:, trained]
-        losses = cross_entropy(
-            logits.flatten(0, 1).float(),
-            targets.flatten(),
-            ignore_index=UNTRAINED,
-            reduction="none",
-            label_smoothing=self.args.label_smoothing_factor,
-        )
+        smoothing = self.args.label_smoothing_factor
+        losses, outputs = token_losses(model, inputs, trained, targets, self._keeps, smoothing)
         counts = (targets != UNTRAINED).sum(1)
         if not model.training:
             self._hold(losses.detach().view_as(targets).sum(1), counts)

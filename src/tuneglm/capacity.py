@@ -1,0 +1,101 @@
+"""What a device has: memory, and how fast it computes, measured in two seconds."""
+
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from tuneglm.errors import ConfigError
+
+MIB, GIB = 2**20, 2**30
+SECONDS_A_RATE = 1.0
+STATUS, MEMORY = Path("/proc/self/status"), Path("/proc/meminfo")
+GROUP_LIMIT, GROUP_USED = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory.current"),
+)
+UNITS = {"": 1, "K": 2**10, "M": MIB, "G": GIB, "T": 2**40}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", re.I)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Floating-point operations a second in matrix products, and bytes a second in all else."""
+
+    products: float
+    bytes: float
+
+
+def size_of(text: str) -> int:
+    """`8GB`, `24 GiB`, `500M` → bytes; a card's 8 GB are 8 · 2³⁰, so all units are."""
+    found = _SIZE.fullmatch(text)
+    if found is None or float(found[1]) == 0:
+        raise ConfigError(f"`{text}` is no size of memory.", "write it as 8GB or 24GiB")
+    return int(float(found[1]) * UNITS[found[2].upper()])
+
+
+def device_memory(device: torch.device) -> int | None:
+    """Bytes that this process may have on a device, its own included; None where nobody knows."""
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            return None
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free + torch.cuda.memory_reserved(device))
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory())
+    if not MEMORY.exists():
+        return None
+    available = _kilobytes(MEMORY, "MemAvailable")
+    if GROUP_LIMIT.is_file() and GROUP_LIMIT.read_text().strip().isdecimal():
+        available = min(available, int(GROUP_LIMIT.read_text()) - int(GROUP_USED.read_text()))
+    # what is there is for all processes of the run
+    return available // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) + resident()
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory; 0 where the system does not say."""
+    return _kilobytes(STATUS, "VmRSS") if STATUS.exists() else 0
+
+
+def measured_speed(device: torch.device, dtype: torch.dtype, width: int, tokens: int) -> Speed:
+    """How fast `device` multiplies (tokens, width) by (width, 4 · width), and adds."""
+    states = torch.ones(tokens, width, dtype=dtype, device=device)
+    weight = torch.ones(width, 4 * width, dtype=dtype, device=device)
+    product = _times_a_second(lambda: states @ weight, device)
+    wide = torch.ones(tokens, 4 * width, device=device)
+    addition = _times_a_second(lambda: wide + wide, device)
+    return Speed(product * 2 * tokens * width * 4 * width, addition * 3 * wide.nbytes)
+
+
+def _times_a_second(run: Callable[[], object], device: torch.device) -> float:
+    run()
+    _wait(device)
+    times, started = 0, time.perf_counter()
+    while time.perf_counter() - started < SECONDS_A_RATE:
+        run()
+        times += 1
+        if times % 8 == 0:
+            _wait(device)
+    _wait(device)
+    return times / (time.perf_counter() - started)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _kilobytes(file: Path, name: str) -> int:
+    lines = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
+    return int(lines[name].split()[0]) * 1024
+
+
+def gib(size: float) -> str:
+    """Bytes as GiB: one digit behind the point, two where it is little."""
+    return f"{size / GIB:.1f}" if size >= 10 * GIB else f"{size / GIB:.2f}"

@@ -1,0 +1,192 @@
+"""What tensors are in memory at a time, and how much is computed: seen operation by operation.
+
+A Ledger watches every operation of torch within it, on true tensors or on fake
+ones that hold nothing. A tensor's memory counts from the operation that made it
+until Python and autograd have let it go, so what autograd saves for the way back,
+what checkpointing computes anew and what one operation needs in passing is counted
+as it happens; no formula of a network is needed.
+"""
+
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
+
+PARTS = ("weights", "quantization", "trained", "gradients", "optimizer", "activations", "logits")
+# the C library gives blocks of this size and more back to the system at once, smaller ones seldom
+LARGE = 32 * 2**20
+SMALL_POOL, LARGE_POOL = "small", "large"
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The fullest moment of a phase, in bytes.
+
+    parts  PARTS → what each holds then; small, large: the most that blocks below LARGE and
+           those above hold, each at its own time
+    """
+
+    parts: Mapping[str, float]
+    small: float
+    large: float
+
+    @property
+    def total(self) -> float:
+        """All parts together."""
+        return sum(self.parts.values())
+
+    def beyond(self, other: "Peak", times: float) -> "Peak":
+        """On the line from this one through `other`, so many times as far."""
+
+        def further(here: float, there: float) -> float:
+            return here + times * (there - here)
+
+        parts = {part: further(self.parts.get(part, 0), other.parts.get(part, 0)) for part in PARTS}
+        return Peak(parts, further(self.small, other.small), further(self.large, other.large))
+
+
+class Ledger(TorchDispatchMode):
+    """Memory by part and phase, floating-point operations of products, and bytes moved by all else.
+
+    vocabulary  a tensor of so many columns is logits
+    """
+
+    def __init__(self, vocabulary: int) -> None:
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.phase = "start"
+        self.peaks: dict[str, Peak] = {}
+        self.operations = self.moved = 0.0
+        self._live: dict[int, tuple[str, int]] = {}
+        self._parts: Counter[str] = Counter()
+        self._pools: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Run an operation, and note what it made."""
+        kwargs = kwargs or {}
+        result = function(*args, **kwargs)
+        made = sum(self._note(each) for each in _tensors(result))
+        packet = function._overloadpacket
+        passing = IN_PASSING.get(str(packet))
+        if passing is not None:
+            self._pass_through(passing(args, kwargs))
+        count = PRODUCTS.get(str(packet)) or flop_registry.get(packet)
+        if count is not None:
+            self.operations += count(*args, **kwargs, out_val=result)
+        elif made or str(packet).endswith("_"):
+            self.moved += made + sum(each.nbytes for each in _tensors((args, kwargs)))
+        return result
+
+    def hold(self, tensors: Iterable[Tensor], part: str) -> None:
+        """Count tensors to a part, also those that are there already."""
+        for tensor in tensors:
+            self._note(tensor)
+            key = tensor.untyped_storage()._cdata
+            before, size = self._live[key]
+            self._parts[before] -= size
+            self._parts[part] += size
+            self._live[key] = (part, size)
+        self._mark()
+
+    def live(self, part: str) -> int:
+        """Bytes that a part holds now."""
+        return self._parts[part]
+
+    def _note(self, tensor: Tensor) -> int:
+        """Bytes of a tensor whose memory was not there yet."""
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key in self._live:
+            return 0
+        is_logits = tensor.ndim > 1 and tensor.shape[-1] == self.vocabulary
+        part, size = "logits" if is_logits else "activations", storage.nbytes()
+        self._live[key] = (part, size)
+        self._parts[part] += size
+        self._pools[_pool(size)] += size
+        weakref.finalize(storage, self._forget, key)
+        self._mark()
+        return size
+
+    def _forget(self, key: int) -> None:
+        part, size = self._live.pop(key)
+        self._parts[part] -= size
+        self._pools[_pool(size)] -= size
+
+    def _pass_through(self, sizes: Iterable[int]) -> None:
+        """Memory that an operation takes and gives back within itself."""
+        sizes = list(sizes)
+        for sign in (1, -1):
+            for size in sizes:
+                self._parts["activations"] += sign * size
+                self._pools[_pool(size)] += sign * size
+            self._mark()
+        self.moved += 2 * sum(sizes)
+
+    def _mark(self) -> None:
+        before = self.peaks.get(self.phase)
+        total = self._parts.total()
+        small, large = self._pools[SMALL_POOL], self._pools[LARGE_POOL]
+        if before is None:
+            self.peaks[self.phase] = Peak(dict(self._parts), small, large)
+        elif total > before.total or small > before.small or large > before.large:
+            parts = dict(self._parts) if total > before.total else before.parts
+            self.peaks[self.phase] = Peak(parts, max(small, before.small), max(large, before.large))
+
+
+def _pool(size: int) -> str:
+    return LARGE_POOL if size >= LARGE else SMALL_POOL
+
+
+def _tensors(values: Any) -> list[Tensor]:
+    return [each for each in tree_leaves(values) if isinstance(each, Tensor)]
+
+
+def _dequantized(args: Any, kwargs: Any) -> list[int]:
+    """A weight out of its 4 bits, and its constants out of their 8."""
+    rows, columns = args[2]
+    blocksize = args[4]
+    weight = rows * columns * args[0].element_size()
+    return [weight, 4 * rows * columns // blocksize]
+
+
+def _attention_operations(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    return int(sdpa_flop_count(query.shape, key.shape, value.shape))
+
+
+def _attention_backward(gradient: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    return int(sdpa_backward_flop_count(gradient.shape, query.shape, key.shape, value.shape))
+
+
+def _product_in_bits(states: Any, packed: Any, shape: Any, *_: Any, **__: Any) -> int:
+    return int(2 * states.numel() * shape[0])
+
+
+# operations that take a weight apart within themselves → sizes of what they make for that
+IN_PASSING: dict[str, Callable[[Any, Any], list[int]]] = {"bitsandbytes.gemm_4bit": _dequantized}
+# products that torch's own counter does not know
+PRODUCTS: dict[str, Callable[..., int]] = {
+    "aten._scaled_dot_product_flash_attention_for_cpu": _attention_operations,
+    "aten._scaled_dot_product_flash_attention_for_cpu_backward": _attention_backward,
+    "bitsandbytes.gemm_4bit": _product_in_bits,
+}
+
+
+def fake_mode() -> Any:
+    """In it tensors have types and shapes, and no memory."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    return FakeTensorMode(allow_non_fake_inputs=True)
+
+
+def empty_like_all(tensors: Iterable[Tensor], bytes_each: float) -> list[Tensor]:
+    """For each tensor another with so many bytes a value."""
+    return [torch.empty(round(each.numel() * bytes_each), dtype=torch.uint8) for each in tensors]

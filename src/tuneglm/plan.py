@@ -1,0 +1,212 @@
+"""plan(config): will it fit, how long is a step, and what else could be chosen.
+
+    config.json → a step on tensors that hold nothing (step_memory.py) → memory by part
+    two seconds of measuring (capacity.py)                             → time of a step
+    method × bits × gradient checkpointing, each the same way          → the cheapest that fits
+
+Nothing is downloaded but config.json. Rows are looked at where they lie on this disk;
+else each is taken to be as long as `data.cutoff` and trained throughout.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from tuneglm.capacity import Speed, device_memory, gib, measured_speed
+from tuneglm.config import RunConfig
+from tuneglm.errors import ConfigError, ModelError
+from tuneglm.methods import check_method
+from tuneglm.models import family_of
+from tuneglm.models.loading import config_folder
+from tuneglm.models.precision import best_device
+from tuneglm.models.skeleton import skeleton
+from tuneglm.plan_records import PROCESS, Choice, Memory, Plan, memory_of, memory_words
+from tuneglm.planned_step import as_if_there, evaluates, other_steps, rows_at_hand, step_of
+from tuneglm.stages.arguments import training_arguments
+from tuneglm.step import Step
+from tuneglm.step_memory import StepMemory, step_memory
+
+log = logging.getLogger(__name__)
+
+# a plan may be so far above the truth: what is foreseen to be larger by less is not refused
+TOLERANCE = 1.1
+MOST_ROWS = 4096
+# times that the bytes of a trained weight move while the optimizer changes it
+OPTIMIZER_PASSES = 7
+# of a product that is measured
+MOST_TOKENS = 512
+
+
+def plan(
+    config: RunConfig,
+    *,
+    memory: int | None = None,
+    device: str | None = None,
+    choices: bool = True,
+) -> Plan:
+    """What a run would take.
+
+    memory   bytes of the device that is planned for, in place of what is here
+    device   its kind, cpu or cuda; with `memory` alone, cuda
+    choices  with the largest batch and the table
+    """
+    target = _target(device, memory)
+    config = as_if_there(config, target)
+    folder = config_folder(config.model)
+    family = family_of(folder, config.model.family)
+    check_method(config, folder, family)
+    given = rows_at_hand(config, folder, family)
+    arguments = training_arguments(config, evaluates=evaluates(config), rows=None)
+    step = step_of(config, folder, family, arguments, given, target)
+    planner = _Planner(target, memory, is_timed=True)
+    return planner.whole(step) if choices else planner.alone(step)
+
+
+class _Planner:
+    """Plans for one device; the process's own part is measured once, before the table is made."""
+
+    def __init__(
+        self, device: torch.device, memory: int | None = None, is_timed: bool = False
+    ) -> None:
+        self.device, self.memory, self.is_timed = device, memory, is_timed
+        self._process: int | None = None
+        self._speed: Speed | None = None
+
+    def whole(self, step: Step) -> Plan:
+        """With the largest batch and the table."""
+        planned = self.alone(step)
+        if planned.limit is not None:
+            planned = replace(planned, largest=self._largest(step, planned))
+        return self.with_choices(planned, step)
+
+    def alone(self, step: Step) -> Plan:
+        """Of the step as it is."""
+        traced = step_memory(step)
+        memory = self._memory(step, traced)
+        return Plan(
+            config=step.config,
+            family=step.family.name,
+            device=str(step.device),
+            batch=step.batch,
+            memory=memory,
+            limit=self.memory if self.memory is not None else device_memory(self.device),
+            seconds=self._seconds(step, traced),
+            operations=traced.operations,
+        )
+
+    def with_choices(self, planned: Plan, step: Step) -> Plan:
+        """The same with the table."""
+        choices = tuple(self._choice(other, planned) for other in other_steps(step))
+        return replace(planned, choices=choices, cheapest=_cheapest(choices, step))
+
+    def _memory(self, step: Step, traced: StepMemory) -> Memory:
+        memory = memory_of(step, traced)
+        if self._process is None:
+            self._process = memory.parts[PROCESS]
+        return Memory({**memory.parts, PROCESS: self._process})
+
+    def _choice(self, step: Step, planned: Plan) -> Choice:
+        traced = step_memory(step)
+        peak = self._memory(step, traced).peak
+        return Choice(
+            method=step.config.method.name,
+            bits=step.config.model.bits,
+            checkpointing=bool(step.arguments.gradient_checkpointing),
+            peak=peak,
+            seconds=self._seconds(step, traced),
+            operations=traced.operations,
+            fits=None if planned.limit is None else peak <= planned.limit,
+        )
+
+    def _seconds(self, step: Step, traced: StepMemory) -> float | None:
+        if not self.is_timed or self.device.type != best_device().type:
+            return None
+        # measured after the first step was traced: what that takes is not the process's own
+        speed = self._speed = self._speed or _speed(step)
+        batch = traced.operations / speed.products + traced.moved / speed.bytes
+        trained = traced.fullest.parts.get("trained", 0)
+        change = trained * OPTIMIZER_PASSES / speed.bytes
+        return batch * step.arguments.gradient_accumulation_steps + change
+
+    def _largest(self, step: Step, planned: Plan) -> int:
+        """The largest size of a batch that fits: on a line through two of them, then looked at."""
+        assert planned.limit is not None
+        grain = 64 if step.batch.packed else 1
+        first, second = step.batch.size, 2 * step.batch.size
+        small, large = (self._peak(step, size) for size in (first, second))
+        slope = max((large - small) / (second - first), 1.0)
+        size = int(first + (planned.limit - small) / slope) // grain * grain
+        size = min(size, MOST_ROWS * (first if step.batch.packed else 1))
+        while size >= grain and self._peak(step, size) > planned.limit:
+            size = min(size - grain, int(size * 0.97)) // grain * grain
+        return max(size, 0)
+
+    def _peak(self, step: Step, size: int) -> int:
+        other = replace(step, batch=step.batch.resized(size))
+        return self._memory(other, step_memory(other)).peak
+
+
+def _cheapest(choices: Sequence[Choice], step: Step) -> Choice | None:
+    """The quickest that fits, of the run's own method where one does."""
+    fitting = [choice for choice in choices if choice.fits is not False]
+    own = [choice for choice in fitting if choice.method == step.config.method.name]
+
+    def cost(choice: Choice) -> tuple[float, int]:
+        return choice.seconds or choice.operations, choice.peak
+
+    return min(own or fitting, key=cost, default=None)
+
+
+def check_memory(step: Step) -> str | None:
+    """`about 6.1 of 23.4 GiB`, for a run that is about to begin; None where nobody can tell.
+
+    Raises ConfigError where it cannot fit, naming what would.
+    """
+    check, arguments = step.config.memory_check, step.arguments
+    if check == "off" or arguments.fsdp or arguments.deepspeed:
+        # which process holds which part is theirs to say
+        return None
+    try:
+        planned = _Planner(step.device).alone(step)
+    except ModelError as error:
+        log.info("%s", error.sentence)
+        return None
+    if planned.limit is not None and planned.memory.peak > TOLERANCE * planned.limit:
+        if check == "refuse":
+            raise _too_large(planned, step)
+        return f"{memory_words(planned)}: more than there is"
+    return memory_words(planned)
+
+
+def _too_large(planned: Plan, step: Step) -> ConfigError:
+    chosen = _Planner(step.device, planned.limit).with_choices(planned, step).cheapest
+    instead = "take a smaller batch, or a smaller data.cutoff"
+    if chosen is not None:
+        instead = f"{chosen.settings} needs {gib(chosen.peak)} GiB"
+    assert planned.limit is not None
+    return ConfigError(
+        f"The run needs about {gib(planned.memory.peak)} GiB of memory, and `{planned.device}` has "
+        f"{gib(planned.limit)} GiB.",
+        f"{instead}; `tuneglm plan` shows every choice, and memory_check=warn tries all the same",
+    )
+
+
+def _target(device: str | None, memory: int | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda") if memory is not None else best_device()
+    kind = device.partition(":")[0]
+    if kind not in ("cpu", "cuda", "mps"):
+        raise ConfigError(f"There is no device `{device}`.", "known: cuda, mps, cpu")
+    return torch.device(device)
+
+
+def _speed(step: Step) -> Speed:
+    """How fast this machine's device is, in shapes like those of the step."""
+    config: Any = skeleton(step.folder, step.family).config.get_text_config()
+    dtype = step.computed_in or step.placement.dtype
+    return measured_speed(
+        step.device, dtype, config.hidden_size, min(step.batch.tokens, MOST_TOKENS)
+    )

@@ -1,0 +1,105 @@
+"""What a plan says: memory by part, a row of its table, and all of it together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tuneglm.batch_shape import Batch
+from tuneglm.capacity import GIB, MIB, gib, resident
+from tuneglm.config import RunConfig
+from tuneglm.ledger import PARTS
+from tuneglm.models.precision import Bits
+from tuneglm.step import Step
+from tuneglm.step_memory import StepMemory
+
+RESERVED, PROCESS = "reserved", "process"
+# what libraries load of themselves at a first step, measured
+FIRST_USE = 48 * MIB
+# of a GPU: what CUDA and its libraries take, and what stays unused between tensors
+CONTEXT, FRAGMENTATION = GIB // 2, 0.05
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of a run at its fullest moment: PARTS, what the allocator reserves, the process."""
+
+    parts: Mapping[str, int]
+
+    @property
+    def peak(self) -> int:
+        """All of them."""
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Another way to run: what it takes, and the settings that make it.
+
+    seconds     of a step; None where the device is not here to be measured
+    operations  of matrix products in a step
+    """
+
+    method: str
+    bits: Bits | None
+    checkpointing: bool
+    peak: int
+    seconds: float | None
+    operations: float
+    fits: bool | None
+
+    @property
+    def settings(self) -> str:
+        """As the command line takes it."""
+        words = [f"method={self.method}"]
+        words += [f"model.bits={self.bits}"] if self.bits else []
+        words += ["training.gradient_checkpointing=true"] if self.checkpointing else []
+        return " ".join(words)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would take.
+
+    limit          bytes that there are; None where nobody knows
+    seconds        of a step, all its accumulated batches; None where the device is not here
+    largest        rows of the largest batch that fits, if packed its tokens; 0: none
+    choices        the table; `cheapest` is one of them
+    """
+
+    config: RunConfig
+    family: str
+    device: str
+    batch: Batch
+    memory: Memory
+    limit: int | None
+    seconds: float | None
+    operations: float
+    largest: int | None = None
+    choices: tuple[Choice, ...] = ()
+    cheapest: Choice | None = None
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether there is room; None where nobody knows."""
+        return None if self.limit is None else self.memory.peak <= self.limit
+
+
+def memory_of(step: Step, traced: StepMemory) -> Memory:
+    """What the device holds at the fullest moment of a step."""
+    fullest = traced.fullest
+    parts = {part: round(fullest.parts.get(part, 0)) for part in PARTS}
+    if step.arguments.world_size > 1:
+        # each process also keeps what it sends to the others
+        parts["gradients"] += round(fullest.parts.get("trained", 0))
+    if step.device.type == "cpu":
+        parts[RESERVED] = round(max(0.0, traced.kept_apart - fullest.total))
+        parts[PROCESS] = resident() + FIRST_USE
+    else:
+        changing = fullest.total - sum(fullest.parts.get(part, 0) for part in PARTS[:2])
+        parts[RESERVED], parts[PROCESS] = round(FRAGMENTATION * changing), CONTEXT
+    return Memory(parts)
+
+
+def memory_words(planned: Plan) -> str:
+    """`about 6.1 of 23.4 GiB`."""
+    of = "" if planned.limit is None else f" of {gib(planned.limit)}"
+    return f"about {gib(planned.memory.peak)}{of} GiB"

@@ -1,0 +1,80 @@
+"""Step: all that the memory of a step of training depends on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import TrainingArguments
+from transformers.training_args import OptimizerNames
+
+from tuneglm.batch_shape import Batch
+from tuneglm.config import RunConfig
+from tuneglm.methods import METHODS
+from tuneglm.models.family import Family
+from tuneglm.models.precision import Placement, torch_dtype
+
+# transformers' name of an optimizer → bytes a trained weight that it keeps; others as AdamW
+STATE_BYTES: dict[str, float] = {
+    "sgd": 0,
+    "adafactor": 0.1,
+    "adagrad": 4,
+    "rmsprop": 4,
+    "lion_32bit": 4,
+    "paged_lion_32bit": 4,
+    "ademamix": 12,
+    "paged_ademamix_32bit": 12,
+    "adamw_bnb_8bit": 2,
+    "paged_adamw_8bit": 2,
+    "ademamix_8bit": 3,
+    "paged_ademamix_8bit": 3,
+    "lion_8bit": 1,
+    "paged_lion_8bit": 1,
+    "rmsprop_bnb_8bit": 1,
+}
+ADAMW_BYTES = 8
+# those that change the weights in one pass, with nothing beside
+FUSED = ("adamw_torch_fused", "adamw_apex_fused")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A run's config, and what came of it.
+
+    device      where it computes; fake tensors are the processor's, whichever it is
+    evaluation  the largest batch of evaluation, None where nothing is evaluated
+    """
+
+    config: RunConfig
+    folder: Path
+    family: Family
+    arguments: TrainingArguments
+    device: torch.device
+    batch: Batch
+    evaluation: Batch | None = None
+
+    @property
+    def placement(self) -> Placement:
+        """How the base is held, as `train` loads it."""
+        model = self.config.model
+        trains_base = METHODS[self.config.method.name].trains_base
+        dtype = torch_dtype("float32" if trains_base else model.dtype, self.device)
+        # kernels for GPUs save what torch's own saves, and only that one can run here
+        attention = "eager" if model.attention == "eager" else None
+        return Placement(dtype, self.device, model.bits, attention)
+
+    @property
+    def computed_in(self) -> torch.dtype | None:
+        """The type of autocast; None where there is none."""
+        if self.arguments.bf16:
+            return torch.bfloat16
+        return torch.float16 if self.arguments.fp16 else None
+
+    @property
+    def optimizer(self) -> str:
+        """transformers' name of it."""
+        return str(OptimizerNames(self.arguments.optim).value)
+
+    @property
+    def state_bytes(self) -> float:
+        """What the optimizer keeps for each trained weight."""
+        return STATE_BYTES.get(self.optimizer, ADAMW_BYTES)

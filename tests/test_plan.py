@@ -1,0 +1,335 @@
+"""What a plan says is what a run then does: counted on true tensors, and by true parameters."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import GlmConfig, GlmForCausalLM
+
+from tests.conftest import Configure
+from tests.methods.cells import GOLDEN, base_of
+from tuneglm import plan as plan_module
+from tuneglm.batch_shape import Batch, assumed_batch, largest_batch
+from tuneglm.capacity import GIB, MIB, size_of
+from tuneglm.cli import main
+from tuneglm.config import DataConfig, load_config
+from tuneglm.data.batches import batches
+from tuneglm.data.encoded import Encoded
+from tuneglm.errors import ConfigError, UserError
+from tuneglm.ledger import Ledger
+from tuneglm.methods import METHODS
+from tuneglm.models import family_of
+from tuneglm.models.loading import load_model
+from tuneglm.plan import check_memory, plan
+from tuneglm.plan_records import Plan, memory_of
+from tuneglm.plan_report import plan_json
+from tuneglm.planned_step import step_of
+from tuneglm.stages.arguments import training_arguments
+from tuneglm.stages.sft import token_losses
+from tuneglm.step import Step
+from tuneglm.step_memory import _run, step_memory
+from tuneglm.training import train
+
+SIZES = {"hidden_size": 64, "intermediate_size": 128, "vocab_size": 512}
+HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}
+FLOAT32 = ("model.dtype=float32", "training.bf16=false")
+
+
+def only_config(folder: Path, layers: int = 3, **sizes: int) -> Path:
+    """A model of which nothing but config.json is there."""
+    settings = {**SIZES, **HEADS, "num_hidden_layers": layers, "pad_token_id": 0, **sizes}
+    GlmConfig(**settings, attention_bias=True).save_pretrained(folder)  # type: ignore[arg-type]
+    return folder
+
+
+def step(folder: Path, *overrides: str, batch: Batch | None = None) -> Step:
+    settings = (f"model.path={folder}", "training.output_dir=out", *overrides)
+    config = load_config(None, settings)
+    family = family_of(folder)
+    arguments = training_arguments(config, evaluates=False, rows=None)
+    made = step_of(config, folder, family, arguments, None, torch.device("cpu"))
+    return made if batch is None else replace(made, batch=batch)
+
+
+def truly(folder: Path, method: str, batch: Batch, *, checkpointing: bool = False) -> Ledger:
+    """The ledger of a true step on true tensors."""
+    config = load_config(None, [f"model.path={folder}", f"method={method}"])
+    family = family_of(folder)
+    model: Any = GlmForCausalLM(GlmConfig.from_pretrained(folder))
+    if checkpointing:
+        model.enable_input_require_grads()
+    tuned = METHODS[method].apply(model, config.method, family).model.train()
+    if checkpointing:
+        tuned.gradient_checkpointing_enable()
+    ledger = Ledger(SIZES["vocab_size"])
+    with ledger:
+        ledger.hold(tuned.buffers(), "weights")
+        for weight in tuned.parameters():
+            ledger.hold([weight], "trained" if weight.requires_grad else "weights")
+        ids = torch.randint(5, 500, (batch.rows, batch.length))
+        trained = torch.arange(batch.trained)
+        targets = torch.randint(5, 500, (batch.rows, batch.trained))
+        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        ledger.phase = "step"
+        losses = token_losses(tuned, inputs, trained, targets, True)[0]
+        (losses.sum() / 1000).backward()
+    return ledger
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "freeze"])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_the_step_holds_what_a_true_one_holds(
+    tmp_path: Path, method: str, checkpointing: bool
+) -> None:
+    batch = Batch(1, 96, 40)
+    folder = only_config(tmp_path)
+    true = truly(folder, method, batch, checkpointing=checkpointing).peaks["step"].total
+    settings = [f"training.gradient_checkpointing={str(checkpointing).lower()}"]
+    planned = step_memory(step(folder, f"method={method}", *FLOAT32, *settings, batch=batch))
+    beside = planned.fullest.parts["optimizer"]
+    assert planned.fullest.total - beside == pytest.approx(true, rel=0.01)
+
+
+def test_what_autograd_saves_is_counted(tmp_path: Path) -> None:
+    """After the way forward: all that the hooks on saved tensors see, and nothing but it."""
+    folder = only_config(tmp_path)
+    model = GlmForCausalLM(GlmConfig.from_pretrained(folder)).train()
+    own = {each.untyped_storage()._cdata for each in (*model.parameters(), *model.buffers())}
+    saved: dict[int, torch.Tensor] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        saved[tensor.untyped_storage()._cdata] = tensor
+        return tensor
+
+    ledger = Ledger(SIZES["vocab_size"])
+    with ledger:
+        ledger.hold(model.parameters(), "trained")
+        ledger.hold(model.buffers(), "weights")
+        ids = torch.randint(5, 500, (2, 64))
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            loss = model(ids, use_cache=False).logits.sum()
+        ledger.hold([ids, loss], "weights")
+        kept = ledger.live("activations") + ledger.live("logits")
+    sizes = [each.untyped_storage().nbytes() for key, each in saved.items() if key not in own]
+    assert kept == pytest.approx(sum(sizes), rel=0.01)
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "freeze", "p_tuning", "prompt"])
+def test_weights_are_those_of_the_model(tmp_path: Path, method: str) -> None:
+    folder = only_config(tmp_path, layers=9)
+    made = step(folder, f"method={method}", *FLOAT32, batch=Batch(1, 32, 8))
+    config: Any = made.config
+    model: Any = GlmForCausalLM(GlmConfig.from_pretrained(folder))
+    base = sum(weight.numel() for weight in model.parameters())
+    tuned = METHODS[method].apply(model, config.method, made.family).model
+    trained = sum(weight.numel() for weight in tuned.parameters() if weight.requires_grad)
+    frozen = 0 if method == "full" else base - (trained if method == "freeze" else 0)
+    parts = step_memory(made).fullest.parts
+    assert parts["trained"] == trained * 4
+    assert parts["weights"] == pytest.approx(frozen * 4, abs=1000)
+    assert parts["optimizer"] == pytest.approx(trained * 8, abs=100)
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "freeze", "p_tuning", "prompt"])
+def test_layers_that_are_alike_need_not_all_be_run(tmp_path: Path, method: str) -> None:
+    made = step(only_config(tmp_path, layers=7), f"method={method}", batch=Batch(2, 48, 20))
+    short, whole = step_memory(made), _run(made, None)
+    assert short.fullest.total == pytest.approx(whole.fullest.total, rel=1e-6)
+    assert short.operations == pytest.approx(whole.operations, rel=1e-6)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_bits_weigh_what_bitsandbytes_makes_of_the_weights(tmp_path: Path, bits: Any) -> None:
+    pytest.importorskip("bitsandbytes")
+    folder = base_of("native", tmp_path)
+    model: Any = load_model(folder, dtype="float32", bits=bits, device="cpu")
+    true = sum(each.nbytes for each in model.parameters())
+    planned = step_memory(
+        step(folder, "method=p_tuning", f"model.bits={bits}", *FLOAT32, batch=Batch(1, 16, 4))
+    ).fullest.parts
+    assert planned["weights"] == pytest.approx(true, rel=0.01)
+    assert planned["quantization"] > 0
+
+
+@pytest.mark.parametrize("family", ["v1", "v2", "v3", "glm4"])
+@pytest.mark.parametrize("batching", ["padded", "packed"])
+def test_every_family_is_planned(family: str, batching: str) -> None:
+    folder = GOLDEN / family / "base"
+    for method in METHODS:
+        made = step(folder, f"method={method}", f"data.batching={batching}", "data.cutoff=48")
+        assert memory_of(made, step_memory(made)).parts["activations"] > 0
+
+
+def test_packed_checkpoints_stay_packed() -> None:
+    whole, packed = (GOLDEN / "v2" / name for name in ("base", "int4"))
+    sizes = [step_memory(step(each, "data.cutoff=32")).fullest.parts for each in (whole, packed)]
+    assert sizes[1]["weights"] < sizes[0]["weights"]
+
+
+def test_gradients_of_accumulated_batches_lie_beside_the_next(tmp_path: Path) -> None:
+    folder, batch = only_config(tmp_path), Batch(1, 96, 40)
+    once = step_memory(step(folder, "method=full", batch=batch))
+    several = step_memory(
+        step(folder, "method=full", "training.gradient_accumulation_steps=4", batch=batch)
+    )
+    assert several.fullest.total - once.fullest.total > 0.5 * once.fullest.parts["trained"]
+
+
+def row(length: int, trained: int) -> Encoded:
+    ids = list(range(5, 5 + length))
+    labels = [-100] * (length - trained) + ids[length - trained :]
+    return Encoded(ids, labels, [False] * length)
+
+
+def test_the_largest_batch_has_the_longest_row() -> None:
+    rows = [row(10, 4)] * 20 + [row(40, 6)]
+    made = largest_batch(DataConfig(), rows, 3)
+    assert (made.rows, made.length, made.padded) == (3, 40, True)
+    # the last 6 positions of the longest, the last 4 of the others: no position is both's
+    assert made.trained == 10
+
+
+def test_packs_are_counted_by_their_tokens() -> None:
+    config = DataConfig(batching="packed", cutoff=32)
+    made = largest_batch(config, batches(config, [row(10, 4)] * 7, None).train, 1)
+    assert (made.rows, made.length, made.trained) == (1, 30, 12)
+    assert made.packed == (10, 10, 10)
+
+
+def test_without_rows_each_is_as_long_as_it_may_be() -> None:
+    assert assumed_batch(DataConfig(cutoff=64), 4) == Batch(4, 64, 63, padded=True, assumed=True)
+    tokens = DataConfig(cutoff=64, tokens_per_batch=200)
+    assert assumed_batch(tokens, 1).rows == 3
+    packed = DataConfig(cutoff=64, batching="packed", tokens_per_batch=200)
+    assert assumed_batch(packed, 1).packed == (64, 64, 64, 8)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure for a moment only, and choose among two methods."""
+    monkeypatch.setattr("tuneglm.capacity.SECONDS_A_RATE", 0.01)
+    few = {name: METHODS[name] for name in ("lora", "full")}
+    monkeypatch.setattr("tuneglm.planned_step.METHODS", few)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_plan_has_its_parts_its_time_and_its_choices(tmp_path: Path) -> None:
+    config = load_config(None, [f"model.path={only_config(tmp_path)}", "data.cutoff=64"])
+    planned = json.loads(plan_json(plan(config)))
+    assert planned["peak"] == sum(planned["parts"].values())
+    assert planned["fits"] and planned["seconds_per_step"] > 0
+    assert planned["largest_batch"] > 8
+    assert {choice["method"] for choice in planned["choices"]} == {"lora", "full"}
+    assert [choice["cheapest"] for choice in planned["choices"]].count(True) == 1
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_largest_batch_fits_and_a_larger_one_does_not(tmp_path: Path) -> None:
+    folder = only_config(tmp_path, hidden_size=256, vocab_size=4096)
+    settings = [f"model.path={folder}", "data.cutoff=256", "training.bf16=false"]
+    limit = GIB
+    planned = plan(load_config(None, settings), memory=limit, device="cuda")
+
+    def peak(rows: int) -> int:
+        more = [*settings, f"training.per_device_train_batch_size={rows}"]
+        made = plan(load_config(None, more), memory=limit, device="cuda", choices=False)
+        return made.memory.peak
+
+    assert planned.largest
+    assert peak(planned.largest) <= limit
+    assert peak(planned.largest + max(1, planned.largest // 20)) > limit
+
+
+def test_another_card_is_planned_for_without_one(tmp_path: Path) -> None:
+    config = load_config(None, [f"model.path={only_config(tmp_path)}", "data.cutoff=64"])
+    planned = plan(config, memory=8 * GIB, choices=False)
+    assert (planned.device, planned.limit, planned.seconds) == ("cuda", 8 * GIB, None)
+    assert planned.memory.parts["process"] == GIB // 2
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("8GB", 8 * GIB), ("1.5 GiB", 3 * GIB // 2), ("500m", 500 * MIB)]
+)
+def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
+    assert size_of(text) == size
+
+
+def test_a_size_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="`much` is no size"):
+        size_of("much")
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_cannot_fit_is_refused_and_something_that_fits_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = only_config(tmp_path)
+    big = step(folder, "method=full", *FLOAT32, batch=Batch(64, 256, 255))
+    needed = memory_of(big, step_memory(big)).peak
+    monkeypatch.setattr(plan_module, "device_memory", lambda _: int(needed * 0.85))
+    with pytest.raises(ConfigError) as error:
+        check_memory(big)
+    assert "method=full training.gradient_checkpointing=true needs" in str(error.value)
+    assert "memory_check=warn" in str(error.value)
+    warned = replace(big, config=big.config.model_copy(update={"memory_check": "warn"}))
+    assert "more than there is" in str(check_memory(warned))
+    asked_not = replace(big, config=big.config.model_copy(update={"memory_check": "off"}))
+    assert check_memory(asked_not) is None
+
+
+def test_of_a_model_on_a_hub_only_its_config_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    folder = only_config(tmp_path)
+
+    def fetch(name: str, hub: str, patterns: Any, **_: Any) -> Path:
+        asked.append((name, tuple(patterns)))
+        return folder
+
+    monkeypatch.setattr("tuneglm.models.loading.fetch", fetch)
+    config = load_config(None, ["model.path=owner/name", "data.cutoff=64"])
+    planned: Plan = plan(config, memory=8 * GIB, choices=False)
+    assert planned.fits
+    assert asked == [("owner/name", ("config.json",))]
+
+
+def test_a_plan_refuses_what_training_refuses(tmp_path: Path) -> None:
+    config = load_config(None, [f"model.path={only_config(tmp_path)}", "method.rank=8"])
+    wrong = config.model_copy(
+        update={"method": config.method.model_copy(update={"targets": ("no_such",)})}
+    )
+    with pytest.raises(UserError, match="no_such"):
+        plan(wrong, choices=False)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_command_prints_a_table_or_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [f"model.path={only_config(tmp_path)}", "data.cutoff=32"]
+    for words in (["plan", *settings, "--json"], ["plan", *settings, "--memory", "8GB"]):
+        with pytest.raises(SystemExit) as left:
+            main(words)
+        assert left.value.code == 0
+    as_json, table = capsys.readouterr().out.split("\n}\n")
+    assert json.loads(as_json + "}")["peak"] > 0
+    assert "of 8.00 GiB on cuda: fits" in table
+    assert "→ the quickest that fits: method=lora" in table
+
+
+def test_training_says_first_what_it_will_take(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(configure(tmp_path / "out", "training.max_steps=1"))
+    lines = capsys.readouterr().out.splitlines()
+    foretold, model = (
+        next(i for i, line in enumerate(lines) if line.startswith(word))
+        for word in ("Memory", "Model")
+    )
+    assert re.fullmatch(r"Memory   about [\d.]+ of [\d.]+ GiB", lines[foretold])
+    assert foretold < model
