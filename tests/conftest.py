@@ -51,6 +51,8 @@ def configure(rows_file: Path) -> Configure:
             "training.max_steps": 6,
             "training.per_device_train_batch_size": 2,
             "training.learning_rate": 0.005,
+            # it takes longer than such a run's steps; tests/test_plan.py asks for it
+            "memory_check": "off",
             "training.logging_steps": 1,
         }
         return load_config(None, [*(f"{k}={v}" for k, v in settings.items()), *overrides])

@@ -325,7 +325,7 @@ def test_the_command_prints_a_table_or_json(
 def test_training_says_first_what_it_will_take(
     configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(configure(tmp_path / "out", "training.max_steps=1"))
+    train(configure(tmp_path / "out", "training.max_steps=1", "memory_check=refuse"))
     lines = capsys.readouterr().out.splitlines()
     foretold, model = (
         next(i for i, line in enumerate(lines) if line.startswith(word))
