@@ -12,6 +12,7 @@ Which token ends a turn, the template says too: it is the special token that
 comes after an answer, or before whoever answers the answer.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -292,5 +293,9 @@ def common_prefix(first: str, second: str) -> str:
 
 
 def _flags(starts: Sequence[int], spans: Sequence[tuple[int, int]]) -> list[bool]:
-    """For each token whether it starts in one of the spans."""
-    return [any(first <= start < end for first, end in spans) for start in starts]
+    """For each token, in the text's order, whether it starts in one of the spans."""
+    flags = [False] * len(starts)
+    for first, end in spans:
+        inside = slice(bisect_left(starts, first), bisect_left(starts, end))
+        flags[inside] = [True] * len(flags[inside])
+    return flags
