@@ -9,7 +9,8 @@ from tests import letters
 from tests.planted import as_line
 from tuneglm.config import DataConfig
 from tuneglm.data.check import check
-from tuneglm.data.encode import Encoder, Rule
+from tuneglm.data.cutoff import Rule
+from tuneglm.data.encode import Encoder
 from tuneglm.data.lengths import Lengths, cutoff_for, histogram, length_notes, measured
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from tests import letters
 from tuneglm.config import DataConfig, load_config
-from tuneglm.data.encode import Encoder, Rule
+from tuneglm.data.cutoff import Rule
+from tuneglm.data.encode import Encoder
 from tuneglm.data.examples import load_examples
 from tuneglm.data.pipeline import EncodedData, encode_data
 from tuneglm.errors import ConfigError, DataError

@@ -17,7 +17,8 @@ from pyarrow.parquet import write_table
 from tests import letters
 from tuneglm.config import DataConfig
 from tuneglm.data import pipeline
-from tuneglm.data.encode import Encoder, Rule
+from tuneglm.data.cutoff import Rule
+from tuneglm.data.encode import Encoder
 from tuneglm.data.encoded import Encoded
 from tuneglm.data.examples import load_examples
 from tuneglm.data.fingerprint import fingerprint

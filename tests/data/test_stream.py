@@ -11,7 +11,8 @@ import pytest
 
 from tests import letters
 from tuneglm.config import DataConfig
-from tuneglm.data.encode import Encoder, Rule
+from tuneglm.data.cutoff import Rule
+from tuneglm.data.encode import Encoder
 from tuneglm.data.examples import load_examples
 from tuneglm.data.stream import Stream, StreamedRows
 from tuneglm.errors import DataError

@@ -8,12 +8,13 @@ token that the format put there: the token that ends an answer is always learnt.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import islice
 from typing import Literal, Protocol
 
 import numpy as np
 
-from tuneglm.config import DataConfig, OverCutoff
+from tuneglm.config import DataConfig
+from tuneglm.data.cutoff import Rule, fitted
 from tuneglm.data.doubts import bare_digest, digest, doubts_of, row_text
 from tuneglm.data.encoded import ROW, SPECIAL, TRAINED, EncodedRows
 from tuneglm.data.examples import RowProblem
@@ -41,25 +42,6 @@ class Render(Protocol):
     ) -> list[Rendered]:
         """The rows that the model sees."""
         ...
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How an Example becomes tokens: all that changes the result beside tokenizer and renderer.
-
-    cutoff           longest row
-    over_cutoff      what a longer one loses, see `DataConfig.over_cutoff`
-    source, target   longest prompt and longest answer, for `source_target`
-    train_on         every answer, or the last one only
-    answers_per_row  see `Family.answers_per_row`
-    """
-
-    cutoff: int = 1024
-    over_cutoff: OverCutoff | Literal["source_target"] = "truncate_start"
-    source: int = 0
-    target: int = 0
-    train_on: Literal["all", "last"] = "all"
-    answers_per_row: Literal["one", "all"] = "all"
 
 
 @dataclass(frozen=True)
@@ -127,7 +109,7 @@ def encode_examples(examples: Sequence[Example], render: Render, rule: Rule) -> 
         rows = one_answer_each(marked) if rule.answers_per_row == "one" else [marked]
         wanted.extend((row, marks) for row in rows)
     for row in _shortened(wanted, render, rule):
-        rendered = _fitted(row.rendered, rule)
+        rendered = fitted(row.rendered, rule)
         if rendered is None:
             left_out.append(_left_out(row.example, "left_out"))
         elif True not in rendered.trained:
@@ -245,89 +227,6 @@ def one_answer_each(example: Example) -> list[Example]:
         example.with_messages([*context[:answer], example.messages[answer]])
         for answer in _trained(example.messages)
     ]
-
-
-def _fitted(rendered: Rendered, rule: Rule) -> Rendered | None:
-    """The row within the rule's limits; None where it cannot be."""
-    if rule.over_cutoff == "source_target":
-        return cut_each(rendered, rule.source, rule.target)
-    if len(rendered) <= rule.cutoff:
-        return rendered
-    if rule.over_cutoff == "drop":
-        return None
-    return cut(rendered, rule.cutoff, prompt_first=rule.over_cutoff == "truncate_answer")
-
-
-def cut(rendered: Rendered, cutoff: int, *, prompt_first: bool = False) -> Rendered | None:
-    """At most `cutoff` tokens, by leaving out text; None where no text would remain.
-
-    Prompt and answer get half of the room each, and what one does not need goes to
-    the other; `prompt_first` gives the prompt all it needs. Within each, the pieces
-    share alike. A piece loses its end.
-    """
-    if len(rendered) <= cutoff:
-        return rendered
-    room = cutoff - sum(rendered.special)
-    pieces = _pieces(rendered)
-    prompt = sum(length for kind, length in pieces if kind == (False, False))
-    answer = sum(length for kind, length in pieces if kind == (False, True))
-    if room <= 0 or (prompt_first and prompt >= room):
-        return None
-    for_prompt = prompt if prompt_first else min(prompt, max(room // 2, room - answer))
-    kept = _kept(rendered, pieces, for_prompt, room - for_prompt)
-    assert len(kept) == cutoff and sum(kept.special) == sum(rendered.special)
-    return kept
-
-
-def cut_each(rendered: Rendered, source: int, target: int) -> Rendered | None:
-    """At most `source` untrained and `target` trained tokens, specials among them."""
-    trained = sum(rendered.trained)
-    if len(rendered) - trained <= source and trained <= target:
-        return rendered
-    kinds = list(zip(rendered.special, rendered.trained, strict=True))
-    for_prompt = source - kinds.count((True, False))
-    for_answer = target - kinds.count((True, True))
-    if for_prompt < 0 or for_answer < 0:
-        return None
-    return _kept(rendered, _pieces(rendered), for_prompt, for_answer)
-
-
-Pieces = list[tuple[tuple[bool, bool], int]]
-
-
-def _pieces(rendered: Rendered) -> Pieces:
-    """((special, trained), length) of each run of one kind."""
-    return [
-        (kind, len(list(run)))
-        for kind, run in groupby(zip(rendered.special, rendered.trained, strict=True))
-    ]
-
-
-def _kept(rendered: Rendered, pieces: Pieces, for_prompt: int, for_answer: int) -> Rendered:
-    """All specials, and of prompt and answer at most so many tokens."""
-    shares = {}
-    for trained, room in ((False, for_prompt), (True, for_answer)):
-        lengths = [length for kind, length in pieces if kind == (False, trained)]
-        shares[False, trained] = iter(fair_shares(lengths, min(room, sum(lengths))))
-    kept, start = Rendered(), 0
-    for kind, length in pieces:
-        end = start + (length if kind[0] else next(shares[kind]))
-        kept.extend(rendered.ids[start:end], special=kind[0], trained=kind[1])
-        start += length
-    return kept
-
-
-def fair_shares(needs: Sequence[int], room: int) -> list[int]:
-    """`room` shared out: nobody gets more than they need, or less than an equal share of the rest.
-
-    The smallest need is served first; a remainder goes to the later ones.
-    """
-    shares = [0] * len(needs)
-    order = sorted(range(len(needs)), key=lambda i: (needs[i], i))
-    for served, i in enumerate(order):
-        shares[i] = min(needs[i], room // (len(needs) - served))
-        room -= shares[i]
-    return shares
 
 
 def _trained(messages: Sequence[Message]) -> list[int]:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 from tuneglm.config import DataConfig
 from tuneglm.data.counts import Counts, counts_of
+from tuneglm.data.cutoff import Rule
 from tuneglm.data.doubts import doubtful_note, used_rows
-from tuneglm.data.encode import Encoder, Rule, encode_usable
+from tuneglm.data.encode import Encoder, encode_usable
 from tuneglm.data.encoded import EncodedRows
 from tuneglm.data.encoded_store import (
     EncodedStore,
