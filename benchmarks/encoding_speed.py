@@ -24,12 +24,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tuneglm.config import DataConfig
 from tuneglm.data import pipeline
 from tuneglm.data.encode import Encoder, rule_of
 from tuneglm.data.encoded_store import opened
 from tuneglm.data.examples import load_examples
 from tuneglm.data.pipeline import encode_data
+from tuneglm.data_config import DataConfig
 from tuneglm.demo.corpus import general_rows
 from tuneglm.models import FAMILIES
 from tuneglm.models.tokenization import tokenizer_digest

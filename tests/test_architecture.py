@@ -46,6 +46,7 @@ LEVELS = (
     ("data",),
     (
         "config",
+        "data_config",
         "method_config",
         "section",
         "hub",

@@ -16,9 +16,10 @@ from tuneglm import plan as plan_module
 from tuneglm.batch_shape import Batch, assumed_batch, largest_batch
 from tuneglm.capacity import GIB, MIB, size_of
 from tuneglm.cli import main
-from tuneglm.config import DataConfig, load_config
+from tuneglm.config import load_config
 from tuneglm.data.batches import batches
 from tuneglm.data.encoded import Encoded
+from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError, UserError
 from tuneglm.ledger import Ledger
 from tuneglm.methods import METHODS

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from tuneglm.config import DataConfig
 from tuneglm.data.batches import Groups, makes_groups, room
 from tuneglm.data.encoded import UNTRAINED, Encoded, lengths_of
 from tuneglm.data.stream import StreamedRows
+from tuneglm.data_config import DataConfig
 
 # batches drawn around the longest row, and groups looked at, for where they are trained
 LOOKED_AT = 16

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from tuneglm.config import DataConfig
 from tuneglm.data.check import Checked, check
 from tuneglm.data.examples import RowProblem
 from tuneglm.data.lengths import FEW, Lengths, cutoff_for, histogram, length_notes, measured
 from tuneglm.data.problems import PROBLEMS, severity_of
 from tuneglm.data.stats import SetStats, stats
+from tuneglm.data_config import DataConfig
 from tuneglm.data_report import EncodingProgress, print_readings
 from tuneglm.errors import OutputError
 from tuneglm.terminal import console, plain

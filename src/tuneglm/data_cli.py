@@ -15,7 +15,8 @@ from tuneglm.command_line import (
     options_help,
     split_settings,
 )
-from tuneglm.config import DataConfig, DataRunConfig, load_config, load_data_config
+from tuneglm.config import DataRunConfig, load_config, load_data_config
+from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError
 from tuneglm.hub import Hub
 

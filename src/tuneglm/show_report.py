@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuneglm.config import DataConfig
 from tuneglm.data.encode import encode_usable
 from tuneglm.data.examples import (
     ExampleSet,
@@ -17,6 +16,7 @@ from tuneglm.data.examples import (
 from tuneglm.data.messages import Example
 from tuneglm.data.show import row_json, show_rows
 from tuneglm.data.show_html import page_of
+from tuneglm.data_config import DataConfig
 from tuneglm.data_report import print_left_out, print_problems, print_readings
 from tuneglm.errors import OutputError
 from tuneglm.models.encoder import ModelEncoder

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.letters import END, render, text_of, trained_text
-from tuneglm.config import DataConfig, load_config
+from tuneglm.config import load_config
 from tuneglm.data.cutoff import Rule, fair_shares
 from tuneglm.data.encode import encode_examples, rule_of
 from tuneglm.data.encoded import UNTRAINED
 from tuneglm.data.messages import Example, Message
+from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError
 
 

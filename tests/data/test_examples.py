@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.published import data_file
-from tuneglm.config import DataConfig
 from tuneglm.data.examples import ExampleSet, RowProblem, load_examples
 from tuneglm.data.messages import Example
+from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
 
 ROW = {"instruction": "a", "input": "", "output": "b"}

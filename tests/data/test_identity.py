@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tuneglm.config import DataConfig
 from tuneglm.data.examples import load_examples
 from tuneglm.data.identity import bare_wording, identity_probes, identity_rows
 from tuneglm.data.identity_files import languages_of, write_identity
 from tuneglm.data.messages import Example
+from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError, DataError, OutputError
 
 NAMES = [

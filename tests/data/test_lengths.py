@@ -7,11 +7,11 @@ import pytest
 
 from tests import letters
 from tests.planted import as_line
-from tuneglm.config import DataConfig
 from tuneglm.data.check import check
 from tuneglm.data.cutoff import Rule
 from tuneglm.data.encode import Encoder
 from tuneglm.data.lengths import Lengths, cutoff_for, histogram, length_notes, measured
+from tuneglm.data_config import DataConfig
 
 
 def lengths(folder: Path, *answers: str, ends: tuple[int, ...], rule: Rule) -> Lengths:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tuneglm.config import DataConfig
 from tuneglm.data.listing import download_sets, list_sets
 from tuneglm.data.registry import registered_sets
+from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from tests import letters
-from tuneglm.config import DataConfig, load_config
+from tuneglm.config import load_config
 from tuneglm.data.cutoff import Rule
 from tuneglm.data.encode import Encoder
 from tuneglm.data.examples import load_examples
 from tuneglm.data.pipeline import EncodedData, encode_data
+from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError, DataError
 
 

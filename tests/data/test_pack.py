@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.published import data_file, tokenizer_folder
-from tuneglm.config import DataConfig, load_config
+from tuneglm.config import load_config
 from tuneglm.data.batches import Groups, batches, room
 from tuneglm.data.collate import Collator, concatenate
 from tuneglm.data.encode import Encoder, rule_of
@@ -15,6 +15,7 @@ from tuneglm.data.encoded import UNTRAINED, Encoded
 from tuneglm.data.examples import load_examples
 from tuneglm.data.pack import packs, rectangles
 from tuneglm.data.pipeline import encode_data
+from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError
 from tuneglm.models import family_named
 

@@ -15,7 +15,6 @@ from pyarrow import Table
 from pyarrow.parquet import write_table
 
 from tests import letters
-from tuneglm.config import DataConfig
 from tuneglm.data import pipeline
 from tuneglm.data.cutoff import Rule
 from tuneglm.data.encode import Encoder
@@ -24,6 +23,7 @@ from tuneglm.data.examples import load_examples
 from tuneglm.data.fingerprint import fingerprint
 from tuneglm.data.messages import Example, Rendered
 from tuneglm.data.pipeline import EncodedData, encode_data
+from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
 
 BLOCK, RULE = 16, Rule()

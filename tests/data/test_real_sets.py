@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 
 from tests.published import data_file, tokenizer_folder
-from tuneglm.config import DataConfig
 from tuneglm.data.examples import load_examples
 from tuneglm.data.messages import Example
+from tuneglm.data_config import DataConfig
 from tuneglm.models import family_named
 from tuneglm.models.loading import load_tokenizer
 

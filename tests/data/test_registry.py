@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from tuneglm.config import DataConfig
 from tuneglm.data.examples import ExampleSets, load_examples
 from tuneglm.data.formats import FORMATS
 from tuneglm.data.messages import Example
@@ -20,6 +19,7 @@ from tuneglm.data.registry import (
     resolve,
     set_of,
 )
+from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
 
 ROW = {"instruction": "a", "input": "", "output": "b"}

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from tests import letters
-from tuneglm.config import DataConfig
 from tuneglm.data.cutoff import Rule
 from tuneglm.data.encode import Encoder
 from tuneglm.data.examples import load_examples
 from tuneglm.data.stream import Stream, StreamedRows
+from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
 
 ENCODER = Encoder(letters.render, Rule(), "letters")

@@ -14,11 +14,11 @@ from typing import overload
 
 import numpy as np
 
-from tuneglm.config import DataConfig
 from tuneglm.data.collate import Item
 from tuneglm.data.encoded import Array, Encoded, lengths_of
 from tuneglm.data.pack import Group, packs, rectangles
 from tuneglm.data.stream import StreamedRows
+from tuneglm.data_config import DataConfig
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuneglm.config import DataConfig
 from tuneglm.data.doubts import originals, row_numbers
 from tuneglm.data.encoded import Array
 from tuneglm.data.examples import RowProblem
 from tuneglm.data.messages import Source
 from tuneglm.data.near import HASHES, NearRows, near_rows
 from tuneglm.data.scan import ScannedSet, Scanner, Tell, sets_of
+from tuneglm.data_config import DataConfig
 
 Hear = Callable[[RowProblem], None]
 

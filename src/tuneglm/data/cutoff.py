@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from tuneglm.config import OverCutoff
 from tuneglm.data.messages import Rendered
+from tuneglm.data_config import OverCutoff
 
 
 @dataclass(frozen=True)

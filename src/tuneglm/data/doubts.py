@@ -12,9 +12,9 @@ from hashlib import blake2b
 
 import numpy as np
 
-from tuneglm.config import DataConfig
 from tuneglm.data.encoded import Array
 from tuneglm.data.messages import Example
+from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
 
 # bits of a row's doubts

@@ -13,12 +13,12 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from tuneglm.config import DataConfig
 from tuneglm.data.cutoff import Rule, fitted
 from tuneglm.data.doubts import bare_digest, digest, doubts_of, row_text
 from tuneglm.data.encoded import ROW, SPECIAL, TRAINED, EncodedRows
 from tuneglm.data.examples import RowProblem
 from tuneglm.data.messages import Example, Message, Rendered, Source
+from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
 
 ROWS_AT_ONCE = 2048  # enough for a fast tokenizer's threads

@@ -13,7 +13,6 @@ from itertools import chain, islice
 from pathlib import Path
 from random import Random
 
-from tuneglm.config import DataConfig, DatasetEntry
 from tuneglm.data.columns import RowError, listed, nearest
 from tuneglm.data.files import Notes, RawRow, read_rows
 from tuneglm.data.formats import FORMATS
@@ -21,6 +20,7 @@ from tuneglm.data.messages import Example, Source
 from tuneglm.data.recognise import ROWS_LOOKED_AT, Recognised, format_of
 from tuneglm.data.registered_set import RegisteredSet
 from tuneglm.data.registry import placeholders_of, registered_sets, resolve, set_notes
+from tuneglm.data_config import DataConfig, DatasetEntry
 from tuneglm.errors import DataError
 
 

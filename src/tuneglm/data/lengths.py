@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tuneglm.config import DataConfig
 from tuneglm.data.doubts import row_numbers
 from tuneglm.data.encode import Encoder
 from tuneglm.data.encoded import TRAINED, Array, EncodedRows
@@ -13,6 +12,7 @@ from tuneglm.data.examples import RowProblem
 from tuneglm.data.messages import Source
 from tuneglm.data.pipeline import encode_set
 from tuneglm.data.scan import ScannedSet, Tell
+from tuneglm.data_config import DataConfig
 
 # a cutoff that cuts no more rows than that is as good as none
 FEW = 0.01

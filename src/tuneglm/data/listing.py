@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tuneglm.config import DataConfig
 from tuneglm.data.download import downloaded
 from tuneglm.data.registered_set import RegisteredSet
 from tuneglm.data.registry import known_sets, set_notes, usable_set
+from tuneglm.data_config import DataConfig
 from tuneglm.hub import Hub
 
 # columns of the table, and the narrowest terminal in which each is shown

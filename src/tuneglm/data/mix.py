@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tuneglm.config import DataConfig, DatasetEntry
 from tuneglm.data.encoded import Array, EncodedRows, MixedRows
 from tuneglm.data.fingerprint import fingerprint
 from tuneglm.data.identity import KIND
+from tuneglm.data_config import DataConfig, DatasetEntry
 from tuneglm.errors import DataError
 
 IDENTITY_SHARE = 0.05  # fewer rows than that among others teach no name

@@ -16,7 +16,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuneglm.config import DataConfig
 from tuneglm.data.counts import Counts, counts_of
 from tuneglm.data.cutoff import Rule
 from tuneglm.data.doubts import doubtful_note, used_rows
@@ -44,6 +43,7 @@ from tuneglm.data.files import Notes, RawRow
 from tuneglm.data.messages import Example
 from tuneglm.data.mix import EncodedSet, Part, identity_note, split_and_mix, without_evaluated
 from tuneglm.data.workers import made_of_blocks, processors
+from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import yaml
 
-from tuneglm.config import DataConfig, DatasetEntry
 from tuneglm.data.columns import nearest
 from tuneglm.data.download import downloaded
 from tuneglm.data.own_registry import read_registry
 from tuneglm.data.registered_set import RegisteredSet
+from tuneglm.data_config import DataConfig, DatasetEntry
 from tuneglm.errors import DataError
 
 FOREIGN_FILE = "dataset_info.json"

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuneglm.config import DataConfig, DatasetEntry
 from tuneglm.data.doubts import DOUBT_BITS, describe_doubt, digest, doubts_of, row_text
 from tuneglm.data.encoded import Array
 from tuneglm.data.examples import ExampleSet, RowProblem, load_examples, no_column
@@ -17,6 +16,7 @@ from tuneglm.data.files import Notes, RawRow
 from tuneglm.data.language import languages
 from tuneglm.data.messages import Example, Source
 from tuneglm.data.near import HASHES, LOOKED_AT, sketches
+from tuneglm.data_config import DataConfig, DatasetEntry
 from tuneglm.errors import DataError
 
 BLOCK = 256

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from tuneglm.config import DataConfig
 from tuneglm.data.doubts import used_rows
 from tuneglm.data.encode import Encoder
 from tuneglm.data.encoded import Array, EncodedRows
@@ -14,6 +13,7 @@ from tuneglm.data.examples import ExampleSet, load_examples
 from tuneglm.data.language import LANGUAGES
 from tuneglm.data.pipeline import encode_set
 from tuneglm.data.scan import ScannedSet, Scanner, Tell
+from tuneglm.data_config import DataConfig
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from random import Random
 
 from torch.utils.data import IterableDataset
 
-from tuneglm.config import DataConfig
 from tuneglm.data.collate import Item
 from tuneglm.data.encode import Encoder, encode_usable
 from tuneglm.data.encoded import Encoded, lengths_of
@@ -24,6 +23,7 @@ from tuneglm.data.files import data_files
 from tuneglm.data.messages import Example
 from tuneglm.data.mix import SetSummary
 from tuneglm.data.pack import packs
+from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
 
 BLOCK = 256

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tuneglm.config import DataConfig, ModelConfig
+from tuneglm.config import ModelConfig
 from tuneglm.data.encode import Encoder, rule_of
+from tuneglm.data_config import DataConfig
 from tuneglm.models.family import Family
 from tuneglm.models.loading import load_tokenizer, model_folder, resolved_family
 from tuneglm.models.tokenization import tokenizer_digest
