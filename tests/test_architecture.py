@@ -23,6 +23,7 @@ LEVELS = (
         "report",
         "data_report",
         "check_report",
+        "length_report",
         "show_report",
         "terminal",
         "model_card",

@@ -152,15 +152,28 @@ def test_files_without_one_good_row(content: bytes, kinds: str, call: Call, tmp_
     assert f"0 without a problem, {kinds}, 0 doubtful" in " ".join(out.split())
 
 
-def test_clean_rows_are_no_problem_however_long(call: Call, tmp_path: Path) -> None:
+def test_an_answer_that_is_cut_is_a_problem_of_the_check(call: Call, tmp_path: Path) -> None:
+    """Which rows, is said; what comes before an answer may be shortened."""
     path = write(tmp_path / "rows.jsonl", *LONG)
     out, _ = call("data", "check", path)
     assert "4 rows: 4 without a problem, 0 cannot be used, 0 doubtful" in out
-    out, _ = call("data", "check", path, MODEL, "data.cutoff=32")
-    assert "data.cutoff=32 cuts 1 rows (25.0%), the answer of 1 (25.0%)" in " ".join(out.split())
-    out, _ = call("data", "check", path, MODEL, "data.cutoff=32", "--json")
+    out, _ = call("data", "check", path, MODEL, "data.cutoff=32", status=1)
+    said = " ".join(out.split())
+    assert "data.cutoff=32 cuts 1 row (25.0%), the answer of 1 (25.0%)" in said
+    assert "line 2: the answer is cut: the row has" in said
+    assert "3 without a problem, 0 cannot be used, 0 doubtful, the answer of 1 row cut" in said
+    out, _ = call("data", "check", path, MODEL, "data.cutoff=32", "--json", status=1)
     (note,) = objects(out)
     assert (note["line"], note["problem"], note["severity"]) == (2, "answer_cut", "note")
+    twice = f"data.train=[{{path: {path}, max_rows: 4}}, {{path: {path}, max_rows: 4}}]"
+    out, _ = call("data", "check", twice, MODEL, "data.cutoff=32", "--json", status=1)
+    assert len(objects(out)) == 1
+    long = write(tmp_path / "long.jsonl", {**LONG[0], "input": "three four five " * 60})
+    out, _ = call("data", "check", long, MODEL, "data.cutoff=32", "--json")
+    assert [note["problem"] for note in objects(out)] == ["row_cut"]
+    drop = (MODEL, "data.cutoff=32", "data.over_cutoff=drop", "--json")
+    out, _ = call("data", "check", path, *drop)
+    assert [(note["line"], note["problem"]) for note in objects(out)] == [(2, "left_out")]
 
 
 LONG = [
@@ -174,13 +187,13 @@ LONG = [
 def test_the_cutoff_that_would_do_is_proposed(call: Call, tmp_path: Path) -> None:
     """For all rows but one in a hundred."""
     path = write(tmp_path / "rows.jsonl", *LONG)
-    out, _ = call("data", "check", path, MODEL, "data.cutoff=32")
+    out, _ = call("data", "check", path, MODEL, "data.cutoff=32", status=1)
     proposed = out.split("; data.cutoff=")[1].split()[0]
     out, _ = call("data", "check", path, MODEL, f"data.cutoff={proposed}")
     assert "cuts 0 rows" in out
     lower = int(proposed) - 8
-    out, _ = call("data", "check", path, MODEL, f"data.cutoff={lower}")
-    assert "cuts 1 rows" in out
+    out, _ = call("data", "check", path, MODEL, f"data.cutoff={lower}", status=1)
+    assert "cuts 1 row " in out
 
 
 def test_lengths_are_drawn(call: Call, tmp_path: Path) -> None:
@@ -219,8 +232,43 @@ def test_rows_that_are_nearly_alike_are_counted(call: Call, tmp_path: Path) -> N
     text = "The quick brown fox jumps over the lazy dog, and nobody knows why it does so."
     rows = [{"instruction": "Why?", "output": text}, {"instruction": "why", "output": text + "!!"}]
     out, _ = call("data", "check", write(tmp_path / "rows.jsonl", *rows, *LONG))
-    assert "1 rows are nearly an earlier one" in out
+    assert "1 row is nearly an earlier one" in out
     assert "rows.jsonl:2 is like" in " ".join(out.split())
+
+
+def test_of_several_files_a_missing_one_is_a_problem_among_others(
+    call: Call, tmp_path: Path
+) -> None:
+    there = write(tmp_path / "there.jsonl", {"instruction": "a"})
+    missing = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    out, _ = call("data", "check", *missing, there, "--json", status=1)
+    found = [(one["file"], one["problem"]) for one in objects(out)]
+    unreadable = [(str(path), "unreadable") for path in missing]
+    assert found == [*unreadable, (str(there), "missing_column")]
+
+
+def test_names_that_wait_to_be_filled(call: Call, tmp_path: Path) -> None:
+    """Known by what the rows hold; one that few rows hold is what somebody wrote."""
+    rows = [{**row, "output": f"I am <NAME> of [AUTHOR], {row['output']}"} for row in LONG]
+    path = write(tmp_path / "rows.jsonl", *rows)
+    (note,) = objects(call("data", "check", path, "--json")[0])
+    assert (note["line"], note["problem"]) == (1, "placeholder")
+    assert "`<NAME>` in 4 rows and `[AUTHOR]` in 4 rows" in note["message"]
+    replace = 'replace: {"<NAME>": TEXT, "[AUTHOR]": TEXT}'
+    assert replace in note["remedy"]
+    filled = f"data.train=[{{path: {path}, {replace}}}]"
+    assert not call("data", "check", filled, "--json")[0]
+    others = [{"instruction": f"{n} and {n}?", "output": str(2 * n)} for n in range(60)]
+    few = write(tmp_path / "few.jsonl", *rows, *others)
+    assert not call("data", "check", few, "--json")[0]
+
+
+def test_a_file_of_another_kind_is_not_written_over(call: Call, tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", *LONG)
+    for words in (("check", path, "--png", path), ("show", path, "--html", path)):
+        _, error = call("data", *words, MODEL, status=2)
+        assert f"does not write into `{path}`" in error
+    assert len(path.read_bytes().splitlines()) == len(LONG)
 
 
 def test_what_is_asked_for_and_is_not_there(call: Call, tmp_path: Path) -> None:

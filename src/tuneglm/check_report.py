@@ -2,22 +2,23 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from tuneglm.data.check import Checked, check
 from tuneglm.data.examples import RowProblem
-from tuneglm.data.lengths import FEW, Lengths, cutoff_for, histogram, length_notes, measured
-from tuneglm.data.problems import PROBLEMS, severity_of
+from tuneglm.data.lengths import Lengths, length_notes, measured
+from tuneglm.data.problems import PROBLEMS, fails, severity_of
 from tuneglm.data.stats import SetStats, stats
 from tuneglm.data_config import DataConfig
 from tuneglm.data_report import EncodingProgress, print_readings
-from tuneglm.errors import OutputError
+from tuneglm.length_report import draw_lengths, print_lengths, rows_of
 from tuneglm.terminal import console, plain
 
 if TYPE_CHECKING:
@@ -25,14 +26,10 @@ if TYPE_CHECKING:
 
 PROBLEMS_FOUND = 1
 
-CHINESE_FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC")
-DRAWN_BARS = 64
 LISTED = 20
-NEAR_LISTED = 3
+NEAR_LISTED = 10
 KINDS_LISTED = 8
 _COLOURS = {"error": "red", "doubt": "yellow", "note": "cyan"}
-_PARTS = " ▏▎▍▌▋▊▉█"
-_BAR_WIDTH = 40
 
 
 def problem_json(problem: RowProblem) -> str:
@@ -65,22 +62,29 @@ def report_check(
         ends = model.family.end_tokens(model.tokenizer)
         with EncodingProgress(progress) as tell:
             lengths = measured(checked.sets, model.encoder, ends, config, tell)
-    for gone in (one for each in lengths for one in each.gone):
-        hear(gone)
-        if severity_of(gone.problem) == "error":
-            checked.problems[gone.problem] += 1
+    for problem in _found_by_model(checked, lengths):
+        checked.problems[problem.problem] += 1
+        hear(problem)
     listed.print(terminal)
     print_checked(terminal, checked)
     for each in lengths:
         print_lengths(terminal, each)
-        if as_json:
-            doubtful = checked.doubtful[checked.sets.index(each.scanned)]
-            for note in length_notes(each, doubtful):
-                _print_problem(note)
     if png is not None:
         draw_lengths(Path(png), lengths)
         terminal.print(f"[green]Saved[/]  {plain(png)}")
-    return PROBLEMS_FOUND if checked.problems else 0
+    return PROBLEMS_FOUND if any(map(fails, checked.problems)) else 0
+
+
+def _found_by_model(checked: Checked, lengths: Sequence[Lengths]) -> Iterator[RowProblem]:
+    """What is known of rows only when they are tokens; of a set that stands twice, once."""
+    told: list[object] = []
+    for each in lengths:
+        rows = each.scanned.examples.file, each.scanned.examples.settings()
+        if rows in told:
+            continue
+        told.append(rows)
+        yield from each.gone
+        yield from length_notes(each, checked.doubtful[checked.sets.index(each.scanned)])
 
 
 def report_stats(config: DataConfig, model: "ModelEncoder | None", *, as_json: bool) -> None:
@@ -153,12 +157,15 @@ def print_checked(terminal: Console, checked: Checked) -> None:
         )
         for severity in ("error", "doubt")
     }
-    unusable, doubtful = checked.read - checked.usable, checked.usable - checked.clean
+    refused, cut = checked.problems["not_rendered"], checked.problems["answer_cut"]
+    unusable = checked.read - checked.usable + refused
+    doubtful, clean = checked.usable - checked.clean, checked.clean - refused - cut
     terminal.print(
-        f"{checked.read:,} rows: [green]{checked.clean:,} without a problem[/], "
+        f"{rows_of(checked.read)}: [green]{clean:,} without a problem[/], "
         + _of(unusable, "cannot be used", "red", by_kind["error"])
         + ", "
         + _of(doubtful, "doubtful", "yellow", by_kind["doubt"])
+        + (f", [cyan]the answer of {rows_of(cut)} cut[/]" if cut else "")
     )
     _print_near(terminal, checked)
 
@@ -174,121 +181,28 @@ def _print_near(terminal: Console, checked: Checked) -> None:
     count = len(checked.near.rows)
     if not count:
         return
-    terminal.print(f"{count:,} rows are nearly an earlier one, which is no problem by itself:")
-    for row, earlier in list(zip(checked.near.rows, checked.near.earlier, strict=True))[
-        :NEAR_LISTED
-    ]:
+    are = "is" if count == 1 else "are"
+    terminal.print(f"{rows_of(count)} {are} nearly an earlier one, which is no problem by itself:")
+    pairs = zip(checked.near.rows, checked.near.earlier, strict=True)
+    for row, earlier in islice(pairs, NEAR_LISTED):
         near, first = checked.source(int(row)), checked.source(int(earlier))
         terminal.print(f"    {plain(str(near))} is like {plain(str(first))}")
-
-
-def print_lengths(terminal: Console, lengths: Lengths) -> None:
-    """A histogram of a set's rows in tokens, and what the cutoff does to them."""
-    terminal.print(f"\n[bold]{plain(lengths.name)}[/]: tokens a row")
-    bars = histogram(lengths)
-    most = max((bar.rows for bar in bars), default=0)
-    names = [f"{bar.start:,}–{bar.end - 1:,}" if bar.end else f"{bar.start:,}–" for bar in bars]
-    width = max(map(len, names), default=0)
-    for bar, name in zip(bars, names, strict=True):
-        over = "yellow" if bar.start >= lengths.cutoff else "green"
-        terminal.print(
-            f"  {name:>{width}} [{over}]{_drawn(bar.rows / max(1, most))}[/] {bar.rows:,}"
-        )
-    terminal.print(f"  {cutoff_sentence(lengths)}")
-    missing = int(lengths.no_end.sum())
-    if missing:
-        terminal.print(
-            f"  [cyan]no_end[/] ({missing:,}): {plain(PROBLEMS['no_end'])}; "
-            "`tuneglm data show` shows how they end"
-        )
-
-
-def cutoff_sentence(lengths: Lengths) -> str:
-    """What this cutoff cuts, and which would cut next to nothing."""
-    count = max(1, lengths.count)
-    few = cutoff_for(lengths)
-    would = f"; data.cutoff={few} would cut {FEW:.0%}" if few else ""
-    if few is not None and few <= lengths.cutoff:
-        would = f"; {few} would be enough for {1 - FEW:.0%} of the rows"
-    dropped = f", {lengths.dropped:,} of them do not fit at all" if lengths.dropped else ""
-    return (
-        f"data.cutoff={lengths.cutoff} cuts {lengths.cut:,} rows ({lengths.cut / count:.1%})"
-        f"{dropped}, the answer of {lengths.answers_cut:,} ({lengths.answers_cut / count:.1%})"
-        f"{would}"
-    )
-
-
-def _drawn(share: float) -> str:
-    """A bar, in eighths of a character; what is not nothing is seen."""
-    eighths = max(round(share * _BAR_WIDTH * 8), 1 if share else 0)
-    whole, rest = divmod(eighths, 8)
-    return "█" * whole + (_PARTS[rest] if rest else "")
-
-
-def draw_lengths(path: Path, sets: Sequence[Lengths]) -> None:
-    """The histograms of all sets, one under the other, as a PNG."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 1 + 2.6 * max(1, len(sets))), dpi=144, layout="constrained")
-    FigureCanvasAgg(figure)
-    with rc_context({"font.family": ["DejaVu Sans", *_chinese_fonts()]}):
-        for number, lengths in enumerate(sets, 1):
-            _draw_set(figure.add_subplot(len(sets), 1, number), lengths)
-    try:
-        figure.savefig(path, format="png")
-    except OSError as error:
-        raise OutputError(f"`{path}` cannot be written: {error.strerror}.") from None
-
-
-def _chinese_fonts() -> list[str]:
-    """Those of this machine that a set's name may need."""
-    from matplotlib.font_manager import fontManager
-
-    known = {font.name for font in fontManager.ttflist}
-    return [name for name in CHINESE_FONTS if name in known]
-
-
-def _draw_set(axes: Any, lengths: Lengths) -> None:
-    bars = histogram(lengths, DRAWN_BARS)
-    width = (bars[0].end or 1) if bars else 1
-    starts = [bar.start for bar in bars]
-    axes.bar(starts, [bar.rows for bar in bars], width=0.94 * width, align="edge", color="#5b9bd0")
-    few = cutoff_for(lengths)
-    end = len(bars) * width
-    lines = [(lengths.cutoff, "#d1495b", "-", f"data.cutoff {lengths.cutoff:,}")]
-    if few:
-        lines.append((few, "#555555", ":", f"cuts {FEW:.0%}: {few:,}"))
-    # a cutoff far beyond all rows is named, and not drawn
-    shown = max(end, *(place for place, *_ in lines if place <= 1.5 * end), 1)
-    for place, colour, style, label in lines:
-        beyond = " (beyond)" if place > shown else ""
-        axes.axvline(place, color=colour, linestyle=style, label=label + beyond)
-    axes.set_xlim(0, shown * 1.01)
-    rest = "; the last bar holds all longer ones" if bars and bars[-1].end is None else ""
-    axes.set_xlabel(f"tokens a row{rest}")
-    axes.set_ylabel("rows")
-    axes.set_title(
-        f"{lengths.name}: {lengths.count:,} rows, {lengths.cut:,} cut", loc="left", fontsize=10
-    )
-    axes.grid(axis="y", alpha=0.25)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
+    if count > NEAR_LISTED:
+        terminal.print(f"    … and {count - NEAR_LISTED:,} more")
 
 
 def print_stats(terminal: Console, sets: Sequence[SetStats]) -> None:
-    """A table, a set a line, and what kinds of rows there are."""
+    """A table, a set a line; then languages and kinds of rows. A turn is one message."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     shown = {name: column for name, column in _COLUMNS.items() if any(map(column, sets))}
     for name in shown:
-        is_text = name in ("Set", "languages")
-        table.add_column(name, justify="left" if is_text else "right", overflow="fold")
+        table.add_column(name, justify="left" if name == "Set" else "right", overflow="fold")
     for each in sets:
         table.add_row(*(plain(column(each)) for column in shown.values()))
     terminal.print(table, soft_wrap=False)
     for each in sets:
+        if each.rows:
+            terminal.print(f"{plain(each.name)}, languages: {_languages(each)}")
         if each.kinds:
             terminal.print(f"{plain(each.name)}, kinds: {plain(_most(each.kinds))}")
 
@@ -300,9 +214,15 @@ def _most(counts: Mapping[str, int]) -> str:
 
 
 def _languages(each: SetStats) -> str:
-    return " · ".join(
-        f"{name} {count / max(1, each.rows):.0%}" for name, count in each.languages.items() if count
-    )
+    shares = {name: count / each.rows for name, count in each.languages.items() if count}
+    return " · ".join(f"{name} {_percent(share)}" for name, share in shares.items())
+
+
+def _percent(share: float) -> str:
+    """In whole hundredths; neither none nor all where it is not."""
+    if 0 < share < 0.01:
+        return "<1%"
+    return ">99%" if 0.99 < share < 1 else f"{share:.0%}"
 
 
 _COLUMNS: dict[str, Callable[[SetStats], str]] = {
@@ -311,7 +231,6 @@ _COLUMNS: dict[str, Callable[[SetStats], str]] = {
     "unusable": lambda each: f"{each.unusable:,}" if each.unusable else "",
     "tokens": lambda each: "" if each.tokens is None else f"{each.tokens:,}",
     "trained": lambda each: "" if each.trained_tokens is None else f"{each.trained_tokens:,}",
-    "turns a row": lambda each: f"{each.turns / max(1, each.rows):.1f}",
+    "turns\na row": lambda each: f"{each.turns / max(1, each.rows):.1f}",
     "most": lambda each: f"{each.most_turns:,}",
-    "languages": _languages,
 }

@@ -296,7 +296,10 @@ def _config_error(error: ValidationError) -> ConfigError:
     if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
         hint = f"write model.path={problem['input']}" if dotted == "model" else None
         return ConfigError(f"`{dotted}` is a section, not the value `{problem['input']}`.", hint)
-    return ConfigError(f"`{dotted}` cannot be `{problem['input']}`: {problem['msg'].lower()}.")
+    hint = "a share is a part of 1: 0.05 is 5%" if place[-1].endswith("share") else None
+    return ConfigError(
+        f"`{dotted}` cannot be `{problem['input']}`: {problem['msg'].lower()}.", hint
+    )
 
 
 def _unknown(dotted: str, key: str, known: Iterable[str]) -> str:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tuneglm.models.encoder import ModelEncoder
 
 RUN_FILES = (".yaml", ".yml")
+# settings that bear on looking at data
+LOOKED_AT_BY = ("model.path", "model.family", "model.hub", "model.revision", "data.")
 
 
 def check_data(given: argparse.Namespace) -> int:
@@ -33,6 +35,7 @@ def check_data(given: argparse.Namespace) -> int:
         raise ConfigError(
             "`--png` draws lengths in tokens, and no model is named.", "give model.path=MODEL"
         )
+    _refuse_other_ending("--png", given.png, ".png")
     model = _model_encoder(config)
     from tuneglm.check_report import report_check
 
@@ -52,6 +55,7 @@ def stats_data(given: argparse.Namespace) -> int:
 def show_data(given: argparse.Namespace) -> int:
     """Print rows as the model sees them."""
     config = load_config(*_settings(given))
+    _refuse_other_ending("--html", given.html, ".html")
     no_bars()
     from tuneglm.models.encoder import load_encoder
     from tuneglm.show_report import Wanted, report_rows
@@ -105,6 +109,14 @@ def _model_encoder(config: DataRunConfig) -> "ModelEncoder | None":
     from tuneglm.models.encoder import load_encoder
 
     return load_encoder(config.model, config.data)
+
+
+def _refuse_other_ending(option: str, name: str | None, ending: str) -> None:
+    """What is written replaces what was there: never a file of another kind."""
+    if name is not None and Path(name).suffix.lower() != ending:
+        raise ConfigError(
+            f"`{option}` does not write into `{name}`.", f"give a name that ends with {ending}"
+        )
 
 
 def _settings(given: argparse.Namespace) -> tuple[Path | None, list[str]]:
@@ -193,7 +205,7 @@ def _add_look(
         name,
         run,
         text,
-        epilog=f"settings, with their defaults:\n{options_help('model.', 'data.')}\n\n"
+        epilog=f"settings, with their defaults:\n{options_help(*LOOKED_AT_BY)}\n\n"
         f"example:\n  tuneglm {example}",
     )
     add_settings(

@@ -141,6 +141,16 @@ class DataConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _shares_leave_something(self) -> Self:
+        total = sum(entry.share or 0 for entry in self.train)
+        if total >= 1:
+            raise ValueError(
+                f"The shares of `data.train` add up to {total:g}: nothing is left to the others.\n"
+                "a share is of all rows: below 1, beside a set without a share"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _both_lengths(self) -> Self:
         if (self.max_source_length is None) != (self.max_target_length is None):
             raise ValueError(

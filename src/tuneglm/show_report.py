@@ -19,6 +19,7 @@ from tuneglm.data.show_html import page_of
 from tuneglm.data_config import DataConfig
 from tuneglm.data_report import print_left_out, print_problems, print_readings
 from tuneglm.errors import OutputError
+from tuneglm.length_report import rows_of
 from tuneglm.models.encoder import ModelEncoder
 from tuneglm.terminal import console, plain
 
@@ -54,7 +55,7 @@ def report_rows(config: DataConfig, model: ModelEncoder, wanted: Wanted) -> None
     if wanted.html is not None:
         names = ", ".join(one.name for one in chosen)
         _write(Path(wanted.html), page_of(block.rows, model.decode, f"Rows of {names}"))
-        terminal.print(f"[green]Saved[/]  {plain(wanted.html)}: {len(block.rows)} rows")
+        terminal.print(f"[green]Saved[/]  {plain(wanted.html)}: {rows_of(len(block.rows))}")
     elif wanted.as_json:
         for row in block.rows:
             print(row_json(row, model.decode))

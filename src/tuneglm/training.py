@@ -4,8 +4,8 @@ RunConfig → folder, tokenizer, examples, model → method → stage → Traine
 """
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,20 @@ from tuneglm.terminal import console
 NOT_RESULTS = ("training_args.bin", CARD_FILE)
 
 
+@contextmanager
+def without_denormals() -> Iterator[None]:
+    """Numbers next to zero are zero: attention weights too small to matter.
+
+    A processor computes them up to ten times as slowly; whoever calls is given the numbers back.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@without_denormals()
 def train(config: RunConfig) -> TrainingResult:
     """Tune a model as `config` says; the result in `training.output_dir` loads by that one path.
 
@@ -66,8 +80,6 @@ def train(config: RunConfig) -> TrainingResult:
     before the first step where it can be known.
     """
     terminal = console()
-    # attention weights too small to matter, which a processor computes up to ten times as slowly
-    torch.set_flush_denormal(True)
     folder = model_folder(config.model)
     family = family_of(folder, config.model.family)
     check_method(config, folder, family)

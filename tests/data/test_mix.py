@@ -75,7 +75,7 @@ def test_a_share_is_of_all_rows(tmp_path: Path) -> None:
     assert given(load(*entries)) == {"a": 70, "b": 10, "c": 20}
     with pytest.raises(DataError, match="other sets give no rows"):
         load(entries[1])
-    with pytest.raises(DataError, match=r"add up to 1\.1"):
+    with pytest.raises(ValueError, match=r"add up to 1\.1"):
         load(entries[0], {**entries[1], "share": 0.9}, entries[2])  # type: ignore[dict-item]
 
 

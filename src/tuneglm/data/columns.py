@@ -128,6 +128,11 @@ def checked(value: object, meaning: str) -> str:
     """`value` as text that can be written as UTF-8."""
     if not isinstance(value, str):
         raise RowError(f"{meaning} should be text, found {describe(value)}")
+    if "\0" in value:
+        place = value.index("\0") + 1
+        raise RowError(
+            f"{meaning} holds a NUL (`\\u0000`) at position {place}", "remove it", "encoding"
+        )
     try:
         value.encode()
     except UnicodeEncodeError as error:

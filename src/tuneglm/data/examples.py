@@ -281,15 +281,3 @@ def no_rows(file: Path, problems: Sequence[RowProblem]) -> DataError:
         f"None of the {len(problems)} rows of `{file}` can be used; the first: {first}",
         first.remedy,
     )
-
-
-def placeholder_note(examples: ExampleSet, left: Mapping[str, int]) -> str | None:
-    """A sentence where `replace` left something to fill: text → number of rows that hold it."""
-    counts = [f"`{placeholder}` in {count} rows" for placeholder, count in left.items() if count]
-    if not counts:
-        return None
-    filled = ", ".join(f'"{placeholder}": TEXT' for placeholder in examples.placeholders)
-    return (
-        f"`{examples.name}` still holds {' and '.join(counts)}; fill it: "
-        f"data.train=[{{{examples.key}, replace: {{{filled}}}}}]"
-    )

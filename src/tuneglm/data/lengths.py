@@ -30,6 +30,7 @@ class Lengths:
     dropped   rows that do not fit at all; they are not among the others
     no_end    (rows,) whether no token that ends an answer stands at the end
     gone      the first rows that the model never sees, and why
+    drops     whether the run leaves out what is too long, rather than cut it
     """
 
     scanned: ScannedSet
@@ -39,6 +40,7 @@ class Lengths:
     dropped: int
     no_end: Array
     gone: tuple[RowProblem, ...] = ()
+    drops: bool = False
 
     @property
     def name(self) -> str:
@@ -52,8 +54,8 @@ class Lengths:
 
     @property
     def answers_cut(self) -> int:
-        """Rows of which an answer is cut."""
-        return int(self.rows.rows["answer_cut"].sum())
+        """Rows of which an answer is cut; none where they are left out instead."""
+        return 0 if self.drops else int(self.rows.rows["answer_cut"].sum())
 
     @property
     def count(self) -> int:
@@ -69,7 +71,8 @@ def measured(
     tell: Tell,
 ) -> list[Lengths]:
     """Figures of each set that can be read to its end."""
-    if encoder.rule.over_cutoff == "drop":
+    drops = encoder.rule.over_cutoff == "drop"
+    if drops:
         # what is left out has a length too
         encoder = replace(encoder, rule=replace(encoder.rule, over_cutoff="truncate_start"))
     skipping = config.model_copy(update={"bad_rows": "skip"})
@@ -79,8 +82,9 @@ def measured(
             rows, counts = encode_set(each.examples, encoder, skipping, tell)
             full, no_end = rows.rows["full"].astype(np.int64), ~_ends(rows, end_tokens)
             cutoff = encoder.rule.cutoff
-            refused = [one for one in counts.problems if one.problem == "not_rendered"]
-            found.append(Lengths(each, rows, full, cutoff, counts.dropped, no_end, tuple(refused)))
+            refused = (one for one in counts.problems if one.problem == "not_rendered")
+            gone = (*refused, *counts.left_out)
+            found.append(Lengths(each, rows, full, cutoff, counts.dropped, no_end, gone, drops))
     return found
 
 
@@ -145,13 +149,18 @@ def length_notes(lengths: Lengths, doubtful: Array) -> Iterator[RowProblem]:
         entry = table[row]
         file, line, number = lengths.rows.files[entry["file"]], entry["line"], entry["number"]
         source = Source(lengths.name, file, int(line), int(number))
-        yield _length_note(source, entry, lengths.cutoff)
+        yield _length_note(source, entry, lengths)
 
 
-def _length_note(source: Source, entry: np.void, cutoff: int) -> RowProblem:
+def _length_note(source: Source, entry: np.void, lengths: Lengths) -> RowProblem:
     if not entry["cut"]:
         sentence = "no token that ends an answer stands at the end: the model does not learn to end"
         return RowProblem(source, sentence, "see what `tuneglm data show` shows", "no_end")
-    what, problem = ("the answer", "answer_cut") if entry["answer_cut"] else ("the row", "row_cut")
-    sentence = f"{what} is cut: the row has {entry['full']:,} tokens, data.cutoff is {cutoff:,}"
+    what, problem = "what comes before the answers is shortened", "row_cut"
+    if lengths.drops:
+        what, problem = "the row is left out", "left_out"
+    elif entry["answer_cut"]:
+        what, problem = "the answer is cut", "answer_cut"
+    full, cutoff = entry["full"], lengths.cutoff
+    sentence = f"{what}: the row has {full:,} tokens, data.cutoff is {cutoff:,}"
     return RowProblem(source, sentence, "raise data.cutoff", problem)

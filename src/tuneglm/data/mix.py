@@ -155,10 +155,9 @@ def _shared(parts: Sequence[Part], given: list[Array]) -> list[Array]:
         return given
     total = sum(shares.values())
     others = sum(len(rows) for i, rows in enumerate(given) if i not in shares)
-    if total >= 1 or not others:
+    if not others:
         raise DataError(
-            f"The shares of `data.train` add up to {total:g}, and "
-            + ("the other sets give no rows." if total < 1 else "leave nothing to the others."),
+            f"The shares of `data.train` add up to {total:g}, and the other sets give no rows.",
             "a share is of all rows: below 1, beside a set without a share",
         )
     for i, share in shares.items():

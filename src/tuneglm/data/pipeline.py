@@ -37,11 +37,11 @@ from tuneglm.data.examples import (
     bad_row,
     no_column,
     no_rows,
-    placeholder_note,
 )
 from tuneglm.data.files import Notes, RawRow
 from tuneglm.data.messages import Example
 from tuneglm.data.mix import EncodedSet, Part, identity_note, split_and_mix, without_evaluated
+from tuneglm.data.placeholders import placeholder_note, placeholders_in
 from tuneglm.data.workers import made_of_blocks, processors
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
@@ -96,7 +96,7 @@ def encode_data(
     for examples in every:
         rows, counts = encode_set(examples, encoder, config, tell, notes)
         _check(examples, rows, counts, encoder.rule, config)
-        notes += filter(None, [placeholder_note(examples, counts.placeholders)])
+        notes += filter(None, [placeholder_note(examples, counts.placeholders, len(rows))])
         encoded.append(rows)
         total += counts
     # of a row on both sides the copy to train on is the one too many
@@ -223,9 +223,8 @@ class _Job:
     def _placeholders(self, examples: Sequence[Example]) -> Counter[str]:
         return Counter(
             placeholder
-            for placeholder in self.examples.placeholders
             for example in examples
-            if any(placeholder in message.content for message in example.messages)
+            for placeholder in placeholders_in(self.examples, example)
         )
 
 

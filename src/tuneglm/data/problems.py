@@ -2,7 +2,8 @@
 
 An error is a row that cannot be used: it stops a run. A doubt is a row that can be
 used, and perhaps should not be: `data.bad_rows=skip` leaves both out. A note is
-nothing against a row: it says what the settings of a run do to it.
+nothing against a row itself: it says what the settings of a run do to it. One of
+them, an answer that is cut, makes a check fail all the same.
 """
 
 from typing import Literal
@@ -42,7 +43,10 @@ NOTES: dict[str, str] = {
     "left_out": "a row that does not fit into data.cutoff, whatever is cut of it",
     "untrained": "a row of which nothing is trained",
     "no_end": "a row that does not end with a token that ends an answer",
+    "placeholder": "a text that waits for a name or an author, and was not filled",
 }
+# a note that is a reason to change something before a run
+FAILING_NOTE = "answer_cut"
 
 PROBLEMS: dict[str, str] = {**ERRORS, **DOUBTS, **NOTES}
 
@@ -52,3 +56,8 @@ def severity_of(problem: str) -> Severity:
     if problem in ERRORS:
         return "error"
     return "doubt" if problem in DOUBTS else "note"
+
+
+def fails(problem: str) -> bool:
+    """Whether a check that finds it ends with the exit code of a problem."""
+    return problem not in NOTES or problem == FAILING_NOTE

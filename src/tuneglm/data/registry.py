@@ -98,16 +98,22 @@ def resolve(entry: DatasetEntry, config: DataConfig) -> tuple[RegisteredSet | No
     if entry.path is not None:
         return None, Path(entry.path).expanduser()
     assert entry.name is not None
-    registered = usable_set(entry.name, known)
+    registered = usable_set(entry.name, known, or_path=True)
     directory = Path(config.dir).expanduser()
     return registered, registered.found(directory) or downloaded(registered, directory)
 
 
-def usable_set(name: str, known: Mapping[str, RegisteredSet]) -> RegisteredSet:
-    """The set of that name; raises DataError where there is none, or none that can be used."""
+def usable_set(
+    name: str, known: Mapping[str, RegisteredSet], *, or_path: bool = False
+) -> RegisteredSet:
+    """The set of that name; raises DataError where there is none, or none that can be used.
+
+    With `or_path` the person could have given a file in its place.
+    """
     registered = set_of(name, known)
     if registered is None:
-        raise DataError(f"There is no data set `{name}`.", _other_names(name, known))
+        path = ". A path of a file works too" if or_path else ""
+        raise DataError(f"There is no data set `{name}`.", _other_names(name, known) + path)
     if registered.refusal is not None:
         sentence, hint = registered.refusal
         raise DataError(f"The data set `{name}` of `{registered.origin}` {sentence}.", hint)
@@ -117,8 +123,7 @@ def usable_set(name: str, known: Mapping[str, RegisteredSet]) -> RegisteredSet:
 def _other_names(name: str, known: Mapping[str, RegisteredSet]) -> str:
     names = [*known, *(alias for one in known.values() for alias in one.aliases)]
     near = nearest(name, names)
-    hint = f"did you mean `{near}`?" if near else f"known: {', '.join(known)}."
-    return f"{hint} A path of a file works too"
+    return f"did you mean `{near}`?" if near else f"known: {', '.join(known)}"
 
 
 def placeholders_of(path: Path, registered: RegisteredSet | None) -> tuple[str, ...]:

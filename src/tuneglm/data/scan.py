@@ -4,6 +4,7 @@ Nothing stops a scan: what cannot be used is told to `found`, and reading goes o
 row becomes one entry of an array, so a million of them are little memory.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from tuneglm.data.files import Notes, RawRow
 from tuneglm.data.language import languages
 from tuneglm.data.messages import Example, Source
 from tuneglm.data.near import HASHES, LOOKED_AT, sketches
+from tuneglm.data.placeholders import placeholders_in, unfilled
 from tuneglm.data_config import DataConfig, DatasetEntry
 from tuneglm.errors import DataError
 
@@ -79,6 +81,8 @@ class Scanner:
         self._files: dict[str, int] = {}
         self._kinds: dict[str, int] = {"": 0}
         self._seen: set[str] = set()
+        self._placeholders: Counter[str] = Counter()
+        self._waiting: Source | None = None
         self._tables: list[Array] = []
         self._sketches: list[Array] = []
 
@@ -128,6 +132,9 @@ class Scanner:
                 self.found(one)
                 continue
             text = row_text(one)
+            if placeholders := placeholders_in(self.examples, one):
+                self._placeholders.update(placeholders)
+                self._waiting = self._waiting or one.source
             doubts = doubts_of(text)
             if doubts:
                 self._doubt(one, doubts)
@@ -152,6 +159,11 @@ class Scanner:
 
     def _whole_set(self) -> None:
         """What only the whole set shows."""
+        waiting = unfilled(self.examples, self._placeholders, self._read)
+        if waiting and self._waiting:
+            sentence = f"{waiting[0]}, from here on, wait to be filled"
+            remedy = f"fill it: {waiting[1]}"
+            self.found(RowProblem(self._waiting, sentence, remedy, "placeholder"))
         first = Source(self.examples.name, str(self.examples.file), 1, 1)
         if not self._read and self._stopped is None:
             self.found(
@@ -172,7 +184,7 @@ def unreadable(error: DataError, name: str, file: str) -> RowProblem:
 
 
 def sets_of(config: DataConfig, found: Found) -> tuple[list[ExampleSet], list[str]]:
-    """The sets of a run, and notes on them; a file whose beginning cannot be read is a finding."""
+    """The sets of a run, and notes on them; of several, one that cannot be read is a finding."""
     sets: list[ExampleSet] = []
     notes: list[str] = []
     for side in ("train", "evaluation"):
@@ -193,9 +205,11 @@ def _add_set(
     try:
         loaded = load_examples(config.model_copy(update={"train": (entry,), "evaluation": ()}))
     except DataError as error:
-        if error.at is None:
+        if error.at is None and len(config.train) + len(config.evaluation) == 1:
+            # there is nothing else to look at
             raise
-        found(unreadable(error, entry.name or str(entry.path), error.at[0]))
+        name = entry.name or str(entry.path)
+        found(unreadable(error, name, entry.path or name))
         return
     sets += loaded.train
     notes += [*loaded.notes, *loaded.readings]

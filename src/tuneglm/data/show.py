@@ -63,9 +63,8 @@ def _legend(coloured: bool) -> Text:
 
 def header(number: int, row: Encoded) -> str:
     """Which row it is, where it came from, how long it is."""
-    parts = [f"row {number}"]
-    if row.source is not None:
-        parts += [row.source.dataset, str(row.source)]
+    source = row.source
+    parts = [f"row {number}"] if source is None else [source.dataset, str(source)]
     parts.append(f"{row.length} tokens, {row.trained_tokens} trained")
     if row.cut:
         parts.append("cut to fit")
