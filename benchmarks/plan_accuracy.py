@@ -216,8 +216,8 @@ def train_and_measure(settings: list[str]) -> None:
 def print_plan(settings: list[str]) -> None:
     """What `tuneglm plan --json` prints, without the table of choices, which takes its time."""
     from tuneglm import load_config
-    from tuneglm.plan import plan
-    from tuneglm.plan_report import plan_json
+    from tuneglm.plan.planning import plan
+    from tuneglm.reports.plan import plan_json
 
     print(plan_json(plan(load_config(None, settings), choices=False)))
 
@@ -294,7 +294,7 @@ def _process(
 def published() -> None:
     """Plans for cards, and what others measured on them."""
     from tuneglm.config import load_config
-    from tuneglm.plan import plan
+    from tuneglm.plan.planning import plan
 
     print("rows of 512 tokens, all trained, where nothing else is said; GiB foreseen, GB published")
     with tempfile.TemporaryDirectory() as name:

@@ -26,12 +26,12 @@ from tuneglm.data.examples import load_examples
 from tuneglm.data.own_registry import read_registry
 from tuneglm.data.pipeline import EncodedData, encode_data
 from tuneglm.data.registry import registered_sets, set_of
-from tuneglm.data_report import print_data
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.models.encoder import load_encoder
-from tuneglm.report import TrainingResult
+from tuneglm.reports.data import print_data
+from tuneglm.reports.run import TrainingResult
+from tuneglm.reports.terminal import console
 from tuneglm.stages.arguments import training_arguments
-from tuneglm.terminal import console
 
 _BLOCK = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.M | re.S)
 _PLACEHOLDERS = {"MODEL": str(MODEL_FOLDER), "path/to/chatglm3-6b": str(MODEL_FOLDER)}

@@ -114,7 +114,7 @@ def test_data_show_marks_exactly_what_has_a_label(
 ) -> None:
     settings = [f"model.path={MODEL_FOLDER}", f"data.train={rows_file}"]
     call("data", "show", *settings, "--rows", "12")
-    printed = capsys.readouterr().out.split("row 1 ", 1)[1]
+    printed = capsys.readouterr().out.split("rows.json:1 ", 1)[1]
     config = load_config(None, settings)
     tokenizer = load_tokenizer(MODEL_FOLDER)
     family = resolved_family(MODEL_FOLDER)

@@ -12,27 +12,27 @@ from transformers import GlmConfig, GlmForCausalLM
 
 from tests.conftest import Configure
 from tests.methods.cells import GOLDEN, base_of
-from tuneglm import plan as plan_module
-from tuneglm.batch_shape import Batch, assumed_batch, largest_batch
-from tuneglm.capacity import GIB, MIB, size_of
 from tuneglm.cli import main
 from tuneglm.config import load_config
 from tuneglm.data.batches import batches
 from tuneglm.data.encoded import Encoded
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError, UserError
-from tuneglm.ledger import Ledger
 from tuneglm.methods import METHODS
 from tuneglm.models import family_of
 from tuneglm.models.loading import load_model
-from tuneglm.plan import check_memory, plan
-from tuneglm.plan_records import Plan, memory_of
-from tuneglm.plan_report import plan_json
-from tuneglm.planned_step import step_of
+from tuneglm.plan import planning as plan_module
+from tuneglm.plan.batch_shape import Batch, assumed_batch, largest_batch
+from tuneglm.plan.capacity import GIB, MIB, size_of
+from tuneglm.plan.ledger import Ledger
+from tuneglm.plan.planned_step import step_of
+from tuneglm.plan.planning import check_memory, plan
+from tuneglm.plan.records import Plan, memory_of
+from tuneglm.plan.step import Step
+from tuneglm.plan.step_memory import _run, step_memory
+from tuneglm.reports.plan import plan_json
 from tuneglm.stages.arguments import training_arguments
 from tuneglm.stages.sft import token_losses
-from tuneglm.step import Step
-from tuneglm.step_memory import _run, step_memory
 from tuneglm.training import train
 
 SIZES = {"hidden_size": 64, "intermediate_size": 128, "vocab_size": 512}
@@ -211,10 +211,11 @@ def test_without_rows_each_is_as_long_as_it_may_be() -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure for a moment only, and choose among two methods."""
-    monkeypatch.setattr("tuneglm.capacity.SECONDS_A_RATE", 0.01)
+    """Measure for a moment only, choose among two methods, in a process of a known size."""
+    monkeypatch.setattr("tuneglm.plan.capacity.SECONDS_A_RATE", 0.01)
+    monkeypatch.setattr("tuneglm.plan.records.resident", lambda: 300 * MIB)
     few = {name: METHODS[name] for name in ("lora", "full")}
-    monkeypatch.setattr("tuneglm.planned_step.METHODS", few)
+    monkeypatch.setattr("tuneglm.plan.planned_step.METHODS", few)
 
 
 @pytest.mark.usefixtures("quick")

@@ -89,10 +89,10 @@ def plan(given: argparse.Namespace) -> int:
     """Say whether a run will fit."""
     _, config = given_config(given)
     no_bars()
-    from tuneglm.capacity import size_of
-    from tuneglm.plan import plan
-    from tuneglm.plan_report import plan_json, print_plan
-    from tuneglm.terminal import console
+    from tuneglm.plan.capacity import size_of
+    from tuneglm.plan.planning import plan
+    from tuneglm.reports.plan import plan_json, print_plan
+    from tuneglm.reports.terminal import console
 
     memory = None if given.memory is None else size_of(given.memory)
     planned = plan(config, memory=memory, device=given.device)
@@ -126,7 +126,7 @@ def export(given: argparse.Namespace) -> int:
     """Write whole weights."""
     no_bars()
     from tuneglm.export import Export, export
-    from tuneglm.terminal import command
+    from tuneglm.reports.terminal import command
 
     wanted = Export(
         given.path,

@@ -37,7 +37,7 @@ def check_data(given: argparse.Namespace) -> int:
         )
     _refuse_other_ending("--png", given.png, ".png")
     model = _model_encoder(config)
-    from tuneglm.check_report import report_check
+    from tuneglm.reports.check import report_check
 
     return report_check(config.data, model, as_json=given.json, png=given.png)
 
@@ -46,7 +46,7 @@ def stats_data(given: argparse.Namespace) -> int:
     """Say how much each set holds."""
     config = load_data_config(*_settings(given))
     model = _model_encoder(config)
-    from tuneglm.check_report import report_stats
+    from tuneglm.reports.check import report_stats
 
     report_stats(config.data, model, as_json=given.json)
     return 0
@@ -58,7 +58,7 @@ def show_data(given: argparse.Namespace) -> int:
     _refuse_other_ending("--html", given.html, ".html")
     no_bars()
     from tuneglm.models.encoder import load_encoder
-    from tuneglm.show_report import Wanted, report_rows
+    from tuneglm.reports.show import Wanted, report_rows
 
     model = load_encoder(config.model, config.data)
     wanted = Wanted(given.rows, given.row, given.set, given.json, given.html)

@@ -22,7 +22,6 @@ from tuneglm.data.examples import load_examples
 from tuneglm.data.mix import EncodedSet
 from tuneglm.data.pipeline import encode_data
 from tuneglm.data.stream import StreamedRows, StreamedSet
-from tuneglm.data_report import EncodingProgress, print_data
 from tuneglm.errors import ConfigError
 from tuneglm.interruption import SaveOnInterrupt
 from tuneglm.manifest import Course
@@ -38,10 +37,11 @@ from tuneglm.models.encoder import encoder_of
 from tuneglm.models.family import Family
 from tuneglm.models.loading import load_model, load_tokenizer, model_folder
 from tuneglm.models.quantization import keep_trainable
-from tuneglm.plan import check_memory
-from tuneglm.planned_step import step_of
+from tuneglm.plan.planned_step import step_of
+from tuneglm.plan.planning import check_memory
 from tuneglm.processes import agreed
-from tuneglm.report import (
+from tuneglm.reports.data import EncodingProgress, print_data
+from tuneglm.reports.run import (
     CHART_FILE,
     Progression,
     Summary,
@@ -51,9 +51,9 @@ from tuneglm.report import (
     print_start,
     print_summary,
 )
+from tuneglm.reports.terminal import console
 from tuneglm.stages import STAGES
 from tuneglm.stages.arguments import training_arguments
-from tuneglm.terminal import console
 
 # written by the libraries beside a result, and part of none; the model card is ours
 NOT_RESULTS = ("training_args.bin", CARD_FILE)

@@ -10,7 +10,7 @@ from tuneglm.demo import MODEL_FOLDER, model_folders
 from tuneglm.demo.run import QUESTIONS, run, run_config
 from tuneglm.demo.scoring import Ask, Score, general_score, identity_score
 from tuneglm.errors import ConfigError, OutputError
-from tuneglm.report import TrainingResult
+from tuneglm.reports.run import TrainingResult
 
 
 def score_of(share: float) -> Score:

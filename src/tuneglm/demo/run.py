@@ -24,7 +24,7 @@ from tuneglm.demo.corpus import general_rows
 from tuneglm.demo.curriculum import joined
 from tuneglm.demo.scoring import Score, general_score, greedy, identity_score
 from tuneglm.generate import ChatModel
-from tuneglm.terminal import command, console
+from tuneglm.reports.terminal import command, console
 from tuneglm.training import train
 
 QUESTIONS = (

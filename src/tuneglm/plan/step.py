@@ -7,11 +7,11 @@ import torch
 from transformers import TrainingArguments
 from transformers.training_args import OptimizerNames
 
-from tuneglm.batch_shape import Batch
 from tuneglm.config import RunConfig
 from tuneglm.methods import METHODS
 from tuneglm.models.family import Family
 from tuneglm.models.precision import Placement, torch_dtype
+from tuneglm.plan.batch_shape import Batch
 
 # transformers' name of an optimizer → bytes a trained weight that it keeps; others as AdamW
 STATE_BYTES: dict[str, float] = {

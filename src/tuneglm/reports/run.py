@@ -19,7 +19,7 @@ from tuneglm.data.mix import EncodedSet
 from tuneglm.data.stream import StreamedSet
 from tuneglm.errors import DivergedError
 from tuneglm.models.adapters import is_adapter
-from tuneglm.terminal import command, plain
+from tuneglm.reports.terminal import command, plain
 
 CHART_FILE = "loss.png"
 LOSSES = ("loss", "eval_loss", "train_loss")

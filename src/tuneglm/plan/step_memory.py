@@ -14,17 +14,17 @@ import torch
 from accelerate.utils.operations import convert_outputs_to_fp32
 from torch import Tensor, nn
 
-from tuneglm.batch_shape import Batch
 from tuneglm.errors import ModelError
-from tuneglm.ledger import Ledger, Peak, empty_like_all, fake_mode
 from tuneglm.methods import METHODS
 from tuneglm.models.attention import WHOLE, keep_rows_apart, restarting
 from tuneglm.models.pieces import Segments
 from tuneglm.models.quantization import is_quantized
 from tuneglm.models.skeleton import layers_of
 from tuneglm.models.weightless import as_if_on_cpu, empty_model, has_equal_layers
+from tuneglm.plan.batch_shape import Batch
+from tuneglm.plan.ledger import Ledger, Peak, empty_like_all, fake_mode
+from tuneglm.plan.step import FUSED, Step
 from tuneglm.stages.sft import keeps_logits, token_losses
-from tuneglm.step import FUSED, Step
 
 
 @dataclass(frozen=True)

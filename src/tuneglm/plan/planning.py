@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from tuneglm.capacity import Speed, device_memory, gib, measured_speed
 from tuneglm.config import RunConfig
 from tuneglm.errors import ConfigError, ModelError
 from tuneglm.methods import check_method
@@ -23,11 +22,12 @@ from tuneglm.models import family_of
 from tuneglm.models.loading import config_folder
 from tuneglm.models.precision import best_device
 from tuneglm.models.skeleton import skeleton
-from tuneglm.plan_records import PROCESS, Choice, Memory, Plan, memory_of, memory_words
-from tuneglm.planned_step import as_if_there, evaluates, other_steps, rows_at_hand, step_of
+from tuneglm.plan.capacity import Speed, device_memory, gib, measured_speed
+from tuneglm.plan.planned_step import as_if_there, evaluates, other_steps, rows_at_hand, step_of
+from tuneglm.plan.records import PROCESS, Choice, Memory, Plan, memory_of, memory_words
+from tuneglm.plan.step import Step
+from tuneglm.plan.step_memory import StepMemory, step_memory
 from tuneglm.stages.arguments import training_arguments
-from tuneglm.step import Step
-from tuneglm.step_memory import StepMemory, step_memory
 
 log = logging.getLogger(__name__)
 

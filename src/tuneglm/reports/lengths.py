@@ -8,7 +8,7 @@ from rich.console import Console
 
 from tuneglm.data.lengths import FEW, Lengths, cutoff_for, histogram
 from tuneglm.errors import OutputError
-from tuneglm.terminal import plain
+from tuneglm.reports.terminal import plain
 
 CHINESE_FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC")
 DRAWN_BARS = 64

@@ -17,9 +17,9 @@ from tuneglm.data.lengths import Lengths, length_notes, measured
 from tuneglm.data.problems import PROBLEMS, fails, severity_of
 from tuneglm.data.stats import SetStats, stats
 from tuneglm.data_config import DataConfig
-from tuneglm.data_report import EncodingProgress, print_readings
-from tuneglm.length_report import draw_lengths, print_lengths, rows_of
-from tuneglm.terminal import console, plain
+from tuneglm.reports.data import EncodingProgress, print_readings
+from tuneglm.reports.lengths import draw_lengths, print_lengths, rows_of
+from tuneglm.reports.terminal import console, plain
 
 if TYPE_CHECKING:
     from tuneglm.models.encoder import ModelEncoder  # imports torch

@@ -17,11 +17,11 @@ from tuneglm.data.messages import Example
 from tuneglm.data.show import row_json, show_rows
 from tuneglm.data.show_html import page_of
 from tuneglm.data_config import DataConfig
-from tuneglm.data_report import print_left_out, print_problems, print_readings
 from tuneglm.errors import OutputError
-from tuneglm.length_report import rows_of
 from tuneglm.models.encoder import ModelEncoder
-from tuneglm.terminal import console, plain
+from tuneglm.reports.data import print_left_out, print_problems, print_readings
+from tuneglm.reports.lengths import rows_of
+from tuneglm.reports.terminal import console, plain
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,6 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from tuneglm.batch_shape import assumed_batch, largest_batch
-from tuneglm.capacity import MIB
 from tuneglm.config import RunConfig
 from tuneglm.data.batches import Batches, batches
 from tuneglm.data.examples import load_examples
@@ -29,7 +27,9 @@ from tuneglm.models.loading import load_tokenizer
 from tuneglm.models.packed import packed_bits
 from tuneglm.models.precision import Bits
 from tuneglm.models.weights import read_json
-from tuneglm.step import Step
+from tuneglm.plan.batch_shape import assumed_batch, largest_batch
+from tuneglm.plan.capacity import MIB
+from tuneglm.plan.step import Step
 
 # files larger than this are not read for a plan
 MOST_BYTES = 64 * MIB

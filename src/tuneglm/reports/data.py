@@ -13,7 +13,7 @@ from typing_extensions import Self
 from tuneglm.data.examples import RowProblem
 from tuneglm.data.mix import EncodedSet
 from tuneglm.data.pipeline import EncodedData
-from tuneglm.terminal import plain
+from tuneglm.reports.terminal import plain
 
 LISTED_PROBLEMS = 5
 SECONDS_BETWEEN_LINES = 10.0

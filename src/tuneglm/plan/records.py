@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tuneglm.batch_shape import Batch
-from tuneglm.capacity import GIB, MIB, gib, resident
 from tuneglm.config import RunConfig
-from tuneglm.ledger import PARTS
 from tuneglm.models.precision import Bits
-from tuneglm.step import Step
-from tuneglm.step_memory import StepMemory
+from tuneglm.plan.batch_shape import Batch
+from tuneglm.plan.capacity import GIB, MIB, gib, resident
+from tuneglm.plan.ledger import PARTS
+from tuneglm.plan.step import Step
+from tuneglm.plan.step_memory import StepMemory
 
 RESERVED, PROCESS = "reserved", "process"
 # what libraries load of themselves at a first step, measured

@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tuneglm.capacity import gib
-from tuneglm.plan_records import PROCESS, RESERVED, Choice, Plan, memory_words
+from tuneglm.plan.capacity import gib
+from tuneglm.plan.records import PROCESS, RESERVED, Choice, Plan, memory_words
 
 WORDS = {
     "weights": "frozen weights",
