@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from tuneglm.data.examples import ExampleSets, load_examples
+from tuneglm.data.examples import ExampleSets, RowProblem, load_examples
 from tuneglm.data.formats import FORMATS
 from tuneglm.data.messages import Example
 from tuneglm.data.registry import (
@@ -59,6 +59,11 @@ def texts(**options: object) -> list[str]:
     sets = loaded(**options).train
     examples = [one for each in sets for one in each.examples() if isinstance(one, Example)]
     return ["/".join(message.content for message in example.messages) for example in examples]
+
+
+def good(one: Example | RowProblem) -> Example:
+    assert isinstance(one, Example)
+    return one
 
 
 @pytest.fixture
@@ -407,7 +412,14 @@ SECOND_DIALECT = {
     "odd": {
         "file_name": "t.json",
         "formatting": "sharegpt",
-        "tags": {"role_tag": "who", "content_tag": "says"},
+        "columns": {"messages": "turns"},
+        "tags": {
+            "role_tag": "who",
+            "content_tag": "says",
+            "user_tag": "客户",
+            "assistant_tag": "客服",
+            "system_tag": "system",
+        },
     },
     "plain": {"file_name": "my.json", "columns": {"prompt": "about"}},
     "part": {"hf_hub_url": "a/b", "subset": "en", "split": "test", "folder": "rows"},
@@ -443,8 +455,22 @@ def test_its_conversations_are_our_formats(second: str) -> None:
         "messages",
         {"messages": "turns", "tools": "functions"},
     )
-    assert known["odd"].format is None
+    assert known["odd"].format == "sharegpt"
     assert (known["plain"].format, known["plain"].columns) == ("text", {"text": "about"})
+
+
+def test_its_messages_have_the_keys_and_speakers_that_tags_name(
+    second: str, tmp_path: Path
+) -> None:
+    said = [("system", "be kind"), ("客户", "q?"), ("客服", "a!")]
+    write(tmp_path / "t.json", {"turns": [{"who": who, "says": says} for who, says in said]})
+    (rows,) = loaded(train="odd", registry=second, dir=str(tmp_path)).train
+    (row,) = map(good, rows.examples())
+    assert [(each.role, each.content) for each in row.messages] == [
+        ("system", "be kind"),
+        ("user", "q?"),
+        ("assistant", "a!"),
+    ]
 
 
 def test_of_its_pairs_the_better_answers_are_taken(second: str, tmp_path: Path) -> None:

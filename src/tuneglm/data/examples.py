@@ -101,7 +101,8 @@ class ExampleSet:
     @property
     def named_columns(self) -> set[str]:
         """Columns that the file must have; one renamed to "" it has not."""
-        return {column for column in self.renamed.values() if column}
+        columns = FORMATS[self.format].columns
+        return {theirs for ours, theirs in self.renamed.items() if theirs and ours in columns}
 
     @cached_property
     def _columns(self) -> dict[str, str]:
