@@ -17,6 +17,7 @@ from tuneglm.data.cutoff import Rule, fitted
 from tuneglm.data.doubts import bare_digest, digest, doubts_of, row_text
 from tuneglm.data.encoded import ROW, SPECIAL, TRAINED, EncodedRows
 from tuneglm.data.examples import RowProblem
+from tuneglm.data.history import History
 from tuneglm.data.messages import Example, Message, Rendered, Source
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
@@ -239,9 +240,10 @@ def _trained(messages: Sequence[Message]) -> list[int]:
 def _shortened(
     examples: Sequence[tuple[Example, Marks]], render: Render, rule: Rule
 ) -> Iterator[_Row]:
-    """Each example rendered, without its oldest exchanges as long as it is over the cutoff.
+    """Each example rendered, without its oldest exchanges where it is over the cutoff.
 
-    In rounds, each over many rows: a fast tokenizer wants them together.
+    How many go is found by bisection, in rounds over many rows: a fast tokenizer wants them
+    together, and a conversation of hundreds of turns would be rendered as often.
     """
     loses_history = rule.over_cutoff in ("truncate_start", "source_target")
     remaining = iter(examples)
@@ -251,30 +253,21 @@ def _shortened(
             _Row(example, marks, row, len(row))
             for (example, marks), row in zip(batch, rendered, strict=True)
         ]
-        while loses_history and (
-            long := [row for row in rows if _is_long(row.rendered, rule) and _drop_oldest(row)]
-        ):
-            for row, again in zip(long, render([row.example for row in long]), strict=True):
-                row.rendered = again
+        long = [row for row in rows if loses_history and _is_long(row.rendered, rule)]
+        histories = [History(row.example) for row in long]
+        while waiting := [each for each in histories if not each.is_settled]:
+            tried = render([each.next_try() for each in waiting])
+            for each, rendering in zip(waiting, tried, strict=True):
+                each.judge(rendering, _is_long(rendering, rule))
+        for row, history in zip(long, histories, strict=True):
+            if history.shortened is not None:
+                row.example, row.rendered = history.shortened
+                row.cut = True
         yield from rows
 
 
 def _is_long(rendered: Rendered, rule: Rule) -> bool:
     if rule.over_cutoff == "source_target":
-        return len(rendered) - sum(rendered.trained) > rule.source
+        trained = sum(rendered.trained)
+        return len(rendered) - trained > rule.source or trained > rule.target
     return len(rendered) > rule.cutoff
-
-
-def _drop_oldest(row: _Row) -> bool:
-    """Leave out the oldest exchange, from one user's message to the next; False for the last one.
-
-    Messages before the first user's are kept if they are the system's.
-    """
-    messages = row.example.messages
-    starts = [i for i, message in enumerate(messages) if message.role == "user"]
-    if len(starts) < 2:
-        return False
-    system = [message for message in messages[: starts[0]] if message.role == "system"]
-    row.example = row.example.with_messages([*system, *messages[starts[1] :]])
-    row.cut = True
-    return True
