@@ -393,3 +393,13 @@ def test_the_words_of_problems_are_in_one_table() -> None:
     assert set(DOUBT_BITS) == set(DOUBTS)
     assert {word for word, _ in FAULTS} <= set(PROBLEMS)
     assert all(word == word.lower() and " " not in word for word in PROBLEMS)
+
+
+def test_a_broken_row_of_a_list_hides_no_other(call: Call, tmp_path: Path) -> None:
+    """Though it is among the rows by which the format is found."""
+    rows = [good(number).decode() for number in range(5)]
+    rows[1], rows[3] = '{"instruction": "a, "output": "b"}', '{"instruction": "a", "output": ""}'
+    (tmp_path / "rows.json").write_text("[\n" + ",\n".join(rows) + "\n]\n")
+    out, _ = call("data", "check", tmp_path / "rows.json", "--json", status=1)
+    found = [(one["line"], one["problem"]) for one in objects(out)]
+    assert found == [(3, "bad_json"), (5, "empty_answer")]

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from tuneglm.data.cutoff import Rule, fitted
-from tuneglm.data.doubts import bare_digest, digest, doubts_of, row_text
+from tuneglm.data.doubts import bare_digest, digest, doubts_of, marked, row_text
 from tuneglm.data.encoded import ROW, SPECIAL, TRAINED, EncodedRows
 from tuneglm.data.examples import RowProblem
 from tuneglm.data.history import History
@@ -101,13 +101,13 @@ def encode_examples(examples: Sequence[Example], render: Render, rule: Rule) -> 
     left_out: list[RowProblem] = []
     wanted: list[tuple[Example, Marks]] = []
     for example in examples:
-        marked = mark(example, rule.train_on)
-        if not _trained(marked.messages):
+        decided = mark(example, rule.train_on)
+        if not _trained(decided.messages):
             left_out.append(_left_out(example, "untrained"))
             continue
         text = row_text(example)
-        marks = digest(text), bare_digest(text), doubts_of(text)
-        rows = one_answer_each(marked) if rule.answers_per_row == "one" else [marked]
+        marks = digest(marked(text, example)), bare_digest(text), doubts_of(text)
+        rows = one_answer_each(decided) if rule.answers_per_row == "one" else [decided]
         wanted.extend((row, marks) for row in rows)
     for row in _shortened(wanted, render, rule):
         rendered = fitted(row.rendered, rule)

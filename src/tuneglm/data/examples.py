@@ -234,13 +234,24 @@ def _format(entry: DatasetEntry, registered: RegisteredSet | None, path: Path) -
     if known is None and path.is_fifo():
         note = f"`{path.name}`: a pipe is read only once: taken for Alpaca rows; `format` says else"
         return replace(format_of([], path.name, known="alpaca", renamed=renamed), sentence=note)
-    looked_at = [] if known else [row.value for row in islice(read_rows(path), ROWS_LOOKED_AT)]
+    looked_at = [] if known else _first_values(path)
     try:
         return format_of(looked_at, path.name, known=known, renamed=renamed)
     except DataError as error:
         # there the file's name alone was known
         error.at = error.at and (str(path), error.at[1], error.at[2])
         raise
+
+
+def _first_values(path: Path) -> list[object]:
+    """The first rows, as far as they can be read: who reads further is told what is wrong."""
+    values: list[object] = []
+    try:
+        values.extend(row.value for row in islice(read_rows(path), ROWS_LOOKED_AT))
+    except DataError:
+        if not values:
+            raise
+    return values
 
 
 def _drawn(rows: int, count: int, seed: int) -> set[int]:
