@@ -187,9 +187,8 @@ class Scanner:
 def unreadable(error: DataError, name: str, file: str) -> RowProblem:
     """A file that cannot be read, or not further, in the words in which a run says it."""
     file, line, problem = error.at or (file, 1, "unreadable")
-    return RowProblem(
-        Source(name, file, line, line), error.sentence.rstrip("."), error.hint or "", problem
-    )
+    sentence = error.sentence.removeprefix(f"`{file}:{line}`: ").rstrip(".")
+    return RowProblem(Source(name, file, line, line), sentence, error.hint or "", problem)
 
 
 def sets_of(config: DataConfig, found: Found) -> tuple[list[ExampleSet], list[str]]:
