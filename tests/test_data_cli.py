@@ -406,3 +406,47 @@ def test_a_broken_row_of_a_list_hides_no_other(call: Call, tmp_path: Path) -> No
     out, _ = call("data", "check", tmp_path / "rows.json", "--json", status=1)
     found = [(one["line"], one["problem"]) for one in objects(out)]
     assert found == [(3, "bad_json"), (5, "empty_answer")]
+
+
+def test_a_misspelt_column_is_said_once_a_row_and_with_what_there_is(
+    call: Call, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "faq.jsonl", *({"ask": "q?", "reply": "a!"} for _ in range(2)))
+    entry = f"data.train=[{{path: {path}, columns: {{instruction: ask, output: replay}}}}]"
+    out, _ = call("data", "check", entry, "--json", status=1)
+    assert [(one["line"], one["problem"]) for one in objects(out)] == [
+        (1, "missing_column"),
+        (2, "missing_column"),
+    ]
+    entry = f"data.train=[{{path: {path}, columns: {{question: ask, output: reply}}}}]"
+    _, error = call("data", "check", entry, status=2)
+    assert "did you mean `instruction`?" in error
+
+
+def test_rows_inside_an_object_are_told_of(call: Call, tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", {"data": [{"instruction": "q", "output": "a"}]})
+    out, _ = call("data", "check", path, status=1)
+    assert "the list under `data` alone should be the file" in " ".join(out.split())
+
+
+def test_a_file_where_encoded_rows_should_be_kept_is_one_sentence(
+    call: Call, tmp_path: Path
+) -> None:
+    rows = ({"instruction": f"{i}?", "output": "a"} for i in range(4200))
+    path = write(tmp_path / "rows.jsonl", *rows)
+    run = (MODEL, f"data.train={path}", f"data.cache={path}", "training.max_steps=1")
+    _, error = call("train", *run, f"training.output_dir={tmp_path / 'out'}", status=2)
+    assert "Encoded rows cannot be kept" in error and "data.cache=FOLDER" in error
+
+
+def test_what_may_not_be_read_is_one_sentence(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is asked for: here a folder that may not be entered."""
+
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    _, error = call("data", "check", tmp_path / "rows.jsonl", status=2)
+    assert "Permission denied" in error and "chmod" in error and "Traceback" not in error

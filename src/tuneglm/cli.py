@@ -44,6 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         code = USER_ERROR
+    except PermissionError as error:
+        # of whatever file a command names; those that ask for more say it in their own words
+        place = f"`{error.filename}`: " if error.filename else ""
+        print(f"Error: {place}{error.strerror}.", file=sys.stderr)
+        print("  hint: take the right to it (chmod, chown), or name another place", file=sys.stderr)
+        code = USER_ERROR
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         code = INTERRUPTED

@@ -216,7 +216,8 @@ def _epochs(config: RunConfig, arguments: TrainingArguments, rows: int | None) -
     if arguments.max_steps > 0 or rows is None:
         return ""
     chosen = "" if "num_train_epochs" in config.training else f", chosen for {rows:,} rows"
-    return f"{arguments.num_train_epochs:g} epochs{chosen}"
+    epochs = "epoch" if arguments.num_train_epochs == 1 else "epochs"
+    return f"{arguments.num_train_epochs:g} {epochs}{chosen}"
 
 
 def _items_a_step(arguments: TrainingArguments) -> int:

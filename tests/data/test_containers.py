@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import os
+import pickle
 from functools import reduce
 from itertools import count, product
 from pathlib import Path
@@ -98,6 +99,7 @@ def test_a_file_cut_short_says_so(tmp_path: Path, name: str, compression: str) -
         (b"\0" * 257 + b"ustar\0", "is a tar archive.", "tar -xf"),
         (gzip.compress(b"\0" * 257 + b"ustar\0", mtime=0), "is a tar archive.", "tar -xf"),
         (gzip.compress(b"", mtime=0), "is empty.", "expected a list"),
+        (pickle.dumps([{"a": 1}]), "is a pickle", "JSON lines"),
         (b"PAR1", "cannot be read as Parquet from its beginning", "cut short"),
         (b"ARROW1\0\0", "cannot be read as Arrow from its beginning", "cut short"),
         (b"\xff\xff\xff\xff\x10\0\0\0", "cannot be read as Arrow stream from its", "cut short"),

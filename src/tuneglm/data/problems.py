@@ -35,6 +35,7 @@ DOUBTS: dict[str, str] = {
     "duplicate": "a row whose text stands in an earlier row",
     "special_text": "a text that spells a special token, such as `<|user|>`",
     "large_row": "a row of about a megabyte or more",
+    "broken_text": "a text with `\ufffd` in it, the mark of a wrong decoding",
 }
 
 NOTES: dict[str, str] = {

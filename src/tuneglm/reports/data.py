@@ -13,7 +13,7 @@ from typing_extensions import Self
 from tuneglm.data.examples import RowProblem
 from tuneglm.data.mix import EncodedSet
 from tuneglm.data.pipeline import EncodedData
-from tuneglm.reports.terminal import plain
+from tuneglm.reports.terminal import plain, rows_of
 
 LISTED_PROBLEMS = 5
 SECONDS_BETWEEN_LINES = 10.0
@@ -93,7 +93,7 @@ def print_left_out(terminal: Console, dropped: int, untrained: int) -> None:
         (untrained, "hold no trained answer"),
     ):
         if count:
-            terminal.print(f"[yellow]Note:[/] Left out: {count:,} rows that {reason}.")
+            terminal.print(f"[yellow]Note:[/] Left out, as they {reason}: {rows_of(count)}.")
 
 
 def print_readings(terminal: Console, readings: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from tuneglm.data.lengths import FEW, Lengths, cutoff_for, histogram
 from tuneglm.errors import OutputError
-from tuneglm.reports.terminal import plain
+from tuneglm.reports.terminal import plain, rows_of
 
 CHINESE_FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC")
 DRAWN_BARS = 64
@@ -44,11 +44,6 @@ def cutoff_sentence(lengths: Lengths) -> str:
         f"{dropped}, the answer of {lengths.answers_cut:,} ({lengths.answers_cut / count:.1%})"
         f"{would}"
     )
-
-
-def rows_of(count: int) -> str:
-    """So many rows, in words."""
-    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _drawn(share: float) -> str:
