@@ -21,7 +21,7 @@ from tuneglm.errors import DataError
 DOUBT_BITS: dict[str, int] = {"special_text": 1, "large_row": 2, "duplicate": 4}
 # bytes of text; its columns' names and its escapes make it a megabyte in a file
 LARGE_ROW = 950_000
-SPECIAL_TEXT = re.compile(r"<\|[A-Za-z_]{2,24}\|>|\[[gs]?MASK\]|<sop>|<eop>|</s>")
+SPECIAL_TEXT = re.compile(r"<\|[A-Za-z_]{2,24}\|>|\[[gs]?MASK\]|<(?:sop|eop|/?s|unk|pad|bos|eos)>")
 
 
 def row_text(example: Example) -> str:
@@ -33,6 +33,12 @@ def row_text(example: Example) -> str:
         if message.metadata or message.tool_calls:
             parts += [message.metadata, _json(message.tool_calls)]
     return "\0".join(parts)
+
+
+def marked(text: str, example: Example) -> str:
+    """A row's text, and which answers the row itself says are trained: what makes a row a copy."""
+    marks = [message.trained for message in example.messages]
+    return text if marks.count(None) == len(marks) else f"{text}\0{marks}"
 
 
 def digest(text: str) -> int:

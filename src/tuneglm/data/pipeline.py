@@ -274,7 +274,7 @@ def _check(
     if not len(rows):
         if counts.dropped or counts.untrained:
             raise _nothing_left(examples, counts, rule)
-        raise no_rows(examples.file, counts.problems)
+        raise no_rows(examples.file, counts.problems, examples.entry.kinds)
     if unseen:
         row = next((row.value for row in examples.rows() if isinstance(row.value, dict)), {})
         raise no_column(examples.file, unseen[0], list(row))
@@ -283,9 +283,9 @@ def _check(
 def _nothing_left(examples: ExampleSet, counts: Counts, rule: Rule) -> DataError:
     if counts.dropped:
         return DataError(
-            f"No row of `{examples.name}` is left to train on: {counts.dropped} do not fit into "
-            f"data.cutoff=`{rule.cutoff}`.",
-            "raise data.cutoff",
+            f"No row of `{examples.name}` is left to train on: {counts.dropped} are too long: "
+            f"{rule.limit}.",
+            rule.remedy,
         )
     return DataError(
         f"No row of `{examples.name}` is left to train on: {counts.untrained} hold no trained "

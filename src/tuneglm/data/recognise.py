@@ -46,7 +46,7 @@ def format_of(
         near = nearest(known, FORMATS)
         hint = f"did you mean `{near}`?" if near else f"known: {', '.join(FORMATS)}"
         raise DataError(f"There is no format `{known}`.", hint)
-    check_column_names(renamed, FORMATS[known].columns)
+    check_column_names(renamed, FORMATS[known].names)
     return Recognised(known, renamed)
 
 
@@ -59,7 +59,7 @@ def recognise(
     Raises DataError, which names the columns found, where no format fits.
     """
     renamed = renamed or {}
-    known = dict.fromkeys(column for each in FORMATS.values() for column in each.columns)
+    known = dict.fromkeys(name for each in FORMATS.values() for name in each.names)
     check_column_names(renamed, tuple(known))
     whole = [row for row in rows[:ROWS_LOOKED_AT] if isinstance(row, Mapping) and row]
     if not whole:
@@ -106,7 +106,7 @@ def _fitting(
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Each format that fits, with the columns that have other names."""
     for name, each in FORMATS.items():
-        if not each.needs or not set(renamed) <= set(each.columns):
+        if not each.needs or not set(renamed) <= set(each.names):
             continue
         columns = dict(renamed)
         for column in each.needs:
@@ -166,7 +166,7 @@ def _sentence(
 ) -> str:
     used, read = [], set()
     for column, theirs in each.columns_with(columns).items():
-        if theirs not in present:
+        if theirs not in present or column not in each.columns:
             continue
         read.add(theirs)
         name = f"`{theirs}`" if theirs == column else f"`{theirs}` as `{column}`"

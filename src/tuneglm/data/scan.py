@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuneglm.data.doubts import DOUBT_BITS, describe_doubt, digest, doubts_of, row_text
+from tuneglm.data.doubts import DOUBT_BITS, describe_doubt, digest, doubts_of, marked, row_text
 from tuneglm.data.encoded import Array
 from tuneglm.data.examples import ExampleSet, RowProblem, load_examples, no_column
 from tuneglm.data.files import Notes, RawRow
@@ -141,7 +141,16 @@ class Scanner:
             file = self._files.setdefault(row.file, len(self._files))
             kind = self._kinds.setdefault(one.kind, len(self._kinds))
             turns = min(len(one.messages), 0xFFFF)
-            numbers = (digest(text), row.line, row.number, file, kind, turns, 0, doubts)
+            numbers = (
+                digest(marked(text, one)),
+                row.line,
+                row.number,
+                file,
+                kind,
+                turns,
+                0,
+                doubts,
+            )
             entries.append(numbers)
             texts.append("\n".join([message.content for message in one.messages])[:LOOKED_AT])
         table = np.array(entries, SCANNED)
@@ -178,9 +187,8 @@ class Scanner:
 def unreadable(error: DataError, name: str, file: str) -> RowProblem:
     """A file that cannot be read, or not further, in the words in which a run says it."""
     file, line, problem = error.at or (file, 1, "unreadable")
-    return RowProblem(
-        Source(name, file, line, line), error.sentence.rstrip("."), error.hint or "", problem
-    )
+    sentence = error.sentence.removeprefix(f"`{file}:{line}`: ").rstrip(".")
+    return RowProblem(Source(name, file, line, line), sentence, error.hint or "", problem)
 
 
 def sets_of(config: DataConfig, found: Found) -> tuple[list[ExampleSet], list[str]]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuneglm.data.columns import (
+    Columns,
     Row,
     RowError,
     checked,
@@ -40,6 +41,35 @@ ROLE_NAMES: dict[str, str] = {
     "tool_response": "tool",
 }
 _FLAGS = ("weight", "loss", "trained")
+# under which keys a message says what
+_KEYS = {"role": ("from", "role"), "content": ("value", "content")}
+# a name in `columns` → our role, for which a file may have a word of its own
+_WORDS = {
+    f"role.{role}": role for role in ("system", "user", "assistant", "function_call", "observation")
+}
+# what a run may say that the messages of a file call otherwise: two keys, and who speaks
+MESSAGE_WORDS = (*_KEYS, *_WORDS)
+
+
+def in_our_words(item: Row, columns: Columns) -> Row:
+    """An entry with the keys and words that `turn` knows, where `columns` names the file's."""
+    keys = {key: columns[key] for key in _KEYS if columns[key] != key}
+    words = {columns[name]: role for name, role in _WORDS.items() if columns[name] != name}
+    if not keys and not words:
+        return item
+    others = {key: value for key, value in item.items() if key not in keys.values()}
+    ours = {**others, **{key: item[theirs] for key, theirs in keys.items() if theirs in item}}
+    name = _first(ours, *_KEYS["role"])
+    if isinstance(name, str) and name in words:
+        ours = {**ours, "from": words[name]}
+    return ours
+
+
+def is_understood(name: str, word: object) -> bool:
+    """Whether `turn` takes the word for what `name`, one of MESSAGE_WORDS, says already."""
+    if name in _KEYS:
+        return word in _KEYS[name]
+    return ROLE_NAMES.get(str(word)) == ROLE_NAMES[_WORDS[name]]
 
 
 def turn(item: Row, place: str) -> list[Message]:
@@ -48,7 +78,7 @@ def turn(item: Row, place: str) -> list[Message]:
     if role == "tool" and "observation" in item:
         return _call_and_result(item, place)
     trained = _trained(item, "assistant" if role == "call" else role, place)
-    value = _first(item, "value", "content")
+    value = _first(item, *_KEYS["content"])
     if role == "call":
         calls = called_tools(value, f"{place} (`{name}`)")
         if not calls:
@@ -95,7 +125,7 @@ def _call_and_result(item: Row, place: str) -> list[Message]:
 
 def _role(item: Row, place: str) -> tuple[str, str]:
     """(the name in the row, our role or `call`)."""
-    name = _first(item, "from", "role")
+    name = _first(item, *_KEYS["role"])
     if name is None:
         raise RowError(
             f"{place} has no role: expected `role` or `from`, found {quoted(item)}",

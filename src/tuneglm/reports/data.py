@@ -75,7 +75,7 @@ def print_data(terminal: Console, data: EncodedData) -> None:
     if isinstance(train, EncodedSet) and train.cut:
         terminal.print(
             f"[yellow]Note:[/] {train.cut:,} of {len(train.rows):,} rows were cut to "
-            "fit data.cutoff; `tuneglm data show` marks them."
+            "fit (data.cutoff); `tuneglm data show` marks them."
         )
     print_left_out(terminal, data.dropped, data.untrained)
     if isinstance(train, EncodedSet) and _is_mixed(train):
@@ -89,7 +89,7 @@ def _is_mixed(train: EncodedSet) -> bool:
 def print_left_out(terminal: Console, dropped: int, untrained: int) -> None:
     """Rows that gave nothing to train on."""
     for count, reason in (
-        (dropped, "do not fit into data.cutoff"),
+        (dropped, "are too long (data.cutoff)"),
         (untrained, "hold no trained answer"),
     ):
         if count:
