@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.matrix.cells import CELLS, PROCESSES
 from tests.matrix.page import write
 from tests.matrix.running import Outcome
-from tests.matrix.verdict import different_losses, fault_of
+from tests.matrix.verdict import fault_of, unequal_pairs
 from tests.matrix.work import prepare, work
 
 
@@ -42,14 +42,14 @@ def main(part: str = "") -> int:
         with ThreadPoolExecutor() as threads:
             outcomes = [each for found in threads.map(through, PROCESSES) for each in found]
     faults = [each for each in outcomes if fault_of(cells[each.cell], each)]
-    unequal = different_losses(outcomes)
+    unequal = unequal_pairs(outcomes)
     for name in unequal:
-        print(f"two processes have other losses than one: {name}")
+        print(f"two processes trained otherwise than one: {name}")
     counts = Counter(each.kind for each in outcomes)
     print(
         f"{len(outcomes)} cells: {counts['passed']} passed, {counts['refused']} refused, "
         f"{len(faults)} not as they should be; {len(unequal)} pairs of one and two processes "
-        f"differ; {time.monotonic() - began:.0f} s"
+        f"differ in a loss or a weight; {time.monotonic() - began:.0f} s"
     )
     if faults or unequal:
         return 1

@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from torch import distributed
 import tuneglm
 from tests.matrix.bases import base_of
 from tests.matrix.cells import Cell
+from tuneglm.checkpoints import RESULTS
 from tuneglm.data.messages import Example, Message
 
 STEPS = 3
@@ -23,13 +25,16 @@ GREEDY = tuneglm.ChatConfig(temperature=0, max_new_tokens=8)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a cell; `said` is the refusal's sentence, or what failed."""
+    """What became of a cell; `said` is the refusal's sentence, or what failed.
+
+    trained  the losses of the steps, and a digest of the weights that were saved
+    """
 
     cell: str
     kind: Literal["passed", "refused", "failed"]
     said: str = ""
     seconds: float = 0.0
-    losses: tuple[float, ...] = ()
+    trained: tuple[float | str, ...] = ()
 
 
 def rows(start: int, count: int) -> list[dict[str, str]]:
@@ -78,17 +83,17 @@ def run_cell(cell: Cell, folder: Path) -> Outcome:
         result = tuneglm.train(config_of(cell, folder, output))
     except tuneglm.UserError as error:
         return Outcome(str(cell), "refused", error.sentence, time.monotonic() - began)
-    losses = ()
+    trained: tuple[float | str, ...] = ()
     if not distributed.is_initialized() or distributed.get_rank() == 0:
-        losses = _losses(output, "loss")
-        check(cell, result, losses)
+        trained = (*_losses(output, "loss"), _digest(output))
+        check(cell, result)
         shutil.rmtree(output)
-    return Outcome(str(cell), "passed", "", time.monotonic() - began, losses)
+    return Outcome(str(cell), "passed", "", time.monotonic() - began, trained)
 
 
-def check(cell: Cell, result: Any, losses: tuple[float, ...]) -> None:
+def check(cell: Cell, result: Any) -> None:
     """Something was learnt, all of it was saved, and the folder alone is enough to ask it."""
-    assert result.finished and len(losses) == STEPS
+    assert result.finished and len(_losses(result.folder, "loss")) == STEPS
     before, after = _losses(result.folder, "eval_loss")
     assert after < before - 0.05, f"the loss went from {before} to {after}"
     chat = tuneglm.ChatModel(result.folder, device="cpu", **cell.loading)
@@ -114,6 +119,11 @@ def loss_of(chat: tuneglm.ChatModel) -> float:
         total += chat.model(ids, labels=labels).loss.item() * tokens
         count += tokens
     return total / count
+
+
+def _digest(folder: Path) -> str:
+    (weights,) = [folder / name for name in RESULTS if (folder / name).is_file()]
+    return blake2b(weights.read_bytes(), digest_size=16).hexdigest()
 
 
 def _losses(folder: Path, name: str) -> tuple[float, ...]:

@@ -15,13 +15,13 @@ def fault_of(cell: Cell, outcome: Outcome) -> str | None:
     return f"{outcome.kind}, not refused with `{cell.refusal.words}`: {outcome.said}"
 
 
-def different_losses(outcomes: Iterable[Outcome]) -> list[str]:
-    """Cells whose two processes had other losses than the one that accumulates, where both ran."""
+def unequal_pairs(outcomes: Iterable[Outcome]) -> list[str]:
+    """Cells whose two processes had other losses or weights than one that accumulates."""
     by_name = {each.cell: each for each in outcomes if each.kind == "passed"}
     return [
         name
         for name, two in by_name.items()
         if name.endswith("-2")
         and (one := by_name.get(f"{name[:-1]}1")) is not None
-        and tuple(one.losses) != tuple(two.losses)
+        and tuple(one.trained) != tuple(two.trained)
     ]
