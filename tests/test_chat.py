@@ -18,6 +18,7 @@ SETTINGS = {
     "prompt": ("method=prompt", "method.length=4", "training.learning_rate=0.3"),
 }
 QUESTION = "你是谁？"
+GREEDILY = ("--temperature", "0", "--max-new-tokens", "12")
 GREEDY = tuneglm.ChatConfig(temperature=0, max_new_tokens=12)
 
 
@@ -39,7 +40,7 @@ def said(
     capsys.readouterr()
     monkeypatch.setattr(sys, "stdin", io.StringIO(lines))
     with pytest.raises(SystemExit):
-        main(["chat", *words, "--dtype", "float32", "--temperature", "0", "--max-new-tokens", "12"])
+        main(["chat", *words, "--device", "cpu", "--dtype", "float32", *GREEDILY])
     printed = capsys.readouterr()
     return (printed.out or printed.err).splitlines()
 

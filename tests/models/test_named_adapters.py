@@ -1,5 +1,7 @@
 """Adapters loaded once and chosen by name: each answers as it does alone, also row by row."""
 
+import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -98,6 +100,22 @@ def test_an_adapter_named_beside_one_that_is_always_there(made: Any) -> None:
     assert torch.equal(logits(model), logits(both))
 
 
+def test_on_packed_weights(tmp_path: Path) -> None:
+    """A prefix computed once, and LoRA, on 4 bits."""
+    pytest.importorskip("bitsandbytes")
+    base, folders = base_of("native", tmp_path), dict[str, Path]()
+    for name in ("lora", "prompt", "prefix"):
+        trained = tuned(base, "native", ADAPTERS[name][0], *ADAPTERS[name][1], bits=4)
+        train(trained, 1e-1)
+        folders[name] = tmp_path / name
+        trained.model.save_pretrained(folders[name])
+    model = load(base, "native", bits=4)
+    adapters = NamedAdapters(model, folders, family_named("native"))
+    for name in (*folders, "lora"):
+        adapters.choose(name)
+        assert torch.equal(logits(model), logits(load(folders[name], "native", bits=4))), name
+
+
 def test_what_cannot_be(made: Any, tmp_path: Path) -> None:
     base, family, folders = made
     _, adapters = named(made, "lora", "other lora", "prefix")
@@ -111,6 +129,12 @@ def test_what_cannot_be(made: Any, tmp_path: Path) -> None:
         NamedAdapters(load(base, family), {"base": folders["lora"]}, record)
     with pytest.raises(ModelError, match="has a prefix or a soft prompt already"):
         NamedAdapters(load(folders["prefix"], family), {"one": folders["prompt"]}, record)
+    strange = Path(shutil.copytree(folders["lora"], tmp_path / "strange")) / "adapter_config.json"
+    changed = {**json.loads(strange.read_text()), "base_model_name_or_path": "/models/glm-4-9b"}
+    strange.write_text(json.dumps(changed))
+    with pytest.raises(ModelError, match="are of different models"):
+        pair = {"one": folders["prefix"], "two": strange.parent}
+        NamedAdapters(load(base, family), pair, record)
     settings = {"freeze": ("method.layers=1",), "lora": ("method.tokens=[22]",)}
     for method, options in settings.items():
         stays = tuned(base, family, method, *options)
