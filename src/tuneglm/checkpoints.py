@@ -325,11 +325,12 @@ def _is_used(folder: Path) -> bool:
 
 
 def _try_to_write(folder: Path) -> None:
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    is_missing = not folder.exists()
     try:
         with writable(folder), TemporaryFile(dir=folder):
             pass
     finally:
-        for path in missing:
+        if is_missing:
+            # not the folders above: a run that starts at the same time may count on them
             with suppress(OSError):
-                path.rmdir()
+                folder.rmdir()

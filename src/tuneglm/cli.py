@@ -121,11 +121,25 @@ def chat(given: argparse.Namespace) -> int:
         family=given.family,
         dtype=given.dtype,
         bits=given.bits,
-        adapters=given.adapter,
+        adapters=_adapters(given.adapter),
         device=given.device,
     )
     chat(model, config)
     return 0
+
+
+def _adapters(given: Sequence[str]) -> Sequence[str] | dict[str, str]:
+    """`--adapter`, each with a name to choose it by, or none of them."""
+    named = [word.partition("=")[::2] for word in given if "=" in word and not Path(word).is_dir()]
+    if not named:
+        return given
+    names = [name for name, _ in named]
+    if len(named) < len(given) or len(set(names)) < len(names) or "" in names:
+        raise ConfigError(
+            f"`--adapter {' --adapter '.join(given)}` does not give each a name of its own.",
+            "name each (--adapter NAME=FOLDER) to choose between them, or none to add them all",
+        )
+    return dict(named)
 
 
 def export(given: argparse.Namespace) -> int:
@@ -275,7 +289,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--adapter",
         action="append",
         default=[],
-        help="folder of trained parts: LoRA, a P-tuning prefix, weights alone; repeatable",
+        help="folder of trained parts: LoRA, a P-tuning prefix, weights alone; repeatable. In chat "
+        "also NAME=FOLDER: `/adapter NAME` lets that one answer, `/adapter base` the model alone",
     )
 
 

@@ -51,7 +51,8 @@ def device_named(device: str | torch.device | None) -> torch.device:
             f"This machine has no device `{device}` that PyTorch can use.",
             "leave the device out, or install a PyTorch that is built for it",
         )
-    return chosen
+    # of several processes accelerate's is cpu:1, and what is moved there is no Parameter any more
+    return torch.device("cpu") if chosen.type == "cpu" else chosen
 
 
 def checked_bits(bits: Any) -> Bits | None:
