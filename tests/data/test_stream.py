@@ -29,7 +29,7 @@ def write(folder: Path, name: str, count: int) -> str:
 
 def stream(*entries: Any, buffer: int = 50) -> Stream:
     sets = load_examples(DataConfig.model_validate({"train": list(entries)})).train
-    return Stream(sets, ENCODER, seed=0, buffer=buffer, stops_at_bad_rows=True)
+    return Stream(sets, ENCODER, seed=0, buffer=buffer, bad_rows="stop")
 
 
 def texts(rows: Any) -> list[str]:
@@ -94,7 +94,7 @@ def test_a_set_without_a_row_to_train_is_told(tmp_path: Path) -> None:
     path = tmp_path / "empty.jsonl"
     path.write_text(json.dumps({"instruction": "q" * 2000, "output": "a"}) + "\n")
     wanted = replace(stream(str(path)), encoder=Encoder(letters.render, Rule(16, "drop"), ""))
-    with pytest.raises(DataError, match="can be trained on"):
+    with pytest.raises(DataError, match="left to train on: 1 do not fit"):
         next(iter(StreamedRows(wanted)))
 
 

@@ -12,15 +12,18 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import count, islice
 from random import Random
+from typing import Literal
 
+import numpy as np
 from torch.utils.data import IterableDataset
 
+from tuneglm.data.blocks import SetEncoder, nothing_usable, stop_at_bad_rows
 from tuneglm.data.collate import Item
-from tuneglm.data.encode import Encoder, encode_usable
+from tuneglm.data.counts import Counts
+from tuneglm.data.encode import Encoder
 from tuneglm.data.encoded import Encoded, lengths_of
-from tuneglm.data.examples import ExampleSet, RowProblem, bad_row
+from tuneglm.data.examples import ExampleSet
 from tuneglm.data.files import data_files
-from tuneglm.data.messages import Example
 from tuneglm.data.mix import SetSummary
 from tuneglm.data.pack import packs
 from tuneglm.data_config import DataConfig
@@ -34,7 +37,7 @@ class Stream:
     """How sets are streamed.
 
     buffer    rows among which the next one is drawn; 1 keeps the files' order
-    stops_at_bad_rows  else they are left out, and doubtful ones; copies are not noticed
+    bad_rows  `skip` leaves doubtful rows out too, but no copies: they are not noticed
     capacity  tokens of a pack, for packs in place of rows
     """
 
@@ -42,7 +45,7 @@ class Stream:
     encoder: Encoder
     seed: int
     buffer: int
-    stops_at_bad_rows: bool
+    bad_rows: Literal["stop", "skip"]
     capacity: int | None = None
 
 
@@ -92,7 +95,7 @@ def streamed(sets: Sequence[ExampleSet], encoder: Encoder, config: DataConfig) -
         encoder,
         seed=config.shuffle_seed,
         buffer=config.shuffle_buffer,
-        stops_at_bad_rows=config.bad_rows == "stop",
+        bad_rows=config.bad_rows,
         capacity=capacity if config.batching == "packed" else None,
     )
     # what is wrong with the first row, or with the shares, is told at once
@@ -157,26 +160,17 @@ def packed(rows: Iterable[Encoded], window: int, capacity: int) -> Iterator[tupl
 
 
 def _encoded(examples: ExampleSet, stream: Stream) -> Iterator[Encoded]:
-    rows = examples.examples()
-    found = False
+    encode = SetEncoder(examples, stream.encoder).block
+    rows, total, found = examples.rows(), Counts(), False
     while block := list(islice(rows, BLOCK)):
-        good = [one for one in block if isinstance(one, Example)]
-        bad = [one for one in block if isinstance(one, RowProblem)]
-        encoded_block, refused = encode_usable(good, stream.encoder.render, stream.encoder.rule)
-        bad = sorted([*bad, *refused], key=lambda one: (one.source.file, one.source.row))
-        if bad and stream.stops_at_bad_rows:
-            raise bad_row(bad[0])
-        encoded = encoded_block.rows
+        encoded, counts = encode(block)
+        stop_at_bad_rows(counts, stream.bad_rows)
+        total += counts
         found = found or len(encoded) > 0
-        certain = encoded.rows["doubt"] == 0
-        yield from (
-            encoded[i] for i in range(len(encoded)) if certain[i] or stream.stops_at_bad_rows
-        )
+        used = (encoded.rows["doubt"] == 0) | (stream.bad_rows == "stop")
+        yield from (encoded[int(i)] for i in np.flatnonzero(used))
     if not found:
-        raise DataError(
-            f"No row of `{examples.file}` can be trained on.",
-            "`tuneglm data check` says why of each",
-        )
+        raise nothing_usable(examples, total, stream.encoder.rule)
 
 
 def _size(examples: ExampleSet) -> int:
