@@ -10,7 +10,7 @@ from tuneglm.data.counts import Counts
 from tuneglm.data.cutoff import Rule
 from tuneglm.data.encode import Encoder, encode_usable
 from tuneglm.data.encoded import EncodedRows
-from tuneglm.data.examples import ExampleSet, RowProblem, bad_row, no_rows
+from tuneglm.data.examples import ExampleSet, RowProblem, bad_row, no_column, no_rows
 from tuneglm.data.files import RawRow
 from tuneglm.data.messages import Example
 from tuneglm.data.placeholders import placeholders_in
@@ -60,6 +60,14 @@ def stop_at_bad_rows(counts: Counts, bad_rows: Literal["stop", "skip"]) -> None:
     """Raise a DataError for the first row that cannot be used, unless such rows are skipped."""
     if counts.problems and bad_rows == "stop":
         raise bad_row(counts.problems[0])
+
+
+def refuse_unseen(examples: ExampleSet, counts: Counts, of: str = "") -> None:
+    """Raise a DataError for a column that a run names and no row has; `of` says of which rows."""
+    unseen = sorted(examples.named_columns - counts.seen)
+    if unseen:
+        row = next((row.value for row in examples.rows() if isinstance(row.value, dict)), {})
+        raise no_column(examples.file, unseen[0], list(row), of)
 
 
 def nothing_usable(examples: ExampleSet, counts: Counts, rule: Rule) -> DataError:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tuneglm.data.blocks import SetEncoder, nothing_usable, stop_at_bad_rows
+from tuneglm.data.blocks import SetEncoder, nothing_usable, refuse_unseen, stop_at_bad_rows
 from tuneglm.data.counts import Counts, counts_of
 from tuneglm.data.doubts import doubtful_note, used_rows
 from tuneglm.data.encode import Encoder
@@ -31,9 +31,16 @@ from tuneglm.data.encoded_store import (
     opened,
     store_folder,
 )
-from tuneglm.data.examples import ExampleSet, ExampleSets, RowProblem, no_column
+from tuneglm.data.examples import ExampleSet, ExampleSets, RowProblem
 from tuneglm.data.files import Notes, RawRow
-from tuneglm.data.mix import EncodedSet, Part, identity_note, split_and_mix, without_evaluated
+from tuneglm.data.mix import (
+    EncodedSet,
+    Part,
+    identity_note,
+    split_and_mix,
+    texts_of,
+    without_evaluated,
+)
 from tuneglm.data.placeholders import placeholder_note
 from tuneglm.data.workers import made_of_blocks, processors
 from tuneglm.data_config import DataConfig
@@ -98,7 +105,8 @@ def encode_data(
         # looking at data waits for no torch
         from tuneglm.data.stream import streamed
 
-        train = streamed(sets.train, encoder, config)
+        train = streamed(sets.train, encoder, config, texts_of(held))
+        notes += train.notes()
     counts += more
     return EncodedData(
         train,
@@ -122,9 +130,9 @@ def _encoded(
         stop_at_bad_rows(counts, config.bad_rows)
         if not len(rows):
             raise nothing_usable(examples, counts, encoder.rule)
-        _refuse_unseen(examples, counts)
+        refuse_unseen(examples, counts)
         notes += filter(None, [placeholder_note(examples, counts.placeholders, len(rows))])
-        parts.append(Part(examples.name, examples.entry, rows, np.ones(len(rows), bool)))
+        parts.append(Part(examples, rows, np.ones(len(rows), bool)))
         total += counts
     return parts, total
 
@@ -229,14 +237,6 @@ def _store_name(examples: ExampleSet, encoder: Encoder) -> str:
     ):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()
-
-
-def _refuse_unseen(examples: ExampleSet, counts: Counts) -> None:
-    """Raise a DataError for a column that a run names and no row has."""
-    unseen = sorted(examples.named_columns - counts.seen)
-    if unseen:
-        row = next((row.value for row in examples.rows() if isinstance(row.value, dict)), {})
-        raise no_column(examples.file, unseen[0], list(row))
 
 
 def _no_evaluation(config: DataConfig, evaluation: EncodedSet) -> str | None:
