@@ -40,7 +40,7 @@ from tuneglm.models.quantization import keep_trainable
 from tuneglm.plan.planned_step import step_of
 from tuneglm.plan.planning import check_memory
 from tuneglm.processes import agreed
-from tuneglm.reports.data import EncodingProgress, print_data
+from tuneglm.reports.data import EncodingProgress, print_data, print_streamed
 from tuneglm.reports.run import (
     CHART_FILE,
     Progression,
@@ -125,6 +125,8 @@ def train(config: RunConfig) -> TrainingResult:
         finally:
             progression.close()
             interrupt.release()
+        if isinstance(rows, StreamedSet) and trainer.is_world_process_zero():
+            print_streamed(terminal, rows, data.notes)
         if interrupt.stopped_by is None:
             used = used_sets(sets.train, rows.sets)
             card = partial(run_card, config, family.name, used)

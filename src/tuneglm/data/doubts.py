@@ -28,6 +28,7 @@ DOUBT_BITS: dict[str, int] = {
 REPLACEMENT = "\ufffd"
 # bytes of text; its columns' names and its escapes make it a megabyte in a file
 LARGE_ROW = 950_000
+WHICH = "`tuneglm data check` says which"
 SPECIAL_TEXT = re.compile(r"<\|[A-Za-z_]{2,24}\|>|\[[gs]?MASK\]|<(?:sop|eop|/?s|unk|pad|bos|eos)>")
 
 
@@ -163,17 +164,25 @@ def doubtful_note(
     count, kinds = count_doubts(doubts, tables, files)
     if not count:
         return None
-    rows = "1 row is" if count == 1 else f"{count:,} rows are"
-    named = ", ".join(f"{number:,} {problem}" for problem, number in kinds.items() if number)
-    which = "`tuneglm data check` says which"
-    if config.bad_rows == "stop":
-        return f"{rows} doubtful ({named}): {which}, data.bad_rows=skip leaves them out."
-    if all(each.all() for each in doubts):
+    skips = config.bad_rows == "skip"
+    if skips and all(each.all() for each in doubts):
         raise DataError(
-            f"Every row is doubtful ({named}), and data.bad_rows=skip leaves such rows out.",
-            f"{which}; data.bad_rows=stop uses them",
+            f"Every row is doubtful ({_named(kinds)}), and data.bad_rows=skip leaves them out.",
+            f"{WHICH}; data.bad_rows=stop uses them",
         )
-    return f"{rows} doubtful and left out ({named}): {which}."
+    return doubtful_sentence(count, kinds, skips=skips)
+
+
+def doubtful_sentence(count: int, kinds: Mapping[str, int], of: str = "", *, skips: bool) -> str:
+    """What is said of so many doubtful rows; `of` says of which."""
+    rows = f"1 row{of} is" if count == 1 else f"{count:,} rows{of} are"
+    if skips:
+        return f"{rows} doubtful and left out ({_named(kinds)}): {WHICH}."
+    return f"{rows} doubtful ({_named(kinds)}): {WHICH}, data.bad_rows=skip leaves them out."
+
+
+def _named(kinds: Mapping[str, int]) -> str:
+    return ", ".join(f"{number:,} {problem}" for problem, number in kinds.items() if number)
 
 
 def _json(value: object) -> str:

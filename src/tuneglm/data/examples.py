@@ -290,11 +290,13 @@ def _replacer(replacements: Mapping[str, str]) -> Callable[[Example], Example]:
     return change
 
 
-def no_column(file: Path, column: str, seen: Sequence[str]) -> DataError:
-    """A column that a run names, and no row has."""
+def no_column(file: Path, column: str, seen: Sequence[str], of: str = "") -> DataError:
+    """A column that a run names, and no row has; `of` says of which rows."""
     near = nearest(column, seen)
     hint = f"did you mean `{near}`?" if near else f"its columns: {listed(seen)}"
-    return DataError(f"No row of `{file}` has the column `{column}` that `columns` names.", hint)
+    return DataError(
+        f"No row{of} of `{file}` has the column `{column}` that `columns` names.", hint
+    )
 
 
 def no_rows(file: Path, problems: Sequence[RowProblem], kinds: Sequence[str] = ()) -> DataError:
