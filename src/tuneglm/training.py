@@ -25,7 +25,7 @@ from tuneglm.data.stream import StreamedRows, StreamedSet
 from tuneglm.errors import ConfigError
 from tuneglm.interruption import SaveOnInterrupt
 from tuneglm.manifest import Course
-from tuneglm.methods import METHODS, check_method
+from tuneglm.methods import check_method, tune
 from tuneglm.methods.presets import doubt_of_rate
 from tuneglm.methods.start import continue_last, merge_earlier, merged_adapters
 from tuneglm.model_card import CARD_FILE, run_card, used_sets
@@ -35,6 +35,7 @@ from tuneglm.models.attention import keep_rows_apart
 from tuneglm.models.chain import write_chain
 from tuneglm.models.encoder import encoder_of
 from tuneglm.models.family import Family
+from tuneglm.models.float16 import compute_in_float16
 from tuneglm.models.loading import load_model, load_tokenizer, model_folder
 from tuneglm.models.quantization import keep_trainable
 from tuneglm.plan.planned_step import step_of
@@ -53,7 +54,7 @@ from tuneglm.reports.run import (
 )
 from tuneglm.reports.terminal import console
 from tuneglm.stages import STAGES
-from tuneglm.stages.arguments import training_arguments
+from tuneglm.stages.arguments import base_type, training_arguments
 
 # written by the libraries beside a result, and part of none; the model card is ours
 NOT_RESULTS = ("training_args.bin", CARD_FILE)
@@ -101,7 +102,7 @@ def train(config: RunConfig) -> TrainingResult:
         terminal.print(f"Memory   {memory}")
     set_seed(arguments.seed)
     model = _base(config, folder, family, arguments)
-    tuned = METHODS[config.method.name].apply(model, config.method, family)
+    tuned = tune(model, config.method, family)
     continue_last(tuned, config, family)
     trainer = STAGES[config.stage.name](tuned, tokenizer, given, arguments)
     trainer.course = course
@@ -147,12 +148,11 @@ def _refuse_no_steps(arguments: TrainingArguments, given: Batches) -> None:
 
 def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> Any:
     """The model before the method: in float32 where its own weights are trained."""
-    trains_base = METHODS[config.method.name].trains_base
     attention = config.model.attention
     model = load_model(
         folder,
         family=family.name,
-        dtype="float32" if trains_base else config.model.dtype,
+        dtype=base_type(config, arguments, arguments.device),
         bits=config.model.bits,
         device=arguments.device,
         attention=None if attention == "auto" else attention,
@@ -160,6 +160,8 @@ def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> An
     merge_earlier(model, config.model, family)
     if config.model.bits is not None:
         keep_trainable(model)
+    if arguments.fp16:
+        compute_in_float16(model)
     if config.data.batching == "packed":
         keep_rows_apart(model, family.place_rows)
     is_id = not Path(config.model.path).expanduser().is_dir()

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tuneglm.config import RunConfig
+from tuneglm.method_config import MethodConfig
 from tuneglm.methods import freeze, full, lora, p_tuning, prompt
 from tuneglm.methods.start import check_start
 from tuneglm.methods.tuned import Holding, Tuned
 from tuneglm.models.family import Family
+from tuneglm.models.float16 import compute_in_float16, computes_in_float16
 from tuneglm.models.packed import packed_bits
 from tuneglm.models.skeleton import skeleton
 from tuneglm.models.weights import read_json
@@ -50,6 +54,17 @@ METHODS: dict[str, Method] = {
         prompt.apply, prompt.check, learning_rate=2e-2, most_epochs=20, reentrant=False
     ),
 }
+
+
+def tune(model: Any, method: MethodConfig, family: Family) -> Tuned:
+    """The model as a method leaves it: what it trains is float32, whatever the base is."""
+    tuned = METHODS[method.name].apply(model, method, family)
+    if computes_in_float16(model):
+        # what the method put in does so too
+        compute_in_float16(tuned.model)
+    for name, weight in tuned.model.named_parameters():
+        assert not weight.requires_grad or weight.dtype == torch.float32, name
+    return tuned
 
 
 def check_method(config: RunConfig, folder: Path, family: Family) -> None:

@@ -22,6 +22,7 @@ from tuneglm.models.adapters import (
 )
 from tuneglm.models.chain import refuse_other_bases, with_earlier
 from tuneglm.models.family import Family, Layout
+from tuneglm.models.float16 import compute_in_float16
 from tuneglm.models.packed import packed_bits
 from tuneglm.models.precision import Bits, Placement, checked_bits, device_named, torch_dtype
 from tuneglm.models.prefix import MODULE, add_prefix, check_prefix, split_prefix
@@ -81,6 +82,8 @@ def load_model(
         if is_earlier and not is_quantized(model):
             # the next one was trained on the merged weights, and may hold some of them itself
             merge_adapters(model)
+    if placement.dtype == torch.float16:
+        compute_in_float16(model)
     return model.eval()
 
 

@@ -88,8 +88,30 @@ def unpack(
     return weight.mul_(scale.to(dtype)[:, None])
 
 
+def multiply(
+    inputs: torch.Tensor, packed: torch.Tensor, scale: torch.Tensor, bits: PackedBits
+) -> torch.Tensor:
+    """x · Wᵀ in the type of x, with W taken apart by some rows at a time."""
+    output = inputs.new_empty(*inputs.shape[:-1], len(packed))
+    for rows in _row_parts(packed):
+        weight = unpack(packed[rows], scale[rows], bits, inputs.dtype)
+        output[..., rows] = inputs @ weight.T
+    return output
+
+
+def multiply_back(
+    gradient: torch.Tensor, packed: torch.Tensor, scale: torch.Tensor, bits: PackedBits
+) -> torch.Tensor:
+    """g · W, likewise."""
+    result: Any = 0
+    for rows in _row_parts(packed):
+        weight = unpack(packed[rows], scale[rows], bits, gradient.dtype)
+        result = result + gradient[..., rows] @ weight
+    return torch.as_tensor(result)
+
+
 class _PackedProduct(torch.autograd.Function):
-    """x · Wᵀ, with W taken apart by some rows at a time, and anew in the backward."""
+    """x · Wᵀ, with W taken apart anew in the backward."""
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -97,20 +119,12 @@ class _PackedProduct(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.save_for_backward(packed, scale)
         ctx.bits = bits
-        output = inputs.new_empty(*inputs.shape[:-1], len(packed))
-        for rows in _row_parts(packed):
-            weight = unpack(packed[rows], scale[rows], bits, inputs.dtype)
-            output[..., rows] = inputs @ weight.T
-        return output
+        return multiply(inputs, packed, scale, bits)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
         packed, scale = ctx.saved_tensors
-        result: Any = 0
-        for rows in _row_parts(packed):
-            weight = unpack(packed[rows], scale[rows], ctx.bits, gradient.dtype)
-            result = result + gradient[..., rows] @ weight
-        return result, None, None, None
+        return multiply_back(gradient, packed, scale, ctx.bits), None, None, None
 
 
 def _row_parts(packed: torch.Tensor) -> list[slice]:

@@ -44,7 +44,8 @@ def as_if_there(config: RunConfig, device: torch.device) -> RunConfig:
         if not training.keys() & {"bf16", "fp16"}:
             training["bf16"] = True
         if model.dtype == "auto":
-            model = model.model_copy(update={"dtype": "bfloat16"})
+            dtype = "float16" if training.get("fp16") else "bfloat16"
+            model = model.model_copy(update={"dtype": dtype})
     return config.model_copy(update={"training": training, "model": model})
 
 
