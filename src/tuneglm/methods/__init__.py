@@ -14,7 +14,7 @@ from tuneglm.methods.start import check_start
 from tuneglm.methods.tuned import Holding, Tuned
 from tuneglm.models.family import Family
 from tuneglm.models.float16 import compute_in_float16, computes_in_float16
-from tuneglm.models.packed import packed_bits
+from tuneglm.models.packed import bits_to_pack, packed_bits
 from tuneglm.models.skeleton import skeleton
 from tuneglm.models.weights import read_json
 
@@ -67,9 +67,14 @@ def tune(model: Any, method: MethodConfig, family: Family) -> Tuned:
     return tuned
 
 
+def holding_of(config: RunConfig, folder: Path) -> Holding:
+    """How a run will hold its base; ModelError where the files have other bits than it says."""
+    packed = packed_bits(read_json(folder / "config.json"))
+    return Holding(packed or bits_to_pack(folder, config.model.bits), is_packed=packed is not None)
+
+
 def check_method(config: RunConfig, folder: Path, family: Family) -> None:
     """Raises UserError where the method cannot tune the model in `folder` as the config says."""
-    packed = packed_bits(read_json(folder / "config.json"))
-    holding = Holding(packed or config.model.bits, is_packed=packed is not None)
+    holding = holding_of(config, folder)
     check_start(config, holding)
     METHODS[config.method.name].check(skeleton(folder, family), config.method, family, holding)

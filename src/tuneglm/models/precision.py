@@ -8,6 +8,8 @@ import torch
 from tuneglm.errors import ModelError
 
 Bits = Literal[4, 8]
+# 16: not packed
+Width = Literal[16, 8, 4]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -54,11 +56,11 @@ def device_named(device: str | torch.device | None) -> torch.device:
     return chosen
 
 
-def checked_bits(bits: Any) -> Bits | None:
+def checked_bits(bits: Any) -> Width | None:
     """`bits` if it is a width that is known."""
-    if bits not in (None, *get_args(Bits)):
-        raise ModelError(f"A model cannot be loaded in `{bits}` bits.", "known: 4, 8, or none")
-    return cast("Bits | None", bits)
+    if bits not in (None, *get_args(Width)):
+        raise ModelError(f"A model cannot be loaded in `{bits}` bits.", "known: 16, 8, 4, or none")
+    return cast("Width | None", bits)
 
 
 @dataclass(frozen=True)

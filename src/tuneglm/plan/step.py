@@ -9,6 +9,7 @@ from transformers.training_args import OptimizerNames
 
 from tuneglm.config import RunConfig
 from tuneglm.models.family import Family
+from tuneglm.models.packed import bits_to_pack
 from tuneglm.models.precision import Placement
 from tuneglm.plan.batch_shape import Batch
 from tuneglm.stages.arguments import base_type
@@ -59,7 +60,7 @@ class Step:
         dtype = base_type(self.config, self.arguments, self.device)
         # kernels for GPUs save what torch's own saves, and only that one can run here
         attention = "eager" if model.attention == "eager" else None
-        return Placement(dtype, self.device, model.bits, attention)
+        return Placement(dtype, self.device, bits_to_pack(self.folder, model.bits), attention)
 
     @property
     def computed_in(self) -> torch.dtype | None:

@@ -17,6 +17,7 @@ from transformers import Trainer
 from tuneglm.errors import ConfigError
 from tuneglm.manifest import UNFINISHED, Course, discard, publish, seal
 from tuneglm.methods.tuned import Tuned
+from tuneglm.stages.locate import Place, first_not_finite
 from tuneglm.stages.watch import SourcedCollator, Watch
 
 STATE_FILE = "trainer_state.json"
@@ -40,7 +41,7 @@ class StageTrainer(Trainer):
         _scale_on_processor(self.accelerator)
         self.tuned = tuned
         self._saving = False
-        self._watch = Watch(self.accelerator)
+        self._watch = Watch(self.accelerator, self._locate)
         self.data_collator = SourcedCollator(self.data_collator)
 
     def create_optimizer(self, *arguments: Any, **named: Any) -> Any:
@@ -140,6 +141,19 @@ class StageTrainer(Trainer):
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The Trainer's own; the rows' sources stay with the watch."""
         return super()._prepare_inputs(self._watch.taken(inputs))
+
+    def _locate(self, batch: Any) -> Place | None:
+        """Where a batch's numbers first are none, where its whole model is at hand."""
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            return None
+        network = self.accelerator.unwrap_model(self.model)
+
+        def loss_of(inputs: Any) -> torch.Tensor:
+            with self.compute_loss_context_manager():
+                loss: Any = self.compute_loss(network, dict(inputs), num_items_in_batch=1)
+            return torch.as_tensor(loss)
+
+        return first_not_finite(network, super()._prepare_inputs(batch), loss_of)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """The Trainer's own, watched."""
