@@ -67,6 +67,16 @@ class Output:
     notes: tuple[str, ...] = ()
 
 
+def as_begun(config: RunConfig) -> RunConfig:
+    """With the bits that an unfinished run in the output folder chose, where this says `auto`."""
+    folder = Path(config.training["output_dir"]).expanduser()
+    saved = _saved_run(folder) if config.model.bits == "auto" else None
+    if saved is None:
+        return config
+    model = config.model.model_copy(update={"bits": saved.model.bits})
+    return config.model_copy(update={"model": model})
+
+
 def check_output(config: RunConfig, course: Course | None = None) -> Output:
     """Where a run's results go and from where it goes on; nothing is left behind by asking.
 

@@ -234,7 +234,9 @@ def _add_chat(commands: Any, name: str) -> None:
     parser = add_command(commands, name, chat, "Talk to a model, or to what a run made of it.")
     _add_model(parser)
     parser.add_argument("--dtype", help="auto, float32, bfloat16 or float16")
-    parser.add_argument("--bits", type=int, choices=(4, 8), help="hold the weights in 4 or 8 bits")
+    parser.add_argument(
+        "--bits", type=int, choices=(16, 8, 4), help="hold the weights in so many bits"
+    )
     parser.add_argument("--device", help="cuda, cpu …; the GPU if there is one")
     for field_name, field in ChatConfig.model_fields.items():
         kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]

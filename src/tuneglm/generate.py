@@ -15,7 +15,7 @@ from tuneglm.config import ChatConfig
 from tuneglm.errors import DataError
 from tuneglm.models.loading import load_model, load_tokenizer, local_folder, resolved_family
 from tuneglm.models.named_adapters import NamedAdapters
-from tuneglm.models.precision import Bits
+from tuneglm.models.precision import Width
 from tuneglm.models.prompt import example_of
 
 Conversation = Sequence[Mapping[str, Any]]
@@ -36,7 +36,7 @@ class ChatModel:
         *,
         family: str | None = None,
         dtype: str | torch.dtype | None = None,
-        bits: Bits | None = None,
+        bits: Width | None = None,
         adapters: Sequence[str | Path] | Mapping[str, str | Path] = (),
         device: str | torch.device | None = None,
     ) -> None:

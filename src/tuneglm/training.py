@@ -6,6 +6,7 @@ RunConfig → folder, tokenizer, examples, model → method → stage → Traine
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from rich.console import Console
 from torch import nn
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
-from tuneglm.checkpoints import check_output, claimed, save_result, writing
+from tuneglm.checkpoints import as_begun, check_output, claimed, save_result, writing
 from tuneglm.config import RunConfig
 from tuneglm.data.batches import Batches, batches
 from tuneglm.data.examples import load_examples
@@ -25,7 +26,7 @@ from tuneglm.data.stream import StreamedRows, StreamedSet
 from tuneglm.errors import ConfigError
 from tuneglm.interruption import SaveOnInterrupt
 from tuneglm.manifest import Course
-from tuneglm.methods import METHODS, check_method
+from tuneglm.methods import check_method, holding_of, tune
 from tuneglm.methods.presets import doubt_of_rate
 from tuneglm.methods.start import continue_last, merge_earlier, merged_adapters
 from tuneglm.model_card import CARD_FILE, run_card, used_sets
@@ -35,10 +36,12 @@ from tuneglm.models.attention import keep_rows_apart
 from tuneglm.models.chain import write_chain
 from tuneglm.models.encoder import encoder_of
 from tuneglm.models.family import Family
+from tuneglm.models.float16 import compute_in_float16
 from tuneglm.models.loading import load_model, load_tokenizer, model_folder
-from tuneglm.models.quantization import keep_trainable
+from tuneglm.models.quantization import held_bits, keep_trainable
+from tuneglm.plan.bits import with_bits
 from tuneglm.plan.planned_step import step_of
-from tuneglm.plan.planning import check_memory
+from tuneglm.plan.planning import bits_that_fit, check_memory
 from tuneglm.processes import agreed
 from tuneglm.reports.data import EncodingProgress, print_data, print_streamed
 from tuneglm.reports.run import (
@@ -53,7 +56,7 @@ from tuneglm.reports.run import (
 )
 from tuneglm.reports.terminal import console
 from tuneglm.stages import STAGES
-from tuneglm.stages.arguments import training_arguments
+from tuneglm.stages.arguments import base_type, training_arguments
 
 # written by the libraries beside a result, and part of none; the model card is ours
 NOT_RESULTS = ("training_args.bin", CARD_FILE)
@@ -92,16 +95,23 @@ def train(config: RunConfig) -> TrainingResult:
     arguments = training_arguments(config, evaluates=held is not None, rows=_count(rows))
     given = batches(config.data, rows.rows, None if held is None else held.rows)
     _refuse_no_steps(arguments, given)
+    config = as_begun(config)
     course = Course(rows.fingerprint, _items_a_step(arguments), arguments.world_size)
     output = agreed(partial(check_output, config, course))
     arguments.output_dir = str(output.folder)
     step = step_of(config, folder, family, arguments, given, arguments.device)
+    if config.model.bits == "auto":
+        bits, why = agreed(partial(bits_that_fit, step))
+        config = with_bits(config, bits)
+        step = replace(step, config=config)
+        if arguments.process_index == 0:
+            terminal.print(f"Bits     {bits}: {why}")
     memory = agreed(partial(check_memory, step))
     if memory is not None and arguments.process_index == 0:
         terminal.print(f"Memory   {memory}")
     set_seed(arguments.seed)
     model = _base(config, folder, family, arguments)
-    tuned = METHODS[config.method.name].apply(model, config.method, family)
+    tuned = tune(model, config.method, family)
     continue_last(tuned, config, family)
     trainer = STAGES[config.stage.name](tuned, tokenizer, given, arguments)
     trainer.course = course
@@ -149,19 +159,20 @@ def _refuse_no_steps(arguments: TrainingArguments, given: Batches) -> None:
 
 def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> Any:
     """The model before the method: in float32 where its own weights are trained."""
-    trains_base = METHODS[config.method.name].trains_base
-    attention = config.model.attention
+    attention, holding = config.model.attention, holding_of(config, folder)
     model = load_model(
         folder,
         family=family.name,
-        dtype="float32" if trains_base else config.model.dtype,
-        bits=config.model.bits,
+        dtype=base_type(config, arguments, arguments.device),
+        bits=holding.bits,
         device=arguments.device,
         attention=None if attention == "auto" else attention,
     )
     merge_earlier(model, config.model, family)
-    if config.model.bits is not None:
+    if holding.bits is not None and not holding.is_packed:
         keep_trainable(model)
+    if arguments.fp16:
+        compute_in_float16(model)
     if config.data.batching == "packed":
         keep_rows_apart(model, family.place_rows)
     is_id = not Path(config.model.path).expanduser().is_dir()
@@ -190,7 +201,7 @@ def _summary(
         steps = steps if steps > 0 else steps_an_epoch * arguments.num_train_epochs
         rows_a_step = rows_a_step if not given.sentence else len(rows.rows) / steps_an_epoch
     dtype = str(model.dtype).removeprefix("torch.")
-    held = f"{config.model.bits} bits" if config.model.bits else dtype
+    held = f"{bits} bits" if (bits := held_bits(model)) else dtype
     autocast = "bfloat16" if arguments.bf16 else "float16" if arguments.fp16 else "float32"
     return Summary(
         model=config.model.path,

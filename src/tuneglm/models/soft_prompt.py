@@ -32,7 +32,7 @@ from tuneglm.errors import ModelError
 from tuneglm.models.family import Family
 from tuneglm.models.partial import ADAPTER_FILES, read_adapter_tensors
 from tuneglm.models.prefix import let_see
-from tuneglm.models.weights import input_weight
+from tuneglm.models.weights import input_weight, states_type
 
 MODULE = "soft_prompt"
 # what peft names the embeddings in its file
@@ -56,7 +56,7 @@ class SoftPrompt(nn.Module):
     def forward(self, network: Any) -> torch.Tensor:
         """(layers, 2, key-value heads, length, head_dim): what the network makes of them."""
         length = len(self.embedding)
-        states = self.embedding[None].to(input_weight(network).dtype)
+        states = self.embedding[None].to(states_type(network))
         places = torch.arange(-length, 0, device=states.device)
         cache: Any = DynamicCache()
         with _without_checkpointing(network):

@@ -1,6 +1,7 @@
 """The Trainer that every stage builds on: its checkpoints are whole, or not to be seen."""
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -9,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from peft import PeftModel
 from transformers import Trainer
 
 from tuneglm.errors import ConfigError
 from tuneglm.manifest import UNFINISHED, Course, discard, publish, seal
 from tuneglm.methods.tuned import Tuned
+from tuneglm.stages.locate import Place, first_not_finite
 from tuneglm.stages.watch import SourcedCollator, Watch
 
 STATE_FILE = "trainer_state.json"
+
+log = logging.getLogger(__name__)
 
 
 class StageTrainer(Trainer):
@@ -33,9 +38,10 @@ class StageTrainer(Trainer):
         with _judged_by_what_is_trained(tuned.model):
             super().__init__(model=tuned.model, **arguments)
         check_sharded(self)
+        _scale_on_processor(self.accelerator)
         self.tuned = tuned
         self._saving = False
-        self._watch = Watch(self.accelerator)
+        self._watch = Watch(self.accelerator, self._locate)
         self.data_collator = SourcedCollator(self.data_collator)
 
     def create_optimizer(self, *arguments: Any, **named: Any) -> Any:
@@ -136,6 +142,19 @@ class StageTrainer(Trainer):
         """The Trainer's own; the rows' sources stay with the watch."""
         return super()._prepare_inputs(self._watch.taken(inputs))
 
+    def _locate(self, batch: Any) -> Place | None:
+        """Where a batch's numbers first are none, where its whole model is at hand."""
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            return None
+        network = self.accelerator.unwrap_model(self.model)
+
+        def loss_of(inputs: Any) -> torch.Tensor:
+            with self.compute_loss_context_manager():
+                loss: Any = self.compute_loss(network, dict(inputs), num_items_in_batch=1)
+            return torch.as_tensor(loss)
+
+        return first_not_finite(network, super()._prepare_inputs(batch), loss_of)
+
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """The Trainer's own, watched."""
         loss = super().training_step(model, inputs, num_items_in_batch)
@@ -173,6 +192,13 @@ def _give_rates(optimizer: Any, factors: Mapping[torch.Tensor, float]) -> None:
             weights = [weight for weight in own if factors[weight] == factor]
             rate = {"params": weights, "lr": group["lr"] * factor}
             optimizer.add_param_group({**group, **rate})
+
+
+def _scale_on_processor(accelerator: Accelerator) -> None:
+    """Scale the loss for float16 as on a GPU: on a processor accelerate leaves it out, unsaid."""
+    if accelerator.device.type == "cpu" and accelerator.mixed_precision == "fp16":
+        log.warning("float16 on a processor takes longer than float32, and saves memory alone.")
+        accelerator.native_amp, accelerator.scaler = True, torch.amp.GradScaler("cpu")
 
 
 def check_sharded(trainer: Trainer) -> None:
