@@ -35,8 +35,11 @@ from tuneglm.models.attention import keep_rows_apart
 from tuneglm.models.chain import write_chain
 from tuneglm.models.encoder import encoder_of
 from tuneglm.models.family import Family
+from tuneglm.models.hollow import can_be_hollow, hollow_model
 from tuneglm.models.loading import load_model, load_tokenizer, model_folder
+from tuneglm.models.precision import Placement, torch_dtype
 from tuneglm.models.quantization import keep_trainable
+from tuneglm.models.undivided import undivided
 from tuneglm.plan.planned_step import step_of
 from tuneglm.plan.planning import check_memory
 from tuneglm.processes import agreed
@@ -54,6 +57,8 @@ from tuneglm.reports.run import (
 from tuneglm.reports.terminal import console
 from tuneglm.stages import STAGES
 from tuneglm.stages.arguments import training_arguments
+from tuneglm.stages.sharing import Sharing, check_sharing, sharing_of
+from tuneglm.stages.trainer import StageTrainer
 
 # written by the libraries beside a result, and part of none; the model card is ours
 NOT_RESULTS = ("training_args.bin", CARD_FILE)
@@ -92,6 +97,7 @@ def train(config: RunConfig) -> TrainingResult:
     arguments = training_arguments(config, evaluates=held is not None, rows=_count(rows))
     given = batches(config.data, rows.rows, None if held is None else held.rows)
     _refuse_no_steps(arguments, given)
+    check_sharing(config, sharing_of(arguments))
     course = Course(rows.fingerprint, _items_a_step(arguments), arguments.world_size)
     output = agreed(partial(check_output, config, course))
     arguments.output_dir = str(output.folder)
@@ -100,9 +106,10 @@ def train(config: RunConfig) -> TrainingResult:
     if memory is not None and arguments.process_index == 0:
         terminal.print(f"Memory   {memory}")
     set_seed(arguments.seed)
-    model = _base(config, folder, family, arguments)
-    tuned = METHODS[config.method.name].apply(model, config.method, family)
-    continue_last(tuned, config, family)
+    with undivided():
+        model = _base(config, folder, family, arguments)
+        tuned = METHODS[config.method.name].apply(model, config.method, family)
+        continue_last(tuned, config, family)
     trainer = STAGES[config.stage.name](tuned, tokenizer, given, arguments)
     trainer.course = course
     if trainer.is_world_process_zero():
@@ -147,17 +154,25 @@ def _refuse_no_steps(arguments: TrainingArguments, given: Batches) -> None:
 
 def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> Any:
     """The model before the method: in float32 where its own weights are trained."""
+    sharing = sharing_of(arguments)
     trains_base = METHODS[config.method.name].trains_base
-    attention = config.model.attention
-    model = load_model(
-        folder,
-        family=family.name,
-        dtype="float32" if trains_base else config.model.dtype,
-        bits=config.model.bits,
-        device=arguments.device,
-        attention=None if attention == "auto" else attention,
-    )
-    merge_earlier(model, config.model, family)
+    dtype = "float32" if trains_base else config.model.dtype
+    attention = None if config.model.attention == "auto" else config.model.attention
+    # what is divided goes to the device part by part
+    device = torch.device("cpu") if sharing.divides_weights else arguments.device
+    if is_hollow(folder, sharing, arguments):
+        placement = Placement(torch_dtype(dtype, arguments.device), device, None, attention)
+        model = hollow_model(folder, family, placement)
+    else:
+        model = load_model(
+            folder,
+            family=family.name,
+            dtype=torch_dtype(dtype, arguments.device),
+            bits=config.model.bits,
+            device=device,
+            attention=attention,
+        )
+        merge_earlier(model, config.model, family)
     if config.model.bits is not None:
         keep_trainable(model)
     if config.data.batching == "packed":
@@ -170,6 +185,12 @@ def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> An
     if arguments.gradient_checkpointing:
         model.enable_input_require_grads()
     return model
+
+
+def is_hollow(folder: Path, sharing: Sharing, arguments: TrainingArguments) -> bool:
+    """Whether this process needs no weights of its own: the first one sends each its part."""
+    is_first = arguments.process_index == 0
+    return sharing.divides_weights and not is_first and can_be_hollow(folder)
 
 
 def _summary(
@@ -237,7 +258,7 @@ def parameter_count(model: nn.Module) -> int:
 
 
 def _save(
-    trainer: Trainer,
+    trainer: StageTrainer,
     folder: Path,
     progression: Progression,
     card: Callable[..., str],
@@ -245,8 +266,10 @@ def _save(
 ) -> None:
     """Adapter or weights, tokenizer, the picture of the loss and the model card."""
 
+    weights = trainer.whole_weights()
+
     def save(unfinished: Path) -> None:
-        trainer.save_model(str(unfinished))
+        trainer.write_result(unfinished, weights)
         for name in NOT_RESULTS:
             (unfinished / name).unlink(missing_ok=True)
         if is_adapter(unfinished):
@@ -257,7 +280,7 @@ def _save(
             unfinished / CHART_FILE, progression.curve("loss"), progression.curve("eval_loss")
         )
 
-    if trainer.is_world_process_zero() or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+    if trainer.is_world_process_zero():
         save_result(folder, save)
 
 
