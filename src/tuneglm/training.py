@@ -37,8 +37,11 @@ from tuneglm.models.chain import write_chain
 from tuneglm.models.encoder import encoder_of
 from tuneglm.models.family import Family
 from tuneglm.models.float16 import compute_in_float16
+from tuneglm.models.hollow import can_be_hollow, hollow_model
 from tuneglm.models.loading import load_model, load_tokenizer, model_folder
+from tuneglm.models.precision import Placement
 from tuneglm.models.quantization import held_bits, keep_trainable
+from tuneglm.models.undivided import undivided
 from tuneglm.plan.bits import with_bits
 from tuneglm.plan.planned_step import step_of
 from tuneglm.plan.planning import bits_that_fit, check_memory
@@ -57,6 +60,8 @@ from tuneglm.reports.run import (
 from tuneglm.reports.terminal import console
 from tuneglm.stages import STAGES
 from tuneglm.stages.arguments import base_type, training_arguments
+from tuneglm.stages.sharing import Sharing, check_sharing, sharing_of
+from tuneglm.stages.trainer import StageTrainer
 
 # written by the libraries beside a result, and part of none; the model card is ours
 NOT_RESULTS = ("training_args.bin", CARD_FILE)
@@ -95,6 +100,7 @@ def train(config: RunConfig) -> TrainingResult:
     arguments = training_arguments(config, evaluates=held is not None, rows=_count(rows))
     given = batches(config.data, rows.rows, None if held is None else held.rows)
     _refuse_no_steps(arguments, given)
+    check_sharing(config, sharing_of(arguments))
     config = as_begun(config)
     course = Course(rows.fingerprint, _items_a_step(arguments), arguments.world_size)
     output = agreed(partial(check_output, config, course))
@@ -110,9 +116,10 @@ def train(config: RunConfig) -> TrainingResult:
     if memory is not None and arguments.process_index == 0:
         terminal.print(f"Memory   {memory}")
     set_seed(arguments.seed)
-    model = _base(config, folder, family, arguments)
-    tuned = tune(model, config.method, family)
-    continue_last(tuned, config, family)
+    with undivided():
+        model = _base(config, folder, family, arguments)
+        tuned = tune(model, config.method, family)
+        continue_last(tuned, config, family)
     trainer = STAGES[config.stage.name](tuned, tokenizer, given, arguments)
     trainer.course = course
     if trainer.is_world_process_zero():
@@ -159,16 +166,23 @@ def _refuse_no_steps(arguments: TrainingArguments, given: Batches) -> None:
 
 def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> Any:
     """The model before the method: in float32 where its own weights are trained."""
-    attention, holding = config.model.attention, holding_of(config, folder)
-    model = load_model(
-        folder,
-        family=family.name,
-        dtype=base_type(config, arguments, arguments.device),
-        bits=holding.bits,
-        device=arguments.device,
-        attention=None if attention == "auto" else attention,
-    )
-    merge_earlier(model, config.model, family)
+    sharing, holding = sharing_of(arguments), holding_of(config, folder)
+    dtype = base_type(config, arguments, arguments.device)
+    attention = None if config.model.attention == "auto" else config.model.attention
+    # what is divided goes to the device part by part
+    device = torch.device("cpu") if sharing.divides_weights else arguments.device
+    if is_hollow(folder, sharing, arguments):
+        model = hollow_model(folder, family, Placement(dtype, device, None, attention))
+    else:
+        model = load_model(
+            folder,
+            family=family.name,
+            dtype=dtype,
+            bits=holding.bits,
+            device=device,
+            attention=attention,
+        )
+        merge_earlier(model, config.model, family)
     if holding.bits is not None and not holding.is_packed:
         keep_trainable(model)
     if arguments.fp16:
@@ -183,6 +197,12 @@ def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> An
     if arguments.gradient_checkpointing:
         model.enable_input_require_grads()
     return model
+
+
+def is_hollow(folder: Path, sharing: Sharing, arguments: TrainingArguments) -> bool:
+    """Whether this process needs no weights of its own: the first one sends each its part."""
+    is_first = arguments.process_index == 0
+    return sharing.divides_weights and not is_first and can_be_hollow(folder)
 
 
 def _summary(
@@ -251,7 +271,7 @@ def parameter_count(model: nn.Module) -> int:
 
 
 def _save(
-    trainer: Trainer,
+    trainer: StageTrainer,
     folder: Path,
     progression: Progression,
     card: Callable[..., str],
@@ -259,8 +279,10 @@ def _save(
 ) -> None:
     """Adapter or weights, tokenizer, the picture of the loss and the model card."""
 
+    weights = trainer.whole_weights()
+
     def save(unfinished: Path) -> None:
-        trainer.save_model(str(unfinished))
+        trainer.write_result(unfinished, weights)
         for name in NOT_RESULTS:
             (unfinished / name).unlink(missing_ok=True)
         if is_adapter(unfinished):
@@ -271,7 +293,7 @@ def _save(
             unfinished / CHART_FILE, progression.curve("loss"), progression.curve("eval_loss")
         )
 
-    if trainer.is_world_process_zero() or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+    if trainer.is_world_process_zero():
         save_result(folder, save)
 
 

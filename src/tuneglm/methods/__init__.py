@@ -33,6 +33,8 @@ class Method:
     most_epochs    how often it may see a handful of rows before it knows them by heart
     trains_base    whether the base's own weights are trained, and so held in float32
     reentrant      whether torch's older gradient checkpointing reaches what is trained
+    fsdp           whether FSDP finds each layer's output used: where it is not, the layer's
+                   weights are not fetched for the way back
     """
 
     apply: Apply
@@ -41,6 +43,7 @@ class Method:
     most_epochs: int
     trains_base: bool = False
     reentrant: bool = True
+    fsdp: bool = True
 
 
 METHODS: dict[str, Method] = {
@@ -51,7 +54,12 @@ METHODS: dict[str, Method] = {
         p_tuning.apply, p_tuning.check, learning_rate=2e-2, most_epochs=20, reentrant=False
     ),
     "prompt": Method(
-        prompt.apply, prompt.check, learning_rate=2e-2, most_epochs=20, reentrant=False
+        prompt.apply,
+        prompt.check,
+        learning_rate=2e-2,
+        most_epochs=20,
+        reentrant=False,
+        fsdp=False,
     ),
 }
 

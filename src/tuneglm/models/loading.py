@@ -28,11 +28,13 @@ from tuneglm.models.precision import Placement, Width, checked_bits, device_name
 from tuneglm.models.prefix import MODULE, add_prefix, check_prefix, split_prefix
 from tuneglm.models.published import load_published
 from tuneglm.models.quantization import is_quantized, quantization_config
+from tuneglm.models.undivided import undivided
 from tuneglm.models.weights import read_json, read_tensors, weight_files
 
 TOKENIZER_FILES = ("*.json", "*.model", "*.jinja")
 
 
+@undivided()
 def load_model(
     path: str | Path,
     *,
