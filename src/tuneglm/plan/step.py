@@ -1,6 +1,6 @@
 """Step: all that the memory of a step of training depends on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from tuneglm.methods import METHODS
 from tuneglm.models.family import Family
 from tuneglm.models.precision import Placement, torch_dtype
 from tuneglm.plan.batch_shape import Batch
+from tuneglm.stages.sharing import Sharing
 
 # transformers' name of an optimizer → bytes a trained weight that it keeps; others as AdamW
 STATE_BYTES: dict[str, float] = {
@@ -42,6 +43,7 @@ class Step:
 
     device      where it computes; fake tensors are the processor's, whichever it is
     evaluation  the largest batch of evaluation, None where nothing is evaluated
+    sharing     how several processes hold the model
     """
 
     config: RunConfig
@@ -51,6 +53,7 @@ class Step:
     device: torch.device
     batch: Batch
     evaluation: Batch | None = None
+    sharing: Sharing = field(default_factory=Sharing)
 
     @property
     def placement(self) -> Placement:
