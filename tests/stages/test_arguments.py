@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.conftest import Configure
+from tuneglm.demo import MODEL_FOLDER
 from tuneglm.errors import ConfigError
 from tuneglm.stages.sharing import Kind, Sharing, check_sharing, sharing_of
 from tuneglm.stages.trainer import check_sharded
@@ -112,9 +113,9 @@ def test_what_cannot_be_divided_is_said(
     configure: Configure, tmp_path: Path, kind: Kind, settings: tuple[str, ...], sentence: str
 ) -> None:
     config = configure(tmp_path, *settings)
-    check_sharing(config, Sharing("zero2", 2))
+    check_sharing(config, Sharing("zero2", 2), MODEL_FOLDER)
     with pytest.raises(ConfigError, match=sentence):
-        check_sharing(config, Sharing(kind, 2))
+        check_sharing(config, Sharing(kind, 2), MODEL_FOLDER)
 
 
 def test_processes_that_train_apart(
@@ -124,3 +125,9 @@ def test_processes_that_train_apart(
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match="2 processes were started, but each trains alone"):
         train(configure(tmp_path / "out", "training.use_cpu=false"))
+
+
+def test_a_packed_checkpoint_is_not_divided(configure: Configure, tmp_path: Path) -> None:
+    packed = Path(__file__).parents[1] / "parity" / "golden" / "v2" / "int4"
+    with pytest.raises(ConfigError, match="FSDP cannot divide weights of 4 bits"):
+        check_sharing(configure(tmp_path), Sharing("fsdp", 2), packed)
