@@ -47,13 +47,17 @@ class SourcedCollator:
 
 
 class Watch:
-    """Loss, gradient and learning rate of each step: raises DivergedError, or warns once."""
+    """Loss, gradient and learning rate of each step: raises DivergedError, or warns once.
+
+    trained_tokens  of all steps that were watched, all processes together
+    """
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
         self._sources = Sources()
         self._batches: list[tuple[Tensor, Sources]] = []
         self._tokens: Tensor | int | None = None
+        self.trained_tokens = 0
         self._highest_rate = 0.0
         self._beginning: list[float] = []
         self._above = 0
@@ -74,8 +78,10 @@ class Watch:
         """Judge a step whose gradient is known, if its norm is too; raises DivergedError."""
         batches = [(float(loss), sources) for loss, sources in self._batches]
         self._batches, number = [], state.global_step + 1
-        if self._tokens is not None and int(self._tokens) == 0:
+        tokens = None if self._tokens is None else int(self._tokens)
+        if tokens == 0:
             raise _no_token(number, _named(self._gathered(batches)))
+        self.trained_tokens += tokens or 0
         # one that is too large for float16 is scaled down, and the step left out
         is_scaled = self.accelerator.mixed_precision == "fp16"
         if norm is not None and not math.isfinite(norm) and not is_scaled:
