@@ -1,12 +1,14 @@
 """A run on rows that are streamed: gone on with at the exact row, packed or padded."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Configure
 from tuneglm.config import load_config
+from tuneglm.data import stream
 from tuneglm.errors import ConfigError
 from tuneglm.training import train
 
@@ -20,9 +22,13 @@ def losses(folder: Path) -> list[float]:
 
 @pytest.mark.parametrize("batching", ["padded", "packed"])
 def test_a_run_goes_on_at_the_exact_row(
-    batching: str, configure: Configure, tmp_path: Path
+    batching: str,
+    configure: Configure,
+    tmp_path: Path,
+    rows_file: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Also into the second pass over the twelve rows."""
+    """Also into the second pass over the twelve rows. What they are to give is printed before."""
     settings = (*STREAMED, f"data.batching={batching}", "data.cutoff=64", "training.max_steps=9")
     settings = (*settings, *(("training.per_device_train_batch_size=1",) * (batching == "packed")))
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
@@ -33,6 +39,21 @@ def test_a_run_goes_on_at_the_exact_row(
     train(configure(again, *settings, f"resume={checkpoint}"))
     assert losses(again) == losses(whole)
     assert len(losses(whole)) == 9
+    out = capsys.readouterr().out
+    assert re.search(rf"{rows_file.name} +100\.0% +\d", out)
+
+
+def test_what_comes_to_light_on_the_way_is_told_at_the_end(
+    configure: Configure,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(stream, "BLOCK", 4)
+    train(configure(tmp_path / "out", *STREAMED, "data.cutoff=16", "training.max_steps=1"))
+    start, end = capsys.readouterr().out.split("Model ")
+    assert "of the 4 read so far" in start
+    assert "of the 12 read so far" in end
 
 
 @pytest.mark.parametrize(

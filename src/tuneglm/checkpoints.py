@@ -69,6 +69,16 @@ class Output:
     notes: tuple[str, ...] = ()
 
 
+def as_begun(config: RunConfig) -> RunConfig:
+    """With the bits that an unfinished run in the output folder chose, where this says `auto`."""
+    folder = Path(config.training["output_dir"]).expanduser()
+    saved = _saved_run(folder) if config.model.bits == "auto" else None
+    if saved is None:
+        return config
+    model = config.model.model_copy(update={"bits": saved.model.bits})
+    return config.model_copy(update={"model": model})
+
+
 def check_output(config: RunConfig, course: Course | None = None) -> Output:
     """Where a run's results go and from where it goes on; nothing is left behind by asking.
 
@@ -328,11 +338,12 @@ def _is_used(folder: Path) -> bool:
 
 
 def _try_to_write(folder: Path) -> None:
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    is_missing = not folder.exists()
     try:
         with writable(folder), TemporaryFile(dir=folder):
             pass
     finally:
-        for path in missing:
+        if is_missing:
+            # not the folders above: a run that starts at the same time may count on them
             with suppress(OSError):
-                path.rmdir()
+                folder.rmdir()

@@ -14,6 +14,7 @@ from tuneglm.config import RunConfig
 from tuneglm.data.examples import ExampleSet
 from tuneglm.data.mix import SetSummary
 from tuneglm.data.registered_set import RegisteredSet
+from tuneglm.data.tally import ExpectedSet
 from tuneglm.hub import looks_like_id
 
 CARD_FILE = "README.md"
@@ -34,10 +35,19 @@ class UsedSet:
     registered: RegisteredSet | None = None
 
 
-def used_sets(sets: Sequence[ExampleSet], summaries: Sequence[SetSummary]) -> list[UsedSet]:
+def used_sets(
+    sets: Sequence[ExampleSet], summaries: Sequence[SetSummary | ExpectedSet]
+) -> list[UsedSet]:
     """The sets of a run, with the rows that it took of each."""
     pairs = zip(sets, summaries, strict=True)
-    return [UsedSet(one.name, summary.rows, one.registered) for one, summary in pairs]
+    return [
+        UsedSet(
+            one.name,
+            summary.rows if isinstance(summary, SetSummary) else 0,
+            one.registered,
+        )
+        for one, summary in pairs
+    ]
 
 
 def run_card(config: RunConfig, family: str, sets: Sequence[UsedSet], *, adapter: bool) -> str:

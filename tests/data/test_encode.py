@@ -1,5 +1,6 @@
 """What is trained, and what a cutoff may take away."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tuneglm.config import load_config
 from tuneglm.data.cutoff import Rule, fair_shares
 from tuneglm.data.encode import encode_examples, rule_of
 from tuneglm.data.encoded import UNTRAINED
-from tuneglm.data.messages import Example, Message
+from tuneglm.data.messages import Example, Message, Rendered
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError
 
@@ -50,6 +51,38 @@ def test_no_cutoff_takes_the_token_that_ends_an_answer(lengths: list[int], cutof
 def test_oldest_turns_go_first() -> None:
     example = conversation("a" * 10, "B" * 10, "c", "DD")
     assert encoded(example, cutoff=16) == ["DD"]
+
+
+def test_a_long_conversation_is_rendered_few_times() -> None:
+    """Of three hundred exchanges most must go: they are not tried one by one."""
+    rendered: list[int] = []
+
+    def counted(examples: Sequence[Example], **options: bool) -> list[Rendered]:
+        rendered.append(sum(len(each.messages) for each in examples))
+        return render(examples, **options)
+
+    example = conversation(*["x" * 8, "YYYY"] * 300)
+    (row,) = encode_examples([example], counted, Rule(cutoff=64)).rows
+    assert trained_text(row) == "YYYY" * 4
+    assert len(rendered) <= 12 and sum(rendered) < 3 * len(example.messages)
+
+
+@pytest.mark.parametrize("exchanges", [1, 2, 5, 9])
+def test_no_exchange_goes_that_has_room(exchanges: int) -> None:
+    row_length = 8 + 4 + 3  # letters, and the tokens around them
+    example = conversation(*["x" * 8, "YYYY"] * 9)
+    for spare in (0, row_length - 1):
+        cutoff = exchanges * row_length + spare
+        if cutoff >= 16:
+            assert encoded(example, cutoff=cutoff) == ["YYYY" * exchanges]
+
+
+def test_a_longest_answer_holds_for_all_answers_of_a_row() -> None:
+    """Old exchanges go before an answer is cut."""
+    example = conversation(*["q" * 4, "ANSWER"] * 5)
+    rule = Rule(60, "source_target", 40, 20)
+    (row,) = encode_examples([example], render, rule).rows
+    assert trained_text(row) == "ANSWER" * 2
 
 
 def test_what_a_row_over_the_cutoff_loses_is_chosen() -> None:

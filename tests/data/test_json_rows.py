@@ -52,6 +52,45 @@ def test_a_separator_of_unicode_is_no_line_end(file: Path) -> None:
     assert read(file, '{"a": "x\u2028y"}\n{"a": "\x85"}')[1] == (2, {"a": "\x85"})
 
 
+BROKEN = [
+    ('{"a": "x, "b": 2}', "expecting `,` delimiter, found `b"),
+    ('{"a": "x"', "expecting property name enclosed in double quotes, found `{"),
+    ('{"a": "x\n"}', "invalid control character"),
+    ("oops", "expecting value, found `oops"),
+    ('{"a": 1} {"a": 2}', "expected `,` or `]` after a row"),
+]
+
+
+@pytest.mark.parametrize("indent", ["", "  ", "\t"])
+@pytest.mark.parametrize(("broken", "sentence"), BROKEN)
+def test_where_each_row_begins_a_line_one_broken_row_is_one(
+    file: Path, broken: str, sentence: str, indent: str
+) -> None:
+    good = f'{indent}{{"a":\n{indent}    [{{"b": 1}}]}}'
+    rows = f",\n{indent}".join([good.strip(), broken, good.strip(), broken, good.strip()])
+    found = read(file, f"[\n{indent}{rows}\n]")
+    problems = [(line, value) for line, value in found if isinstance(value, RowError)]
+    lines = [4, 7] if "\n" not in broken else [4, 8]
+    assert [line for line, _ in problems] == lines
+    assert all(sentence in value.sentence for _, value in problems), problems
+    assert [value for _, value in found].count({"a": [{"b": 1}]}) == 3
+
+
+def test_a_broken_row_is_passed_over_wherever_the_file_is_cut_into_parts(file: Path) -> None:
+    rows = [json.dumps({"a": "x" * 5000, "n": number}) for number in range(300)]
+    rows[100] = rows[100][:-1]
+    found = read(file, "[\n  " + ",\n  ".join(rows) + "\n]")
+    assert [line for line, value in found if isinstance(value, RowError)] == [102]
+    numbers = [value["n"] for _, value in found if isinstance(value, dict)]
+    assert numbers == [number for number in range(300) if number != 100]
+
+
+def test_in_a_file_of_lines_a_line_that_is_a_list_is_one_bad_row(tmp_path: Path) -> None:
+    file = tmp_path / "my.jsonl"
+    assert read(file, '["a", "b"]\n{"a": 1}') == [(1, ["a", "b"]), (2, {"a": 1})]
+    assert read(file, '[{"a": 1}, {"a": 2}]\n') == [(1, {"a": 1}), (1, {"a": 2})]
+
+
 def test_an_empty_list_has_no_rows(file: Path) -> None:
     assert read(file, " [ ] \n") == []
 

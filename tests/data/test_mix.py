@@ -123,6 +123,17 @@ def test_too_few_rows_of_identity_are_told_with_what_mends_it(tmp_path: Path) ->
     assert not load(own).notes
 
 
+def test_a_set_that_waits_for_a_name_is_one_of_identity(tmp_path: Path) -> None:
+    """Its rows say nothing of their kind: by 80 among 40,080 rows nobody learnt a name."""
+    general = write(tmp_path, "a", 2000)
+    (tmp_path / "self_cognition.json").write_text(
+        json.dumps([{"instruction": f"Who? {i}", "output": "I am <NAME>."} for i in range(4)])
+    )
+    entry = {"name": "self_cognition", "replace": {"<NAME>": "星河"}}
+    (note,) = load(general, entry, dir=str(tmp_path)).notes
+    assert "`self_cognition` is 0.2%" in note and "{name: self_cognition, share: 0.05}" in note
+
+
 def test_all_rows_for_evaluation_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none is left to train on"):
         load(write(tmp_path, "a", 5), evaluation_rows=5)

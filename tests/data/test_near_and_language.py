@@ -26,6 +26,16 @@ def test_a_changed_word_is_near_and_another_text_is_not() -> None:
     assert near(text(1), text(2), changed) == [(2, 0)]
 
 
+def test_pairs_are_found_though_all_rows_begin_alike() -> None:
+    preamble = "Please translate the following sentence into Chinese, and explain each word of it: "
+    texts = [preamble + text(seed, 16) for seed in range(100)]
+    pairs = [each for one in texts for each in (one, one.replace("seven", "eight", 1))]
+    found = dict(near(*pairs))
+    partners = [i for i in range(1, 200, 2) if found.get(i) == i - 1]
+    changed = sum(one != other for one, other in zip(pairs[::2], pairs[1::2]))
+    assert len(partners) > 0.9 * changed > 50
+
+
 def test_case_spaces_and_punctuation_do_not_count() -> None:
     assert near("Who are you?", "who are   you", "WHO, are you!") == [(1, 0), (2, 0)]
     assert near("你是谁？请告诉我。", "你是谁 请告诉我") == [(1, 0)]

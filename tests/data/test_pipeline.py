@@ -15,7 +15,7 @@ from pyarrow import Table
 from pyarrow.parquet import write_table
 
 from tests import letters
-from tuneglm.data import pipeline
+from tuneglm.data import blocks, pipeline
 from tuneglm.data.cutoff import Rule
 from tuneglm.data.encode import Encoder
 from tuneglm.data.encoded import Encoded
@@ -85,7 +85,7 @@ def test_rows_have_one_fingerprint_in_memory_and_in_a_store(
 def test_the_next_run_reads_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "rows.jsonl")
     first = list(encode(path).train.rows)
-    monkeypatch.setattr(pipeline, "encode_usable", None)
+    monkeypatch.setattr(blocks, "encode_usable", None)
     assert list(encode(path).train.rows) == first
 
 
@@ -153,7 +153,7 @@ def test_a_bad_row_stops_the_run_or_is_listed_in_a_large_set_too(tmp_path: Path)
 
 def test_where_nothing_is_left_it_is_said(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.jsonl", [{"instruction": "q" * 40, "output": "a"}])
-    with pytest.raises(DataError, match="do not fit"):
+    with pytest.raises(DataError, match=r"1 are too long: data\.cutoff is 16"):
         encode(path, Rule(16, "drop"))
     path = write(tmp_path / "rows.jsonl", [{"instruction": "q", "output": ""}])
     with pytest.raises(DataError, match="None of the 1 rows"):

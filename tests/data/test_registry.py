@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from tuneglm.data.examples import ExampleSets, load_examples
+from tuneglm.data.examples import ExampleSets, RowProblem, load_examples
 from tuneglm.data.formats import FORMATS
 from tuneglm.data.messages import Example
 from tuneglm.data.registry import (
@@ -59,6 +59,11 @@ def texts(**options: object) -> list[str]:
     sets = loaded(**options).train
     examples = [one for each in sets for one in each.examples() if isinstance(one, Example)]
     return ["/".join(message.content for message in example.messages) for example in examples]
+
+
+def good(one: Example | RowProblem) -> Example:
+    assert isinstance(one, Example)
+    return one
 
 
 @pytest.fixture
@@ -389,6 +394,29 @@ def test_of_another_repository_all_data_files_but_the_held_out_ones(
     assert "*[-._]test[-._/]*" in hub[0]["ignore_patterns"]
 
 
+@pytest.mark.parametrize("name", ["alpaca_cot", "comparison_gpt4_zh", "hh_rlhf_en", "example"])
+def test_a_name_of_the_original_without_answers_says_what_to_take(name: str) -> None:
+    with pytest.raises(DataError) as caught:
+        texts(train=name)
+    assert f"`{name}`" in caught.value.sentence and caught.value.hint
+
+
+def test_a_file_called_as_a_restricted_set_is_told_of(tmp_path: Path) -> None:
+    notes = loaded(train=str(write(tmp_path / "lima.json", ROW))).notes
+    assert any("non-commercial" in note and "`lima`" in note for note in notes)
+    assert loaded(train=str(write(tmp_path / "mine.json", ROW))).notes == ()
+
+
+def test_a_pattern_without_a_folder_and_a_comma_in_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "part-1", ROW)
+    write(tmp_path / "a,b.json", {**ROW, "instruction": "comma"})
+    assert texts(train="part-*") == ["a/b"]
+    assert texts(train="a,b.json") == ["comma/b"]
+
+
 # dataset_info.json, as LLaMA-Factory reads it
 
 SECOND_DIALECT = {
@@ -407,7 +435,14 @@ SECOND_DIALECT = {
     "odd": {
         "file_name": "t.json",
         "formatting": "sharegpt",
-        "tags": {"role_tag": "who", "content_tag": "says"},
+        "columns": {"messages": "turns"},
+        "tags": {
+            "role_tag": "who",
+            "content_tag": "says",
+            "user_tag": "客户",
+            "assistant_tag": "客服",
+            "system_tag": "system",
+        },
     },
     "plain": {"file_name": "my.json", "columns": {"prompt": "about"}},
     "part": {"hf_hub_url": "a/b", "subset": "en", "split": "test", "folder": "rows"},
@@ -443,8 +478,22 @@ def test_its_conversations_are_our_formats(second: str) -> None:
         "messages",
         {"messages": "turns", "tools": "functions"},
     )
-    assert known["odd"].format is None
+    assert known["odd"].format == "sharegpt"
     assert (known["plain"].format, known["plain"].columns) == ("text", {"text": "about"})
+
+
+def test_its_messages_have_the_keys_and_speakers_that_tags_name(
+    second: str, tmp_path: Path
+) -> None:
+    said = [("system", "be kind"), ("客户", "q?"), ("客服", "a!")]
+    write(tmp_path / "t.json", {"turns": [{"who": who, "says": says} for who, says in said]})
+    (rows,) = loaded(train="odd", registry=second, dir=str(tmp_path)).train
+    (row,) = map(good, rows.examples())
+    assert [(each.role, each.content) for each in row.messages] == [
+        ("system", "be kind"),
+        ("user", "q?"),
+        ("assistant", "a!"),
+    ]
 
 
 def test_of_its_pairs_the_better_answers_are_taken(second: str, tmp_path: Path) -> None:

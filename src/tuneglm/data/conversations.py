@@ -22,7 +22,7 @@ from tuneglm.data.columns import (
 )
 from tuneglm.data.messages import Example, Message, Role
 from tuneglm.data.tools import Tool, listed_tools
-from tuneglm.data.turns import turn
+from tuneglm.data.turns import in_our_words, turn
 
 # who may speak after whom; a tool may answer a call that is written as text
 _MAY_FOLLOW: dict[Role | None, tuple[Role, ...]] = {
@@ -56,7 +56,7 @@ def openai_messages(row: Row, columns: Columns) -> Example:
 def conversation_of(row: Row, columns: Columns, column: str) -> Example:
     """The conversation that stands in a column, checked."""
     value = required(row, columns, column, "conversation")
-    messages, tools = messages_of(value, columns[column])
+    messages, tools = messages_of(value, columns[column], columns)
     return Example(ordered([*system_of(row, columns), *messages]), tools_of(row, columns) + tools)
 
 
@@ -72,8 +72,14 @@ def tools_of(row: Row, columns: Columns) -> tuple[Tool, ...]:
     return () if value is None else listed_tools(value, f"`{columns['tools']}`")
 
 
-def messages_of(value: object, column: str) -> tuple[list[Message], tuple[Tool, ...]]:
-    """A list of messages, or its JSON text; and the tools that a system message may list."""
+def messages_of(
+    value: object, column: str, words: Columns
+) -> tuple[list[Message], tuple[Tool, ...]]:
+    """A list of messages, or its JSON text; and the tools that a system message may list.
+
+    column  the file's name for it
+    words   the file's for what a message has, as `Format.columns_with` gives them
+    """
     value = from_json(value, f"the conversation (`{column}`)")
     if isinstance(value, Mapping):
         value = [value]
@@ -94,7 +100,7 @@ def messages_of(value: object, column: str) -> tuple[list[Message], tuple[Tool, 
             )
         if item.get("tools") is not None:
             tools += listed_tools(item["tools"], f"`tools` in {place}")
-        _append(messages, turn(item, place))
+        _append(messages, turn(in_our_words(item, words), place))
     return messages, tools
 
 

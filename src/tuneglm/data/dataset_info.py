@@ -10,6 +10,7 @@ from typing import Any
 
 from tuneglm.data.columns import nearest
 from tuneglm.data.registered_set import DATA_FILES, RegisteredSet
+from tuneglm.data.turns import is_understood
 from tuneglm.errors import DataError
 
 _SOURCES = ("hf_hub_url", "ms_hub_url", "om_hub_url", "script_url", "file_name", "cloud_file_name")
@@ -41,6 +42,16 @@ _COLUMNS = {
     },
     "sharegpt": {"messages": "conversations", "system": "system", "tools": "tools"},
     "messages": {"messages": "messages", "system": "system", "tools": "tools"},
+}
+# their tag → our name for it
+_TAGS = {
+    "role_tag": "role",
+    "content_tag": "content",
+    "system_tag": "role.system",
+    "user_tag": "role.user",
+    "assistant_tag": "role.assistant",
+    "function_tag": "role.function_call",
+    "observation_tag": "role.observation",
 }
 # column → what such rows hold
 _NOT_TEXT = {
@@ -108,9 +119,8 @@ def _format(entry: Mapping[str, Any]) -> str | None:
         return "preference"
     if formatting == "alpaca" and columns.get("prompt") and not columns.get("response"):
         return "text"
-    if formatting == "sharegpt" and tags:
-        role, content = tags.get("role_tag", "from"), tags.get("content_tag", "value")
-        return {("from", "value"): "sharegpt", ("role", "content"): "messages"}.get((role, content))
+    if formatting == "sharegpt" and tags.get("role_tag", "from") == "role":
+        return "messages"
     return _FORMATS.get(formatting)
 
 
@@ -126,7 +136,16 @@ def _columns(entry: Mapping[str, Any], format_: str) -> dict[str, str]:
     named = {ours: str(given[theirs]) for theirs, ours in known.items() if theirs in given}
     if given and format_ == "alpaca":
         return dict.fromkeys(known.values(), "") | named
-    return named
+    return {**named, **_words(entry, format_)}
+
+
+def _words(entry: Mapping[str, Any], format_: str) -> dict[str, str]:
+    """Our names for what a message has → the file's, where `tags` has words of its own."""
+    if format_ not in ("sharegpt", "messages", "preference"):
+        return {}
+    tags = entry.get("tags") or {}
+    given = {ours: tags[theirs] for theirs, ours in _TAGS.items() if tags.get(theirs)}
+    return {ours: str(word) for ours, word in given.items() if not is_understood(ours, word)}
 
 
 def _same_of_ours(

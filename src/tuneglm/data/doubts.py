@@ -18,10 +18,18 @@ from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
 
 # bits of a row's doubts
-DOUBT_BITS: dict[str, int] = {"special_text": 1, "large_row": 2, "duplicate": 4}
+DOUBT_BITS: dict[str, int] = {
+    "special_text": 1,
+    "large_row": 2,
+    "duplicate": 4,
+    "broken_text": 8,
+}
+# stands where bytes could not be read as text, once and for all
+REPLACEMENT = "\ufffd"
 # bytes of text; its columns' names and its escapes make it a megabyte in a file
 LARGE_ROW = 950_000
-SPECIAL_TEXT = re.compile(r"<\|[A-Za-z_]{2,24}\|>|\[[gs]?MASK\]|<sop>|<eop>|</s>")
+WHICH = "`tuneglm data check` says which"
+SPECIAL_TEXT = re.compile(r"<\|[A-Za-z_]{2,24}\|>|\[[gs]?MASK\]|<(?:sop|eop|/?s|unk|pad|bos|eos)>")
 
 
 def row_text(example: Example) -> str:
@@ -33,6 +41,12 @@ def row_text(example: Example) -> str:
         if message.metadata or message.tool_calls:
             parts += [message.metadata, _json(message.tool_calls)]
     return "\0".join(parts)
+
+
+def marked(text: str, example: Example) -> str:
+    """A row's text, and which answers the row itself says are trained: what makes a row a copy."""
+    marks = [message.trained for message in example.messages]
+    return text if marks.count(None) == len(marks) else f"{text}\0{marks}"
 
 
 def digest(text: str) -> int:
@@ -52,6 +66,8 @@ def doubts_of(text: str) -> int:
     # most texts are done with at the search for one character, which costs next to nothing
     if ("<" in text or "[" in text) and SPECIAL_TEXT.search(text):
         doubts |= DOUBT_BITS["special_text"]
+    if REPLACEMENT in text:
+        doubts |= DOUBT_BITS["broken_text"]
     # no character has more than four bytes
     if len(text) > LARGE_ROW // 4 and len(text.encode("utf-8", "replace")) > LARGE_ROW:
         doubts |= DOUBT_BITS["large_row"]
@@ -63,6 +79,9 @@ def describe_doubt(problem: str, example: Example) -> tuple[str, str]:
     if problem == "large_row":
         size = len(row_text(example).encode("utf-8", "replace"))
         return f"the row holds {size / 1e6:.1f} MB of text", "split it, if it is more than one row"
+    if problem == "broken_text":
+        sentence = "the text holds `\ufffd`, which stands where bytes could not be read"
+        return sentence, "write what was meant, or read the source in its own encoding"
     for message in example.messages:
         found = SPECIAL_TEXT.search(message.content)
         if found is not None:
@@ -145,17 +164,25 @@ def doubtful_note(
     count, kinds = count_doubts(doubts, tables, files)
     if not count:
         return None
-    rows = "1 row is" if count == 1 else f"{count:,} rows are"
-    named = ", ".join(f"{number:,} {problem}" for problem, number in kinds.items() if number)
-    which = "`tuneglm data check` says which"
-    if config.bad_rows == "stop":
-        return f"{rows} doubtful ({named}): {which}, data.bad_rows=skip leaves them out."
-    if all(each.all() for each in doubts):
+    skips = config.bad_rows == "skip"
+    if skips and all(each.all() for each in doubts):
         raise DataError(
-            f"Every row is doubtful ({named}), and data.bad_rows=skip leaves such rows out.",
-            f"{which}; data.bad_rows=stop uses them",
+            f"Every row is doubtful ({_named(kinds)}), and data.bad_rows=skip leaves them out.",
+            f"{WHICH}; data.bad_rows=stop uses them",
         )
-    return f"{rows} doubtful and left out ({named}): {which}."
+    return doubtful_sentence(count, kinds, skips=skips)
+
+
+def doubtful_sentence(count: int, kinds: Mapping[str, int], of: str = "", *, skips: bool) -> str:
+    """What is said of so many doubtful rows; `of` says of which."""
+    rows = f"1 row{of} is" if count == 1 else f"{count:,} rows{of} are"
+    if skips:
+        return f"{rows} doubtful and left out ({_named(kinds)}): {WHICH}."
+    return f"{rows} doubtful ({_named(kinds)}): {WHICH}, data.bad_rows=skip leaves them out."
+
+
+def _named(kinds: Mapping[str, int]) -> str:
+    return ", ".join(f"{number:,} {problem}" for problem, number in kinds.items() if number)
 
 
 def _json(value: object) -> str:

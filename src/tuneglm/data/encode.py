@@ -14,24 +14,15 @@ from typing import Literal, Protocol
 import numpy as np
 
 from tuneglm.data.cutoff import Rule, fitted
-from tuneglm.data.doubts import bare_digest, digest, doubts_of, row_text
+from tuneglm.data.doubts import bare_digest, digest, doubts_of, marked, row_text
 from tuneglm.data.encoded import ROW, SPECIAL, TRAINED, EncodedRows
 from tuneglm.data.examples import RowProblem
+from tuneglm.data.history import History
 from tuneglm.data.messages import Example, Message, Rendered, Source
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
 
 ROWS_AT_ONCE = 2048  # enough for a fast tokenizer's threads
-
-
-# problem → (sentence, remedy)
-LEFT_OUT = {
-    "left_out": (
-        "the row does not fit into data.cutoff",
-        "raise data.cutoff, or shorten its prompt",
-    ),
-    "untrained": ("nothing of the row is trained", "it needs an answer that is trained"),
-}
 
 
 class Render(Protocol):
@@ -100,29 +91,40 @@ def encode_examples(examples: Sequence[Example], render: Render, rule: Rule) -> 
     left_out: list[RowProblem] = []
     wanted: list[tuple[Example, Marks]] = []
     for example in examples:
-        marked = mark(example, rule.train_on)
-        if not _trained(marked.messages):
-            left_out.append(_left_out(example, "untrained"))
+        decided = mark(example, rule.train_on)
+        if not _trained(decided.messages):
+            left_out.append(_untrained(example))
             continue
         text = row_text(example)
-        marks = digest(text), bare_digest(text), doubts_of(text)
-        rows = one_answer_each(marked) if rule.answers_per_row == "one" else [marked]
+        marks = digest(marked(text, example)), bare_digest(text), doubts_of(text)
+        rows = one_answer_each(decided) if rule.answers_per_row == "one" else [decided]
         wanted.extend((row, marks) for row in rows)
     for row in _shortened(wanted, render, rule):
         rendered = fitted(row.rendered, rule)
         if rendered is None:
-            left_out.append(_left_out(row.example, "left_out"))
+            left_out.append(_left_out(row.example, rule))
         elif True not in rendered.trained:
-            left_out.append(_left_out(row.example, "untrained"))
+            left_out.append(_untrained(row.example))
         else:
             growing.add(row, rendered)
     dropped = sum(one.problem == "left_out" for one in left_out)
     return EncodedBlock(growing.rows(), dropped, len(left_out) - dropped, tuple(left_out))
 
 
-def _left_out(example: Example, problem: str) -> RowProblem:
-    sentence, remedy = LEFT_OUT[problem]
-    return RowProblem(example.source or Source("", "", 0, 0), sentence, remedy, problem)
+def _left_out(example: Example, rule: Rule) -> RowProblem:
+    sentence = f"the row does not fit: {rule.limit}"
+    return RowProblem(
+        _source(example), sentence, f"{rule.remedy}, or shorten its prompt", "left_out"
+    )
+
+
+def _untrained(example: Example) -> RowProblem:
+    sentence, remedy = "nothing of the row is trained", "it needs an answer that is trained"
+    return RowProblem(_source(example), sentence, remedy, "untrained")
+
+
+def _source(example: Example) -> Source:
+    return example.source or Source("", "", 0, 0)
 
 
 def encode_usable(
@@ -147,7 +149,7 @@ def encode_usable(
 
 
 def _not_rendered(example: Example, error: DataError) -> RowProblem:
-    source = example.source or Source("", "", 0, 0)
+    source = _source(example)
     sentence = error.sentence.replace(f" ({source})", "").removesuffix(".")
     return RowProblem(source, sentence, error.hint or "leave the row out", "not_rendered")
 
@@ -168,7 +170,7 @@ class _Growing:
         self.ids += rendered.ids
         self.trained += bytes(rendered.trained)
         self.special += bytes(rendered.special)
-        source = row.example.source or Source("", "", 0, 0)
+        source = _source(row.example)
         self.dataset = source.dataset
         file = self.files.setdefault(source.file, len(self.files))
         kind = self.kinds.setdefault(row.example.kind, len(self.kinds))
@@ -239,9 +241,10 @@ def _trained(messages: Sequence[Message]) -> list[int]:
 def _shortened(
     examples: Sequence[tuple[Example, Marks]], render: Render, rule: Rule
 ) -> Iterator[_Row]:
-    """Each example rendered, without its oldest exchanges as long as it is over the cutoff.
+    """Each example rendered, without its oldest exchanges where it is over the cutoff.
 
-    In rounds, each over many rows: a fast tokenizer wants them together.
+    How many go is found by bisection, in rounds over many rows: a fast tokenizer wants them
+    together, and a conversation of hundreds of turns would be rendered as often.
     """
     loses_history = rule.over_cutoff in ("truncate_start", "source_target")
     remaining = iter(examples)
@@ -251,30 +254,21 @@ def _shortened(
             _Row(example, marks, row, len(row))
             for (example, marks), row in zip(batch, rendered, strict=True)
         ]
-        while loses_history and (
-            long := [row for row in rows if _is_long(row.rendered, rule) and _drop_oldest(row)]
-        ):
-            for row, again in zip(long, render([row.example for row in long]), strict=True):
-                row.rendered = again
+        long = [row for row in rows if loses_history and _is_long(row.rendered, rule)]
+        histories = [History(row.example) for row in long]
+        while waiting := [each for each in histories if not each.is_settled]:
+            tried = render([each.next_try() for each in waiting])
+            for each, rendering in zip(waiting, tried, strict=True):
+                each.judge(rendering, _is_long(rendering, rule))
+        for row, history in zip(long, histories, strict=True):
+            if history.shortened is not None:
+                row.example, row.rendered = history.shortened
+                row.cut = True
         yield from rows
 
 
 def _is_long(rendered: Rendered, rule: Rule) -> bool:
     if rule.over_cutoff == "source_target":
-        return len(rendered) - sum(rendered.trained) > rule.source
+        trained = sum(rendered.trained)
+        return len(rendered) - trained > rule.source or trained > rule.target
     return len(rendered) > rule.cutoff
-
-
-def _drop_oldest(row: _Row) -> bool:
-    """Leave out the oldest exchange, from one user's message to the next; False for the last one.
-
-    Messages before the first user's are kept if they are the system's.
-    """
-    messages = row.example.messages
-    starts = [i for i, message in enumerate(messages) if message.role == "user"]
-    if len(starts) < 2:
-        return False
-    system = [message for message in messages[: starts[0]] if message.role == "system"]
-    row.example = row.example.with_messages([*system, *messages[starts[1] :]])
-    row.cut = True
-    return True

@@ -4,7 +4,7 @@ A million rows of a hundred tokens are half a gigabyte so, in memory or mapped
 from a file; as Python lists they would be twenty times that.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -185,22 +185,3 @@ def lengths_of(rows: Sequence[Encoded]) -> Array:
     if isinstance(rows, EncodedRows | MixedRows):
         return rows.lengths
     return np.array([row.length for row in rows], np.int64)
-
-
-def joined(blocks: Iterable[EncodedRows]) -> EncodedRows:
-    """Blocks of one set, one after the other; their names are the last one's."""
-    held = list(blocks)
-    start, rows = 0, []
-    for block in held:
-        moved = block.rows.copy()
-        moved["end"] += start
-        start += len(block.ids)
-        rows.append(moved)
-    return EncodedRows(
-        np.concatenate([block.ids for block in held]),
-        np.concatenate([block.flags for block in held]),
-        np.concatenate(rows),
-        held[-1].dataset,
-        held[-1].files,
-        held[-1].kinds,
-    )

@@ -33,6 +33,11 @@ STORE_NAME = re.compile(r"[0-9a-f]{32}")  # see `_store_name` in pipeline.py
 STATE, LOCK = "state.json", "lock"
 DAYS_KEPT = 30
 SECONDS_IN_SILENCE = 3.0
+# a disk that is full or only read, a folder without the right to write, or no folder at all
+CANNOT_KEEP = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOTDIR, errno.EEXIST),
+)
 PACKAGE = Path(__file__).parents[1]
 
 
@@ -171,7 +176,7 @@ def opened(folder: Path) -> Iterator[EncodedStore]:
             yield EncodedStore(folder)
             os.utime(folder)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.errno not in CANNOT_KEEP:
             raise
         raise DataError(
             f"Encoded rows cannot be kept in `{folder.parent}`: {error.strerror}.",

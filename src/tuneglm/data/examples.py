@@ -13,9 +13,9 @@ from itertools import chain, islice
 from pathlib import Path
 from random import Random
 
-from tuneglm.data.columns import RowError, listed, nearest
+from tuneglm.data.columns import RowError, listed, nearest, quoted
 from tuneglm.data.files import Notes, RawRow, read_rows
-from tuneglm.data.formats import FORMATS
+from tuneglm.data.formats import FORMATS, KIND
 from tuneglm.data.messages import Example, Source
 from tuneglm.data.recognise import ROWS_LOOKED_AT, Recognised, format_of
 from tuneglm.data.registered_set import RegisteredSet
@@ -63,13 +63,25 @@ class ExampleSet:
 
     def rows(self, notes: Notes | None = None) -> Iterator[RawRow]:
         """The rows that the entry takes, in the file's order; for `notes` see `read_rows`."""
-        rows = read_rows(self.file, notes)
+        rows = self._of_kinds(notes)
         if self.entry.max_rows is None:
             return rows
         if self.entry.seed is None:
             return islice(rows, self.entry.max_rows)
-        drawn = _drawn(sum(1 for _ in read_rows(self.file)), self.entry.max_rows, self.entry.seed)
+        drawn = _drawn(sum(1 for _ in self._of_kinds()), self.entry.max_rows, self.entry.seed)
         return (row for number, row in enumerate(rows) if number in drawn)
+
+    def _of_kinds(self, notes: Notes | None = None) -> Iterator[RawRow]:
+        """The rows of the kinds that the entry takes, and those of which nobody can tell."""
+        rows = read_rows(self.file, notes)
+        if not self.entry.kinds:
+            return rows
+        column, kinds = self._columns[KIND], frozenset(self.entry.kinds)
+        return (
+            row
+            for row in rows
+            if not isinstance(row.value, dict) or str(row.value.get(column)) in kinds
+        )
 
     def convert(self, row: RawRow) -> Example | RowProblem:
         """A row as an Example with its source, or what is wrong with it."""
@@ -94,6 +106,7 @@ class ExampleSet:
             "format": self.format,
             "renamed": dict(self.renamed),
             "replace": self.entry.replace,
+            "kinds": self.entry.kinds,
             "max_rows": self.entry.max_rows,
             "seed": self.entry.seed if self.entry.max_rows else None,
         }
@@ -101,7 +114,8 @@ class ExampleSet:
     @property
     def named_columns(self) -> set[str]:
         """Columns that the file must have; one renamed to "" it has not."""
-        return {column for column in self.renamed.values() if column}
+        columns = FORMATS[self.format].columns
+        return {theirs for ours, theirs in self.renamed.items() if theirs and ours in columns}
 
     @cached_property
     def _columns(self) -> dict[str, str]:
@@ -233,13 +247,24 @@ def _format(entry: DatasetEntry, registered: RegisteredSet | None, path: Path) -
     if known is None and path.is_fifo():
         note = f"`{path.name}`: a pipe is read only once: taken for Alpaca rows; `format` says else"
         return replace(format_of([], path.name, known="alpaca", renamed=renamed), sentence=note)
-    looked_at = [] if known else [row.value for row in islice(read_rows(path), ROWS_LOOKED_AT)]
+    looked_at = [] if known else _first_values(path)
     try:
         return format_of(looked_at, path.name, known=known, renamed=renamed)
     except DataError as error:
         # there the file's name alone was known
         error.at = error.at and (str(path), error.at[1], error.at[2])
         raise
+
+
+def _first_values(path: Path) -> list[object]:
+    """The first rows, as far as they can be read: who reads further is told what is wrong."""
+    values: list[object] = []
+    try:
+        values.extend(row.value for row in islice(read_rows(path), ROWS_LOOKED_AT))
+    except DataError:
+        if not values:
+            raise
+    return values
 
 
 def _drawn(rows: int, count: int, seed: int) -> set[int]:
@@ -265,15 +290,22 @@ def _replacer(replacements: Mapping[str, str]) -> Callable[[Example], Example]:
     return change
 
 
-def no_column(file: Path, column: str, seen: Sequence[str]) -> DataError:
-    """A column that a run names, and no row has."""
+def no_column(file: Path, column: str, seen: Sequence[str], of: str = "") -> DataError:
+    """A column that a run names, and no row has; `of` says of which rows."""
     near = nearest(column, seen)
     hint = f"did you mean `{near}`?" if near else f"its columns: {listed(seen)}"
-    return DataError(f"No row of `{file}` has the column `{column}` that `columns` names.", hint)
+    return DataError(
+        f"No row{of} of `{file}` has the column `{column}` that `columns` names.", hint
+    )
 
 
-def no_rows(file: Path, problems: Sequence[RowProblem]) -> DataError:
-    """A set of which nothing can be used."""
+def no_rows(file: Path, problems: Sequence[RowProblem], kinds: Sequence[str] = ()) -> DataError:
+    """A set of which nothing can be used; `kinds` are those that were asked for."""
+    if not problems and kinds:
+        return DataError(
+            f"`{file}` holds no row of the kind {quoted(kinds)}.",
+            "`tuneglm data stats` counts them",
+        )
     if not problems:
         return DataError(f"`{file}` holds no rows.", "expected a list [{…}, {…}]")
     first = problems[0]

@@ -9,7 +9,10 @@ comes out as a RowError, for the caller to stop at or to skip; what makes the fi
 unreadable is a DataError. Little of a file is in memory at once, however large it is.
 """
 
+import errno
+import json
 import lzma
+import os
 import re
 import zipfile
 import zlib
@@ -20,7 +23,8 @@ from pathlib import Path
 from tuneglm.data.arrow_rows import arrow_rows
 from tuneglm.data.columns import listed, nearest
 from tuneglm.data.containers import Stream, ending, is_data, not_read, streams
-from tuneglm.data.json_rows import NumberedRow, json_lines, json_list
+from tuneglm.data.json_list import json_list
+from tuneglm.data.json_rows import NumberedRow, json_lines
 from tuneglm.data.other_content import no_data_in, refuse_other_content
 from tuneglm.data.table_rows import plain_lines, table_rows
 from tuneglm.data.text_blocks import Say, TextBlocks
@@ -69,6 +73,8 @@ def read_rows(path: Path, notes: Notes | None = None) -> Iterator[RawRow]:
 def data_files(path: Path, say: Say = lambda _: None) -> list[Path]:
     """The files that a path names: itself, those in a folder, those that fit a pattern."""
     if path.is_dir():
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise DataError(f"`{path}` cannot be read: {os.strerror(errno.EACCES)}.")
         folder = path
         found = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
         data = [file for file in found if is_data(file.as_posix())]
@@ -135,7 +141,7 @@ def _rows(stream: Stream, say: Say) -> Iterator[NumberedRow]:
 def _json(text: TextBlocks, by_lines: bool) -> Iterator[NumberedRow]:
     """A list, or lines; a file that is called `.jsonl` holds lines whatever its first one is."""
     start = text.head.lstrip()
-    if start[:1] == b"[":
+    if start[:1] == b"[" and not (by_lines and _is_whole_line(start)):
         return json_list(text)
     if start[:1] == b"{":
         _refuse_one_object(text)
@@ -149,6 +155,16 @@ def _json(text: TextBlocks, by_lines: bool) -> Iterator[NumberedRow]:
             at=(text.name, line, "bad_json"),
         )
     return json_lines(text)
+
+
+def _is_whole_line(start: bytes) -> bool:
+    """Whether the first line is a JSON value of its own, and others follow it."""
+    first, _, others = start.partition(b"\n")
+    try:
+        json.loads(first)
+    except ValueError:
+        return False
+    return bool(others.strip())
 
 
 def _refuse_one_object(text: TextBlocks) -> None:

@@ -23,6 +23,7 @@ from tuneglm.data.conversations import CONVERSATION_COLUMNS, openai_messages, sh
 from tuneglm.data.messages import Example
 from tuneglm.data.named_sets import belle_dialog, belle_math, belle_multiturn, firefly, guanaco
 from tuneglm.data.prompts import preference, prompt_completion, text
+from tuneglm.data.turns import MESSAGE_WORDS
 
 __all__ = ["FORMATS", "Columns", "Format", "Row", "RowError", "describe", "listed", "nearest"]
 
@@ -39,16 +40,23 @@ class Format:
     needs    the columns by which its rows are recognised; none: only by its name
     columns  the names of our columns; a run may say what a file calls them
     make     (row, our column → the file's) → Example without its source and kind
+    words    what its messages have in them, which a file may call otherwise too
     """
 
     title: str
     needs: tuple[str, ...]
     columns: tuple[str, ...]
     make: Callable[[Row, Columns], Example]
+    words: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that a run may rename."""
+        return (*self.columns, *self.words)
 
     def columns_with(self, renamed: Columns) -> dict[str, str]:
-        """Every column of ours → the file's name for it; one renamed to "" it has not."""
-        return {column: renamed.get(column, column) or NO_COLUMN for column in self.columns}
+        """Every name of ours → the file's; a column renamed to "" it has not."""
+        return {name: renamed.get(name, name) or NO_COLUMN for name in self.names}
 
     def convert(self, row: object, columns: Columns) -> Example:
         """A row as an Example; raises RowError. `columns` is what `columns_with` gives."""
@@ -82,15 +90,21 @@ FORMATS: dict[str, Format] = {
             *("history", "system", "tools", KIND),
         ),
         preference,
+        MESSAGE_WORDS,
     ),
     "messages": Format(
-        "OpenAI messages", ("messages",), ("messages", *CONVERSATION_COLUMNS, KIND), openai_messages
+        "OpenAI messages",
+        ("messages",),
+        ("messages", *CONVERSATION_COLUMNS, KIND),
+        openai_messages,
+        MESSAGE_WORDS,
     ),
     "sharegpt": Format(
         "ShareGPT conversations",
         ("conversations",),
         ("conversations", *CONVERSATION_COLUMNS, KIND),
         sharegpt,
+        MESSAGE_WORDS,
     ),
     "firefly": Format("Firefly rows", ("input", "target"), ("input", "target", KIND), firefly),
     "belle_multiturn": Format(
@@ -106,6 +120,7 @@ FORMATS: dict[str, Format] = {
         ("prompt", "completion"),
         ("prompt", "completion", "history", "system", "tools", KIND),
         prompt_completion,
+        MESSAGE_WORDS,
     ),
     "text": Format("plain text, all of it trained", ("text",), ("text", KIND), text),
     "belle_dialog": Format("BELLE's role plays", (), (*ALPACA_COLUMNS, KIND), belle_dialog),

@@ -1,11 +1,12 @@
 """Which rows of which set a run trains on, how often, and which it keeps for evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tuneglm.data.encoded import Array, EncodedRows, MixedRows
+from tuneglm.data.examples import ExampleSet
 from tuneglm.data.fingerprint import fingerprint
 from tuneglm.data.identity import KIND
 from tuneglm.data_config import DataConfig, DatasetEntry
@@ -18,10 +19,14 @@ IDENTITY_SHARE = 0.05  # fewer rows than that among others teach no name
 class Part:
     """One entry of `data.train` or `data.evaluation`, encoded; `used` is (rows,) of bool."""
 
-    name: str
-    entry: DatasetEntry
+    examples: ExampleSet
     rows: EncodedRows
     used: Array
+
+    @property
+    def entry(self) -> DatasetEntry:
+        """What the run says of it."""
+        return self.examples.entry
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def without_evaluated(parts: Sequence[Part], held: Sequence[Part]) -> tuple[list
 
     Raises DataError where that is all of them.
     """
-    texts = np.concatenate([np.zeros(0, np.uint64), *(part.rows.texts for part in held)])
+    texts = texts_of(held)
     kept = [
         replace(part, used=part.used & ~np.isin(part.rows.texts, texts)) if len(texts) else part
         for part in parts
@@ -83,6 +88,11 @@ def without_evaluated(parts: Sequence[Part], held: Sequence[Part]) -> tuple[list
         )
     both = f"{before - after:,} rows of data.train are in data.evaluation too"
     return kept, f"{both}: they are not trained on."
+
+
+def texts_of(parts: Sequence[Part]) -> Array:
+    """(rows,) digests of all their texts."""
+    return np.concatenate([np.zeros(0, np.uint64), *(part.rows.texts for part in parts)])
 
 
 def split_and_mix(
@@ -179,7 +189,7 @@ def _mix(parts: Sequence[Part], rows: Sequence[Array]) -> EncodedSet:
 
 def _summary(part: Part, chosen: Array) -> SetSummary:
     return SetSummary(
-        part.name,
+        part.examples.name,
         len(np.unique(chosen)),
         len(chosen),
         int(part.rows.lengths[chosen].sum()),
@@ -189,21 +199,29 @@ def _summary(part: Part, chosen: Array) -> SetSummary:
 
 def identity_note(parts: Sequence[Part], mix: EncodedSet) -> str | None:
     """A sentence where the rows that say who the model is are too few to be learnt."""
-    own = [i for i, part in enumerate(parts) if _is_identity(part)]
+    own = [i for i, part in enumerate(parts) if is_identity(part.examples, _kinds(part.rows))]
     count = int(np.isin(mix.rows.order[:, 0], own).sum())
     rows = max(1, len(mix.rows))
     # a share is rounded to whole rows: one that was asked for may be a row short
     if not count or count + 1 > IDENTITY_SHARE * rows:
         return None
-    name, share = parts[own[0]].name, 100 * count / rows
+    return too_few(parts[own[0]].examples, count / rows)
+
+
+def too_few(identity: ExampleSet, share: float) -> str:
+    """What is said of an identity set that is this share of the rows."""
     return (
-        f"`{name}` is {share:.3g}% of the rows: below {IDENTITY_SHARE:.0%} a model does not "
-        f"learn who it is. Give it a share: {{name: {name}, share: {IDENTITY_SHARE}}}"
+        f"`{identity.name}` is {100 * share:.3g}% of the rows: below {IDENTITY_SHARE:.0%} a model "
+        "does not learn who it is. Give it a share: "
+        f"{{{identity.key}, share: {IDENTITY_SHARE}}}"
     )
 
 
-def _is_identity(part: Part) -> bool:
-    if not len(part.rows) or KIND not in part.rows.kinds:
-        return False
-    identity = part.rows.kinds.index(KIND)
-    return bool((part.rows.rows["kind"] == identity).mean() > 0.5)
+def is_identity(examples: ExampleSet, kinds: Mapping[str, int]) -> bool:
+    """Whether a set says who the model is: by the kinds of its rows, or what they wait for."""
+    return bool(examples.placeholders) or 2 * kinds.get(KIND, 0) > sum(kinds.values())
+
+
+def _kinds(rows: EncodedRows) -> dict[str, int]:
+    numbers = np.bincount(rows.rows["kind"], minlength=len(rows.kinds)).tolist()
+    return dict(zip(rows.kinds, numbers, strict=True))

@@ -2,7 +2,8 @@
 
 A text's sketch is, for each of 16 hash functions, the least hash of its groups; two
 sketches agree in about as many places as the texts have groups in common (Broder, 1997).
-Rows whose sketches agree in a band of four places are compared.
+A row is compared with the first and with the last one before it whose sketches agree with its
+own in a band of four places.
 """
 
 from collections.abc import Sequence
@@ -104,10 +105,11 @@ def near_rows(found: Array, texts: Array) -> NearRows:
     chosen = found[unique]
     earlier = np.full(len(unique), -1, np.int64)
     for band in range(0, HASHES, BAND):
-        same_band = _first_of(_one_number(chosen[:, band : band + BAND]))
-        alike = _alike(chosen, same_band)
-        new = (earlier < 0) & alike & (same_band != np.arange(len(unique)))
-        earlier[new] = same_band[new]
+        numbers = _one_number(chosen[:, band : band + BAND])
+        # where many rows begin alike, the first of them is not the one that is near
+        for others in (_first_of(numbers), _last_before(numbers)):
+            new = (earlier < 0) & (others != np.arange(len(unique))) & _alike(chosen, others)
+            earlier[new] = others[new]
     near = earlier >= 0
     return NearRows(unique[near], unique[earlier[near]])
 
@@ -125,6 +127,15 @@ def _first_of(values: Array) -> Array:
     """For each entry the place of the first one that equals it."""
     _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
     places: Array = first[inverse]
+    return places
+
+
+def _last_before(values: Array) -> Array:
+    """For each entry the place of the last one before it that equals it; its own where none is."""
+    order = np.argsort(values, kind="stable")
+    places = np.arange(len(values))
+    equal = values[order[1:]] == values[order[:-1]]
+    places[order[1:][equal]] = order[:-1][equal]
     return places
 
 

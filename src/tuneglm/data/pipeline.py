@@ -8,18 +8,19 @@ stopped goes on there, and the next run opens it.
 """
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from tuneglm.data.blocks import SetEncoder, nothing_usable, refuse_unseen, stop_at_bad_rows
 from tuneglm.data.counts import Counts, counts_of
-from tuneglm.data.cutoff import Rule
 from tuneglm.data.doubts import doubtful_note, used_rows
-from tuneglm.data.encode import Encoder, encode_usable
+from tuneglm.data.encode import Encoder
 from tuneglm.data.encoded import EncodedRows
 from tuneglm.data.encoded_store import (
     EncodedStore,
@@ -30,18 +31,17 @@ from tuneglm.data.encoded_store import (
     opened,
     store_folder,
 )
-from tuneglm.data.examples import (
-    ExampleSet,
-    ExampleSets,
-    RowProblem,
-    bad_row,
-    no_column,
-    no_rows,
-)
+from tuneglm.data.examples import ExampleSet, ExampleSets, RowProblem
 from tuneglm.data.files import Notes, RawRow
-from tuneglm.data.messages import Example
-from tuneglm.data.mix import EncodedSet, Part, identity_note, split_and_mix, without_evaluated
-from tuneglm.data.placeholders import placeholder_note, placeholders_in
+from tuneglm.data.mix import (
+    EncodedSet,
+    Part,
+    identity_note,
+    split_and_mix,
+    texts_of,
+    without_evaluated,
+)
+from tuneglm.data.placeholders import placeholder_note
 from tuneglm.data.workers import made_of_blocks, processors
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
@@ -89,53 +89,68 @@ def encode_data(
             "There is nothing to train on: `data.train` is empty.",
             "give a file: data.train=my.json",
         )
-    total, notes = Counts(), list(sets.notes)
-    encoded: list[EncodedRows] = []
-    to_encode = () if config.streaming else sets.train
-    every = (*to_encode, *sets.evaluation)
-    for examples in every:
-        rows, counts = encode_set(examples, encoder, config, tell, notes)
-        _check(examples, rows, counts, encoder.rule, config)
-        notes += filter(None, [placeholder_note(examples, counts.placeholders, len(rows))])
-        encoded.append(rows)
-        total += counts
-    # of a row on both sides the copy to train on is the one too many
-    encoded = encoded[len(to_encode) :] + encoded[: len(to_encode)]
-    every = (*sets.evaluation, *to_encode)
-    tables, files = [rows.rows for rows in encoded], [rows.files for rows in encoded]
-    doubtful = doubtful_note(tables, files, config)
-    used = used_rows(tables, files, config)
-    parts = [
-        Part(examples.name, examples.entry, rows, chosen)
-        for examples, rows, chosen in zip(every, encoded, used, strict=True)
-    ]
-    held, asked = parts[: len(sets.evaluation)], parts[len(sets.evaluation) :]
-    train: EncodedSet | StreamedSet
-    asked, shared = without_evaluated(asked, held)
-    train, evaluation = split_and_mix(asked, held, config)
+    notes = list(sets.notes)
+    asked, counts = _encoded(() if config.streaming else sets.train, encoder, config, tell, notes)
+    held, more = _encoded(sets.evaluation, encoder, config, tell, notes)
+    asked, held = _judged(asked, held, config, notes)
+    mixed, evaluation = split_and_mix(asked, held, config)
     if sets.evaluation and not len(evaluation.rows):
         raise DataError(
             "No row of data.evaluation is left to evaluate with.",
             "`tuneglm data check` says what there is against each",
         )
-    notes += filter(
-        None, [doubtful, shared, identity_note(asked, train), _no_evaluation(config, evaluation)]
-    )
+    notes += filter(None, [identity_note(asked, mixed), _no_evaluation(config, evaluation)])
+    train: EncodedSet | StreamedSet = mixed
     if config.streaming:
         # looking at data waits for no torch
         from tuneglm.data.stream import streamed
 
-        train = streamed(sets.train, encoder, config)
+        train = streamed(sets.train, encoder, config, texts_of(held))
+        notes += train.notes()
+    counts += more
     return EncodedData(
         train,
         evaluation if len(evaluation.rows) else None,
-        total.dropped,
-        total.untrained,
-        total.problems,
-        total.skipped,
+        counts.dropped,
+        counts.untrained,
+        counts.problems,
+        counts.skipped,
         tuple(notes),
         sets.readings,
     )
+
+
+def _encoded(
+    sets: Sequence[ExampleSet], encoder: Encoder, config: DataConfig, tell: Tell, notes: Notes
+) -> tuple[list[Part], Counts]:
+    """All sets of one side; raises a DataError for one that cannot be used."""
+    parts, total = [], Counts()
+    for examples in sets:
+        rows, counts = encode_set(examples, encoder, config, tell, notes)
+        stop_at_bad_rows(counts, config.bad_rows)
+        if not len(rows):
+            raise nothing_usable(examples, counts, encoder.rule)
+        refuse_unseen(examples, counts)
+        notes += filter(None, [placeholder_note(examples, counts.placeholders, len(rows))])
+        parts.append(Part(examples, rows, np.ones(len(rows), bool)))
+        total += counts
+    return parts, total
+
+
+def _judged(
+    asked: list[Part], held: list[Part], config: DataConfig, notes: Notes
+) -> tuple[list[Part], list[Part]]:
+    """Both sides without the rows that are not used: doubtful ones, those on the other side."""
+    # of a row on both sides the copy to train on is the one too many
+    every = [*held, *asked]
+    tables, files = [part.rows.rows for part in every], [part.rows.files for part in every]
+    doubtful = doubtful_note(tables, files, config)
+    used = used_rows(tables, files, config)
+    every = [replace(part, used=chosen) for part, chosen in zip(every, used, strict=True)]
+    held, asked = every[: len(held)], every[len(held) :]
+    asked, shared = without_evaluated(asked, held)
+    notes += filter(None, [doubtful, shared])
+    return asked, held
 
 
 def encode_set(
@@ -147,7 +162,7 @@ def encode_set(
 ) -> tuple[EncodedRows, Counts]:
     """One set's rows, from its store where they are there, and what became of the others."""
     said: Notes = []
-    job = _Job(examples, encoder)
+    job = SetEncoder(examples, encoder)
     store = _store_of(examples, encoder, config)
     held = None if store is None else finished(store)
     if held is not None:
@@ -175,7 +190,7 @@ def _store_of(examples: ExampleSet, encoder: Encoder, config: DataConfig) -> Pat
 
 def _stored(
     folder: Path,
-    job: "_Job",
+    job: SetEncoder,
     rows: Iterator[RawRow],
     said: Notes,
     config: DataConfig,
@@ -189,48 +204,9 @@ def _stored(
         return store.rows(), counts_of(store.progress.counts)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What a process needs to encode a block."""
-
-    examples: ExampleSet
-    encoder: Encoder
-
-    def block(self, rows: Sequence[RawRow]) -> tuple[EncodedRows, Counts]:
-        """Rows as the file gave them → encoded ones."""
-        converted = [self.examples.convert(row) for row in rows]
-        good = [one for one in converted if isinstance(one, Example)]
-        bad = [one for one in converted if isinstance(one, RowProblem)]
-        block, refused = encode_usable(good, self.encoder.render, self.encoder.rule)
-        bad = sorted([*bad, *refused], key=lambda one: (one.source.file, one.source.row))
-        counts = Counts(
-            block.dropped,
-            block.untrained,
-            block.left_out,
-            tuple(bad),
-            len(bad),
-            self._seen(rows),
-            self._placeholders(good),
-        )
-        return block.rows, counts
-
-    def _seen(self, rows: Sequence[RawRow]) -> frozenset[str]:
-        """The columns that a run names and these rows have."""
-        wanted = self.examples.named_columns
-        values = (row.value for row in rows if wanted and isinstance(row.value, dict))
-        return frozenset(wanted.intersection(chain.from_iterable(values)))
-
-    def _placeholders(self, examples: Sequence[Example]) -> Counter[str]:
-        return Counter(
-            placeholder
-            for example in examples
-            for placeholder in placeholders_in(self.examples, example)
-        )
-
-
 def _fill(
     store: EncodedStore,
-    job: _Job,
+    job: SetEncoder,
     rows: Iterator[RawRow],
     said: Notes,
     config: DataConfig,
@@ -242,8 +218,7 @@ def _fill(
     blocks = iter(lambda: list(islice(left, BLOCK)), [])
     count = config.workers or processors()
     for size, (encoded, more) in made_of_blocks(job.block, blocks, count, job.examples.name):
-        if more.problems and config.bad_rows == "stop":
-            raise bad_row(more.problems[0])
+        stop_at_bad_rows(more, config.bad_rows)
         read, counts = read + size, counts + more
         store.append(encoded, read, counts.as_json())
         tell(job.examples.name, read)
@@ -262,36 +237,6 @@ def _store_name(examples: ExampleSet, encoder: Encoder) -> str:
     ):
         digest.update(part.encode() + b"\0")
     return digest.hexdigest()
-
-
-def _check(
-    examples: ExampleSet, rows: EncodedRows, counts: Counts, rule: Rule, config: DataConfig
-) -> None:
-    """Raise a DataError for what makes a set unusable."""
-    if counts.problems and config.bad_rows == "stop":
-        raise bad_row(counts.problems[0])
-    unseen = sorted(examples.named_columns - counts.seen)
-    if not len(rows):
-        if counts.dropped or counts.untrained:
-            raise _nothing_left(examples, counts, rule)
-        raise no_rows(examples.file, counts.problems)
-    if unseen:
-        row = next((row.value for row in examples.rows() if isinstance(row.value, dict)), {})
-        raise no_column(examples.file, unseen[0], list(row))
-
-
-def _nothing_left(examples: ExampleSet, counts: Counts, rule: Rule) -> DataError:
-    if counts.dropped:
-        return DataError(
-            f"No row of `{examples.name}` is left to train on: {counts.dropped} do not fit into "
-            f"data.cutoff=`{rule.cutoff}`.",
-            "raise data.cutoff",
-        )
-    return DataError(
-        f"No row of `{examples.name}` is left to train on: {counts.untrained} hold no trained "
-        "answer.",
-        "each row needs an answer that is trained",
-    )
 
 
 def _no_evaluation(config: DataConfig, evaluation: EncodedSet) -> str | None:

@@ -12,6 +12,7 @@ from tuneglm.data.columns import (
     describe,
     empty,
     filled_text,
+    is_blank,
     quoted,
     required,
 )
@@ -21,6 +22,7 @@ from tuneglm.data.tools import Tool
 
 # a preference pair's question, in the order in which it is looked for
 _QUESTIONS = ("conversations", "messages", "prompt", "instruction")
+_MEANINGS = {"completion": "answer", "chosen": "chosen answer"}
 
 
 def prompt_completion(row: Row, columns: Columns) -> Example:
@@ -30,8 +32,8 @@ def prompt_completion(row: Row, columns: Columns) -> Example:
     """
     prompt = required(row, columns, "prompt", "question")
     completion = required(row, columns, "completion", "answer")
-    asked, tools = _side(prompt, columns["prompt"], "user", "question")
-    answered, more = _side(completion, columns["completion"], "assistant", "answer")
+    asked, tools = _side(prompt, "prompt", columns, "user")
+    answered, more = _side(completion, "completion", columns, "assistant")
     messages = [*opening(row, columns), *_untrained(asked), *answered]
     return Example(ordered(messages), tools_of(row, columns) + tools + more)
 
@@ -42,7 +44,7 @@ def preference(row: Row, columns: Columns) -> Example:
     `chosen` may hold the whole conversation, as UltraFeedback's; its last answer is trained.
     """
     chosen = required(row, columns, "chosen", "chosen answer")
-    answered, tools = _side(chosen, columns["chosen"], "assistant", "chosen answer")
+    answered, tools = _side(chosen, "chosen", columns, "assistant")
     if answered and answered[0].role in ("system", "user"):
         messages = [*_untrained(answered[:-1]), *answered[-1:]]
         return Example(ordered(messages), tools_of(row, columns) + tools)
@@ -62,10 +64,10 @@ def _question(row: Row, columns: Columns) -> tuple[list[Message], tuple[Tool, ..
             continue
         if column == "instruction":
             question = question_of(row, columns)
-            if not question.strip():
+            if is_blank(question):
                 raise empty(f"the question (`{columns[column]}`)", "question")
             return [Message("user", question)], ()
-        return _side(row[columns[column]], columns[column], "user", "question")
+        return _side(row[columns[column]], column, columns, "user")
     expected = " or ".join(f"`{columns[column]}`" for column in _QUESTIONS)
     raise RowError(
         f"the question is missing: expected {expected}, found {quoted(row)}",
@@ -75,11 +77,12 @@ def _question(row: Row, columns: Columns) -> tuple[list[Message], tuple[Tool, ..
 
 
 def _side(
-    value: object, column: str, role: Role, meaning: str
+    value: object, name: str, columns: Columns, role: Role
 ) -> tuple[list[Message], tuple[Tool, ...]]:
     """A text, one message or a list of them, as messages; with the tools they list."""
+    column, meaning = columns[name], _MEANINGS.get(name, "question")
     if isinstance(value, list | Mapping):
-        return messages_of(value, column)
+        return messages_of(value, column, columns)
     if value is None:
         raise empty(f"the {meaning} (`{column}`)", meaning)
     if not isinstance(value, str):
@@ -87,7 +90,7 @@ def _side(
             f"the {meaning} (`{column}`) should be text or a list of messages, "
             f"found {describe(value)}"
         )
-    if not checked(value, f"the {meaning} (`{column}`)").strip():
+    if is_blank(checked(value, f"the {meaning} (`{column}`)")):
         raise empty(f"the {meaning} (`{column}`)", meaning)
     return [Message(role, value)], ()
 

@@ -46,7 +46,7 @@ def format_of(
         near = nearest(known, FORMATS)
         hint = f"did you mean `{near}`?" if near else f"known: {', '.join(FORMATS)}"
         raise DataError(f"There is no format `{known}`.", hint)
-    check_column_names(renamed, FORMATS[known].columns)
+    check_column_names(renamed, FORMATS[known].names)
     return Recognised(known, renamed)
 
 
@@ -59,7 +59,7 @@ def recognise(
     Raises DataError, which names the columns found, where no format fits.
     """
     renamed = renamed or {}
-    known = dict.fromkeys(column for each in FORMATS.values() for column in each.columns)
+    known = dict.fromkeys(name for each in FORMATS.values() for name in each.names)
     check_column_names(renamed, tuple(known))
     whole = [row for row in rows[:ROWS_LOOKED_AT] if isinstance(row, Mapping) and row]
     if not whole:
@@ -67,7 +67,7 @@ def recognise(
     present = _columns_of(whole)
     fitting = list(_fitting(whole, present, renamed))
     if not fitting:
-        raise _nothing_fits(file, present, renamed)
+        raise _nothing_fits(file, present, renamed, _rows_inside(file, whole))
     # of equal length, min takes the first
     name, columns = min(fitting, key=lambda fit: len(fit[1]))
     columns = {**columns, **_optional(FORMATS[name], present, columns)}
@@ -87,7 +87,8 @@ def check_column_names(renamed: Columns, columns: Sequence[str]) -> None:
 def _column_hint(column: str, theirs: str, columns: Sequence[str]) -> str:
     if theirs in columns:
         return f"our column comes first, then the file's: columns: {{{theirs}: {column}}}"
-    near = nearest(column, columns)
+    known = (ours for ours, others in OTHER_NAMES.items() if column.lower() in others)
+    near = next((ours for ours in known if ours in columns), None) or nearest(column, columns)
     return f"did you mean `{near}`?" if near else f"known: {', '.join(columns)}"
 
 
@@ -106,7 +107,7 @@ def _fitting(
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Each format that fits, with the columns that have other names."""
     for name, each in FORMATS.items():
-        if not each.needs or not set(renamed) <= set(each.columns):
+        if not each.needs or not set(renamed) <= set(each.names):
             continue
         columns = dict(renamed)
         for column in each.needs:
@@ -166,7 +167,7 @@ def _sentence(
 ) -> str:
     used, read = [], set()
     for column, theirs in each.columns_with(columns).items():
-        if theirs not in present:
+        if theirs not in present or column not in each.columns:
             continue
         read.add(theirs)
         name = f"`{theirs}`" if theirs == column else f"`{theirs}` as `{column}`"
@@ -186,7 +187,17 @@ def _keys(values: Iterator[Any]) -> str:
     return f" with {'/'.join(keys)}" if keys else ""
 
 
-def _nothing_fits(file: str, present: Sequence[str], renamed: Columns) -> DataError:
+def _rows_inside(file: str, rows: Sequence[Row]) -> str:
+    """What to do where the only row is an object around the rows."""
+    if len(rows) > 1:
+        return ""
+    for key, value in rows[0].items():
+        if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+            return f"the list under `{key}` alone should be the file (jq '.\"{key}\"' {file} > NEW)"
+    return ""
+
+
+def _nothing_fits(file: str, present: Sequence[str], renamed: Columns, inside: str) -> DataError:
     """What was found, what would be understood, and what comes nearest to it."""
     by_needs: dict[tuple[str, ...], str] = {}
     for name, each in FORMATS.items():
@@ -197,7 +208,7 @@ def _nothing_fits(file: str, present: Sequence[str], renamed: Columns) -> DataEr
         for needs, name in by_needs.items()
         if needs
     )
-    nearest_fix = _nearest_fix(present, renamed)
+    nearest_fix = inside or _nearest_fix(present, renamed)
     return DataError(
         f"No format fits the rows of `{file}`, whose columns are {quoted(present)}.",
         f"{nearest_fix}; formats and what they need: {known}",

@@ -8,42 +8,48 @@ every n-th batch train on what one would.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import count, islice
 from random import Random
+from typing import Literal
 
+import numpy as np
 from torch.utils.data import IterableDataset
 
+from tuneglm.data.blocks import SetEncoder, refuse_unseen, stop_at_bad_rows
 from tuneglm.data.collate import Item
-from tuneglm.data.encode import Encoder, encode_usable
-from tuneglm.data.encoded import Encoded, lengths_of
-from tuneglm.data.examples import ExampleSet, RowProblem, bad_row
+from tuneglm.data.encode import Encoder
+from tuneglm.data.encoded import Array, Encoded, lengths_of
+from tuneglm.data.examples import ExampleSet
 from tuneglm.data.files import data_files
-from tuneglm.data.messages import Example
-from tuneglm.data.mix import SetSummary
+from tuneglm.data.fingerprint import digest_of_file
+from tuneglm.data.mix import IDENTITY_SHARE, is_identity, too_few
 from tuneglm.data.pack import packs
+from tuneglm.data.tally import ExpectedSet, Tally, tally_notes
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
 
-BLOCK = 256
+BLOCK = 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stream:
     """How sets are streamed.
 
-    buffer    rows among which the next one is drawn; 1 keeps the files' order
-    stops_at_bad_rows  else they are left out, and doubtful ones; copies are not noticed
-    capacity  tokens of a pack, for packs in place of rows
+    buffer     rows among which the next one is drawn; 1 keeps the files' order
+    bad_rows   `skip` leaves doubtful rows out too, but no copies: they are not looked for
+    capacity   tokens of a pack, for packs in place of rows
+    evaluated  (rows,) digests of texts that are evaluated with, and so not trained on
     """
 
     sets: tuple[ExampleSet, ...]
     encoder: Encoder
     seed: int
     buffer: int
-    stops_at_bad_rows: bool
+    bad_rows: Literal["stop", "skip"]
     capacity: int | None = None
+    evaluated: Array = field(default_factory=lambda: np.zeros(0, np.uint64))
 
 
 class StreamedRows(IterableDataset[Item]):
@@ -51,6 +57,7 @@ class StreamedRows(IterableDataset[Item]):
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
+        self.tallies = tuple(Tally() for _ in stream.sets)
 
     def __iter__(self) -> Iterator[Item]:
         for number in count():
@@ -60,7 +67,7 @@ class StreamedRows(IterableDataset[Item]):
         """Every row once."""
         stream = self.stream
         random = Random(f"{stream.seed} {number}")
-        rows = shuffled(interleaved(stream, random), stream.buffer, random)
+        rows = shuffled(interleaved(stream, random, self.tallies), stream.buffer, random)
         if stream.capacity is None:
             return rows
         return packed(rows, max(stream.buffer, BLOCK), stream.capacity)
@@ -68,66 +75,116 @@ class StreamedRows(IterableDataset[Item]):
 
 @dataclass(frozen=True, eq=False)
 class StreamedSet:
-    """What a run trains on without having read it; `sets` name the entries, without figures."""
+    """What a run trains on without having read it, and what its first rows tell of each entry."""
 
     rows: StreamedRows
-    sets: tuple[SetSummary, ...]
+    sets: tuple[ExpectedSet, ...]
 
     @property
     def fingerprint(self) -> str:
         """The same for the same files, read and shuffled alike."""
         stream = self.rows.stream
-        sets = [(each.name, str(each.file), _size(each), each.settings()) for each in stream.sets]
+        sets = [
+            (each.name, [digest_of_file(file) for file in data_files(each.file)], each.settings())
+            for each in stream.sets
+        ]
         shares = [(each.entry.weight, each.entry.share) for each in stream.sets]
-        order = (stream.seed, stream.buffer, stream.capacity)
+        order = (stream.seed, stream.buffer, stream.capacity, stream.bad_rows)
         text = repr((sets, shares, stream.encoder.rule, stream.encoder.name, order))
-        return blake2b(text.encode(), digest_size=16).hexdigest()
+        digest = blake2b(text.encode(), digest_size=16)
+        digest.update(np.unique(stream.evaluated).data)
+        return digest.hexdigest()
+
+    def notes(self) -> list[str]:
+        """What there is to tell of the rows that were read so far."""
+        sets, tallies = self.rows.stream.sets, self.rows.tallies
+        notes = list(tally_notes(sets, tallies, skips=self.rows.stream.bad_rows == "skip"))
+        own = [i for i, each in enumerate(sets) if is_identity(each, tallies[i].kinds)]
+        share = sum(self.sets[i].share for i in own)
+        if own and share < IDENTITY_SHARE:
+            notes.append(too_few(sets[own[0]], share))
+        return notes
 
 
-def streamed(sets: Sequence[ExampleSet], encoder: Encoder, config: DataConfig) -> StreamedSet:
-    """The training sets of a run, to be read as it goes on."""
+def streamed(
+    sets: Sequence[ExampleSet], encoder: Encoder, config: DataConfig, evaluated: Array
+) -> StreamedSet:
+    """The training sets of a run, to be read as it goes on.
+
+    The first rows of each are looked at: what is wrong with them, or with the shares, is
+    told at once. `evaluated` is (rows,) of digests, see `Stream`.
+    """
     capacity = config.tokens_per_batch or config.longest_row
     stream = Stream(
         tuple(sets),
         encoder,
         seed=config.shuffle_seed,
         buffer=config.shuffle_buffer,
-        stops_at_bad_rows=config.bad_rows == "stop",
+        bad_rows=config.bad_rows,
         capacity=capacity if config.batching == "packed" else None,
+        evaluated=evaluated,
     )
-    # what is wrong with the first row, or with the shares, is told at once
-    next(iter(StreamedRows(replace(stream, buffer=1, capacity=None))))
-    return StreamedSet(
-        StreamedRows(stream), tuple(SetSummary(each.name, 0, 0, 0, 0) for each in sets)
-    )
+    rows = StreamedRows(stream)
+    shares, weights = _proportions(stream)
+    for examples, tally in zip(sets, rows.tallies, strict=True):
+        next(_encoded(examples, stream, tally))
+        refuse_unseen(examples, tally.counts, f" among the first {tally.read:,}")
+    chances = _chances(shares, weights)
+    expected = [
+        ExpectedSet(
+            examples.name,
+            chances[i],
+            tally.tokens / tally.encoded,
+            tally.trained_tokens / tally.encoded,
+        )
+        for i, (examples, tally) in enumerate(zip(sets, rows.tallies, strict=True))
+    ]
+    return StreamedSet(rows, tuple(expected))
 
 
-def interleaved(stream: Stream, random: Random) -> Iterator[Encoded]:
-    """Rows of all sets, each next one from a set drawn by weight, until they are read once.
+Chances = dict[int, float]  # number of a set → how likely the next row is from it
 
-    A set's weight is the size of its file where none has one of its own; then the pass
-    ends with the first set that does, for the proportion holds no longer. A set with a
-    share gives that share of the rows, from its beginning again whenever it ends.
+
+def _proportions(stream: Stream) -> tuple[Chances, Chances]:
+    """The shares of the sets that have one, and the weights of the others.
+
+    A set's weight is the size of its file where it has none of its own.
     """
     shares = {i: each.entry.share for i, each in enumerate(stream.sets) if each.entry.share}
-    weighted = any(each.entry.weight for each in stream.sets)
     weights = {
         i: each.entry.weight or _size(each) for i, each in enumerate(stream.sets) if i not in shares
     }
-    left = 1 - sum(shares.values())
-    if left <= 0 or not weights:
+    if sum(shares.values()) >= 1 or not weights:
         raise DataError(
             "The shares of `data.train` leave nothing to other sets.",
             "a share is of all rows: below 1, beside a set without a share",
         )
-    reading = [_encoded(each, stream) for each in stream.sets]
+    return shares, weights
+
+
+def _chances(shares: Chances, weights: Chances) -> Chances:
+    left, total = 1 - sum(shares.values()), sum(weights.values())
+    return shares | {i: left * weight / total for i, weight in weights.items()}
+
+
+def interleaved(stream: Stream, random: Random, tallies: Sequence[Tally]) -> Iterator[Encoded]:
+    """Rows of all sets, each next one from a set drawn by weight, until they are read once.
+
+    With weights of their own the pass ends with the first set that does, for the
+    proportion holds no longer. A set with a share gives that share of the rows, from
+    its beginning again whenever it ends.
+    """
+    shares, weights = _proportions(stream)
+    weighted = any(each.entry.weight for each in stream.sets)
+    reading = [
+        _encoded(each, stream, tally) for each, tally in zip(stream.sets, tallies, strict=True)
+    ]
     while weights:
-        total = sum(weights.values())
-        chances = shares | {i: left * weight / total for i, weight in weights.items()}
+        chances = _chances(shares, weights)
         (drawn,) = random.choices(list(chances), list(chances.values()))
         row = next(reading[drawn], None)
         if row is None and drawn in shares:
-            reading[drawn] = _encoded(stream.sets[drawn], stream)
+            reading[drawn] = _encoded(stream.sets[drawn], stream, tallies[drawn])
             row = next(reading[drawn])
         if row is not None:
             yield row
@@ -156,27 +213,22 @@ def packed(rows: Iterable[Encoded], window: int, capacity: int) -> Iterator[tupl
             yield tuple(held[row] for row in pack)
 
 
-def _encoded(examples: ExampleSet, stream: Stream) -> Iterator[Encoded]:
-    rows = examples.examples()
-    found = False
+def _encoded(examples: ExampleSet, stream: Stream, tally: Tally) -> Iterator[Encoded]:
+    """A set's rows that are trained on; what is read for the first time is counted."""
+    encode = SetEncoder(examples, stream.encoder).block
+    rows, read, given = examples.rows(tally.notes), 0, 0
     while block := list(islice(rows, BLOCK)):
-        good = [one for one in block if isinstance(one, Example)]
-        bad = [one for one in block if isinstance(one, RowProblem)]
-        encoded_block, refused = encode_usable(good, stream.encoder.render, stream.encoder.rule)
-        bad = sorted([*bad, *refused], key=lambda one: (one.source.file, one.source.row))
-        if bad and stream.stops_at_bad_rows:
-            raise bad_row(bad[0])
-        encoded = encoded_block.rows
-        found = found or len(encoded) > 0
-        certain = encoded.rows["doubt"] == 0
-        yield from (
-            encoded[i] for i in range(len(encoded)) if certain[i] or stream.stops_at_bad_rows
-        )
-    if not found:
-        raise DataError(
-            f"No row of `{examples.file}` can be trained on.",
-            "`tuneglm data check` says why of each",
-        )
+        encoded, counts = encode(block)
+        stop_at_bad_rows(counts, stream.bad_rows)
+        evaluated = np.isin(encoded.texts, stream.evaluated)
+        used = ~evaluated & ((encoded.rows["doubt"] == 0) | (stream.bad_rows == "stop"))
+        if read == tally.read:
+            tally.add(len(block), encoded, counts)
+            tally.use(used, encoded.cut, evaluated)
+        read, given = read + len(block), given + int(used.sum())
+        yield from (encoded[int(i)] for i in np.flatnonzero(used))
+    if not given:
+        raise tally.nothing_given(examples, stream.encoder.rule)
 
 
 def _size(examples: ExampleSet) -> int:

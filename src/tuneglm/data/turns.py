@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuneglm.data.columns import (
+    Columns,
     Row,
     RowError,
     checked,
     describe,
     empty,
+    is_blank,
     nearest,
     optional_text,
     printable,
@@ -39,7 +41,37 @@ ROLE_NAMES: dict[str, str] = {
     "function_response": "tool",
     "tool_response": "tool",
 }
+_INSTEAD_OF_TEXT = ("tool_calls", "function_call", "metadata", "tools")
 _FLAGS = ("weight", "loss", "trained")
+# under which keys a message says what
+_KEYS = {"role": ("from", "role"), "content": ("value", "content")}
+# a name in `columns` → our role, for which a file may have a word of its own
+_WORDS = {
+    f"role.{role}": role for role in ("system", "user", "assistant", "function_call", "observation")
+}
+# what a run may say that the messages of a file call otherwise: two keys, and who speaks
+MESSAGE_WORDS = (*_KEYS, *_WORDS)
+
+
+def in_our_words(item: Row, columns: Columns) -> Row:
+    """An entry with the keys and words that `turn` knows, where `columns` names the file's."""
+    keys = {key: columns[key] for key in _KEYS if columns[key] != key}
+    words = {columns[name]: role for name, role in _WORDS.items() if columns[name] != name}
+    if not keys and not words:
+        return item
+    others = {key: value for key, value in item.items() if key not in keys.values()}
+    ours = {**others, **{key: item[theirs] for key, theirs in keys.items() if theirs in item}}
+    name = _first(ours, *_KEYS["role"])
+    if isinstance(name, str) and name in words:
+        ours = {**ours, "from": words[name]}
+    return ours
+
+
+def is_understood(name: str, word: object) -> bool:
+    """Whether `turn` takes the word for what `name`, one of MESSAGE_WORDS, says already."""
+    if name in _KEYS:
+        return word in _KEYS[name]
+    return ROLE_NAMES.get(str(word)) == ROLE_NAMES[_WORDS[name]]
 
 
 def turn(item: Row, place: str) -> list[Message]:
@@ -48,7 +80,13 @@ def turn(item: Row, place: str) -> list[Message]:
     if role == "tool" and "observation" in item:
         return _call_and_result(item, place)
     trained = _trained(item, "assistant" if role == "call" else role, place)
-    value = _first(item, "value", "content")
+    value = _first(item, *_KEYS["content"])
+    if not any(key in item for key in (*_KEYS["content"], *_INSTEAD_OF_TEXT)):
+        raise RowError(
+            f"{place} has no text: expected `content` or `value`, found {quoted(item)}",
+            "write what was said",
+            "missing_column",
+        )
     if role == "call":
         calls = called_tools(value, f"{place} (`{name}`)")
         if not calls:
@@ -57,7 +95,7 @@ def turn(item: Row, place: str) -> list[Message]:
     content = _content(value, place)
     if role == "assistant":
         return [_answer(item, content, trained, f"{place} (`{name}`)")]
-    if role == "user" and not content.strip():
+    if role == "user" and is_blank(content):
         raise empty(f"{place} (`{name}`)", role)
     if role == "system" and not content.strip():
         return []
@@ -78,7 +116,7 @@ def _answer(item: Row, content: str, trained: bool | None, place: str) -> Messag
             f"{place} has a thought apart (`reasoning_content`)",
             "write it into the answer as the model does (`<think>…</think>`), or leave it out",
         )
-    if not content.strip() and not calls and not metadata:
+    if is_blank(content) and not calls and not metadata:
         raise empty(place, "assistant")
     return Message("assistant", content, metadata, calls, trained)
 
@@ -95,7 +133,7 @@ def _call_and_result(item: Row, place: str) -> list[Message]:
 
 def _role(item: Row, place: str) -> tuple[str, str]:
     """(the name in the row, our role or `call`)."""
-    name = _first(item, "from", "role")
+    name = _first(item, *_KEYS["role"])
     if name is None:
         raise RowError(
             f"{place} has no role: expected `role` or `from`, found {quoted(item)}",

@@ -17,11 +17,12 @@ import torch
 
 from tuneglm.config import RunConfig
 from tuneglm.errors import ConfigError, ModelError
-from tuneglm.methods import check_method
+from tuneglm.methods import check_method, holding_of
 from tuneglm.models import family_of
 from tuneglm.models.loading import config_folder
-from tuneglm.models.precision import best_device
+from tuneglm.models.precision import Width, best_device
 from tuneglm.models.skeleton import skeleton
+from tuneglm.plan.bits import chosen_bits, with_bits
 from tuneglm.plan.capacity import Speed, device_memory, gib, measured_speed
 from tuneglm.plan.planned_step import as_if_there, evaluates, other_steps, rows_at_hand, step_of
 from tuneglm.plan.records import PROCESS, Choice, Foreseen, Memory, Plan, foreseen, memory_of
@@ -61,8 +62,17 @@ def plan(
     given = rows_at_hand(config, folder, family)
     arguments = training_arguments(config, evaluates=evaluates(config), rows=None)
     step = step_of(config, folder, family, arguments, given, target)
-    planner = _Planner(target, memory, is_timed=True)
-    return planner.whole(step) if choices else planner.alone(step)
+    planner, why = _Planner(target, memory, is_timed=True), None
+    if config.model.bits == "auto":
+        bits, why = chosen_bits(step, planner.alone)
+        step = replace(step, config=with_bits(config, bits))
+    planned = planner.whole(step) if choices else planner.alone(step)
+    return replace(planned, bits_because=why)
+
+
+def bits_that_fit(step: Step) -> tuple[Width, str]:
+    """What `model.bits=auto` is for a run that is about to begin, and why."""
+    return chosen_bits(step, _Planner(step.device).alone)
 
 
 class _Planner:
@@ -113,7 +123,7 @@ class _Planner:
         peak = self._memory(step, traced).peak
         return Choice(
             method=step.config.method.name,
-            bits=step.config.model.bits,
+            bits=holding_of(step.config, step.folder).bits,
             checkpointing=bool(step.arguments.gradient_checkpointing),
             peak=peak,
             seconds=self._seconds(step, traced),

@@ -63,6 +63,7 @@ class Plan:
     seconds        of a step, all its accumulated batches; None where the device is not here
     largest        rows of the largest batch that fits, if packed its tokens; 0: none
     choices        the table; `cheapest` is one of them
+    bits_because   why `model.bits` is what it is, where the plan chose it
     """
 
     config: RunConfig
@@ -76,6 +77,7 @@ class Plan:
     largest: int | None = None
     choices: tuple[Choice, ...] = ()
     cheapest: Choice | None = None
+    bits_because: str | None = None
 
     @property
     def fits(self) -> bool | None:

@@ -8,10 +8,11 @@ from transformers import TrainingArguments
 from transformers.training_args import OptimizerNames
 
 from tuneglm.config import RunConfig
-from tuneglm.methods import METHODS
 from tuneglm.models.family import Family
-from tuneglm.models.precision import Placement, torch_dtype
+from tuneglm.models.packed import bits_to_pack
+from tuneglm.models.precision import Placement
 from tuneglm.plan.batch_shape import Batch
+from tuneglm.stages.arguments import base_type
 
 # transformers' name of an optimizer → bytes a trained weight that it keeps; others as AdamW
 STATE_BYTES: dict[str, float] = {
@@ -56,11 +57,10 @@ class Step:
     def placement(self) -> Placement:
         """How the base is held, as `train` loads it."""
         model = self.config.model
-        trains_base = METHODS[self.config.method.name].trains_base
-        dtype = torch_dtype("float32" if trains_base else model.dtype, self.device)
+        dtype = base_type(self.config, self.arguments, self.device)
         # kernels for GPUs save what torch's own saves, and only that one can run here
         attention = "eager" if model.attention == "eager" else None
-        return Placement(dtype, self.device, model.bits, attention)
+        return Placement(dtype, self.device, bits_to_pack(self.folder, model.bits), attention)
 
     @property
     def computed_in(self) -> torch.dtype | None:

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.status import Status
@@ -13,7 +14,11 @@ from typing_extensions import Self
 from tuneglm.data.examples import RowProblem
 from tuneglm.data.mix import EncodedSet
 from tuneglm.data.pipeline import EncodedData
-from tuneglm.reports.terminal import plain
+from tuneglm.data.tally import ExpectedSet
+from tuneglm.reports.terminal import plain, rows_of
+
+if TYPE_CHECKING:
+    from tuneglm.data.stream import StreamedSet  # imports torch
 
 LISTED_PROBLEMS = 5
 SECONDS_BETWEEN_LINES = 10.0
@@ -75,11 +80,20 @@ def print_data(terminal: Console, data: EncodedData) -> None:
     if isinstance(train, EncodedSet) and train.cut:
         terminal.print(
             f"[yellow]Note:[/] {train.cut:,} of {len(train.rows):,} rows were cut to "
-            "fit data.cutoff; `tuneglm data show` marks them."
+            "fit (data.cutoff); `tuneglm data show` marks them."
         )
     print_left_out(terminal, data.dropped, data.untrained)
-    if isinstance(train, EncodedSet) and _is_mixed(train):
+    if not isinstance(train, EncodedSet):
+        _print_expected(terminal, train.sets)
+    elif _is_mixed(train):
         _print_mix(terminal, train)
+
+
+def print_streamed(terminal: Console, streamed: "StreamedSet", told: Sequence[str]) -> None:
+    """What a run found in its rows after it had told of the first ones."""
+    for note in streamed.notes():
+        if note not in told:
+            terminal.print(f"[yellow]Note:[/] {plain(note)}")
 
 
 def _is_mixed(train: EncodedSet) -> bool:
@@ -89,11 +103,11 @@ def _is_mixed(train: EncodedSet) -> bool:
 def print_left_out(terminal: Console, dropped: int, untrained: int) -> None:
     """Rows that gave nothing to train on."""
     for count, reason in (
-        (dropped, "do not fit into data.cutoff"),
+        (dropped, "are too long (data.cutoff)"),
         (untrained, "hold no trained answer"),
     ):
         if count:
-            terminal.print(f"[yellow]Note:[/] Left out: {count:,} rows that {reason}.")
+            terminal.print(f"[yellow]Note:[/] Left out, as they {reason}: {rows_of(count)}.")
 
 
 def print_readings(terminal: Console, readings: Sequence[str]) -> None:
@@ -110,11 +124,25 @@ def print_problems(terminal: Console, problems: Sequence[RowProblem], count: int
         terminal.print(f"[yellow]Skipped[/] {count:,} rows in all.")
 
 
+def _print_expected(terminal: Console, sets: Sequence[ExpectedSet]) -> None:
+    """What each set of a stream is to give."""
+    table = _table("Set", "share", "tokens a row", "trained")
+    for each in sets:
+        share = f"{100 * each.share:.1f}%"
+        table.add_row(plain(each.name), share, f"{each.tokens:.1f}", f"{each.trained_tokens:.1f}")
+    terminal.print(table, soft_wrap=False)
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name in names:
+        table.add_column(name, justify="left" if name == "Set" else "right")
+    return table
+
+
 def _print_mix(terminal: Console, train: EncodedSet) -> None:
     """What each set gives."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("Set", "rows", "share", "tokens", "trained"):
-        table.add_column(name, justify="left" if name == "Set" else "right")
+    table = _table("Set", "rows", "share", "tokens", "trained")
     for each in train.sets:
         times = each.rows / max(1, each.different)
         repeated = f" (each {times:.3g} times)" if times > 1 else ""

@@ -21,7 +21,7 @@ from tuneglm.data.batches import makes_groups
 from tuneglm.errors import ConfigError
 from tuneglm.methods import METHODS
 from tuneglm.methods.presets import epochs_for
-from tuneglm.models.precision import best_device, computes_bfloat16
+from tuneglm.models.precision import DTYPES, Capability, best_device, frozen_type
 
 DEFAULTS: dict[str, Any] = {
     "lr_scheduler_type": "cosine",
@@ -83,7 +83,7 @@ def training_arguments(
         # without it transformers refuses bf16, and several processes train apart
         chosen["use_cpu"] = True
     if not config.training.keys() & {"bf16", "fp16"}:
-        chosen["bf16"] = computes_bfloat16(device)
+        chosen |= _computed_in(config, device)
     chosen |= config.training | FIXED
     _check_devices(chosen)
     with refusals():
@@ -93,6 +93,20 @@ def training_arguments(
             reporter()
     _check_processes(arguments)
     return arguments
+
+
+def base_type(config: RunConfig, arguments: TrainingArguments, device: torch.device) -> torch.dtype:
+    """What a run's base is held in: float32 where its own weights are trained."""
+    if METHODS[config.method.name].trains_base:
+        return torch.float32
+    return frozen_type(config.model.dtype, device, arguments.fp16)
+
+
+def _computed_in(config: RunConfig, device: torch.device) -> dict[str, bool]:
+    """float16 where the weights are asked to be, else what suits the device."""
+    native = Capability.of(device).computed_in
+    is_half = torch.float16 in (native, DTYPES.get(config.model.dtype))
+    return {"fp16": is_half, "bf16": not is_half and native == torch.bfloat16}
 
 
 @contextmanager
