@@ -25,6 +25,8 @@ from tuneglm.resuming import checkpoints_of, named_checkpoint, newest_checkpoint
 
 RUN_FILE = "run.yaml"
 LOG_FILE = "log.jsonl"
+# what trackers write of a run
+TRACKERS = "trackers"
 RESULTS = (
     "adapter_model.safetensors",
     "model.safetensors",
@@ -248,7 +250,8 @@ class writing:  # noqa: N801 - read as a phrase: with writing(folder)
 
 
 def _leave(folder: Path) -> None:
-    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+    for name in (UNFINISHED, TRACKERS):
+        shutil.rmtree(folder / name, ignore_errors=True)
     for name in (RUN_FILE, LOG_FILE):
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):

@@ -87,6 +87,9 @@ class DataRunConfig(Section):
     resume: str = "auto"
     """`auto`: go on from the newest whole checkpoint in the output folder; `never`: the folder must
     be empty; or the path of a checkpoint, from which also a changed run goes on."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """End the run when so many evaluations in a row brought no lower loss, and keep the weights of
+    the lowest; needs rows for evaluation. Left out: train to the end."""
     memory_check: Literal["refuse", "warn", "off"] = "refuse"
     """What is done about a run that will not fit into memory, which is told before the model is
     loaded: `refuse` it, `warn`, or do not ask (`off`)."""

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import nn
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
@@ -43,9 +42,11 @@ from tuneglm.models.precision import Placement
 from tuneglm.models.quantization import held_bits, keep_trainable
 from tuneglm.models.undivided import undivided
 from tuneglm.plan.bits import with_bits
+from tuneglm.plan.capacity import forget_peak, peak_memory
 from tuneglm.plan.planned_step import step_of
 from tuneglm.plan.planning import bits_that_fit, check_memory
 from tuneglm.processes import agreed
+from tuneglm.reports.closing import Closing, print_closing
 from tuneglm.reports.data import EncodingProgress, print_data, print_streamed
 from tuneglm.reports.run import (
     CHART_FILE,
@@ -53,13 +54,14 @@ from tuneglm.reports.run import (
     Summary,
     TrainingResult,
     draw_chart,
-    print_closing,
     print_start,
     print_summary,
 )
 from tuneglm.reports.terminal import console
+from tuneglm.reports.trackers import print_trackers, tracked
 from tuneglm.stages import STAGES
 from tuneglm.stages.arguments import base_type, training_arguments
+from tuneglm.stages.patience import Patience
 from tuneglm.stages.sharing import Sharing, check_sharing, sharing_of
 from tuneglm.stages.trainer import StageTrainer
 
@@ -114,7 +116,8 @@ def train(config: RunConfig) -> TrainingResult:
             terminal.print(f"Bits     {bits}: {why}")
     memory = agreed(partial(check_memory, step))
     if memory is not None and arguments.process_index == 0:
-        terminal.print(f"Memory   {memory}")
+        terminal.print(f"Memory   {memory.words}")
+    forget_peak(arguments.device)
     set_seed(arguments.seed)
     with undivided():
         model = _base(config, folder, family, arguments)
@@ -131,10 +134,14 @@ def train(config: RunConfig) -> TrainingResult:
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(progression)
     trainer.add_callback(interrupt)
+    if config.patience is not None:
+        trainer.add_callback(Patience(config.patience))
     with ExitStack() as held_open:
         if trainer.is_world_process_zero():
             held_open.enter_context(claimed(config, output))
         held_open.enter_context(writing(output.folder))
+        if trainer.is_world_process_zero():
+            print_trackers(terminal, held_open.enter_context(tracked(config, output, trainer)))
         try:
             trainer.train(
                 resume_from_checkpoint=str(output.checkpoint) if output.checkpoint else None
@@ -148,7 +155,11 @@ def train(config: RunConfig) -> TrainingResult:
             used = used_sets(sets.train, rows.sets)
             card = partial(run_card, config, family.name, used)
             _save(trainer, output.folder, progression, card, merged_adapters(config.model))
-    return _close(terminal, output.folder, trainer, progression, interrupt.stopped_by)
+    result = _result(output.folder, trainer, progression, interrupt.stopped_by)
+    if trainer.is_world_process_zero():
+        closing = _closing(config, trainer, progression, None if memory is None else memory.peak)
+        print_closing(terminal, result, closing)
+    return result
 
 
 def _refuse_no_steps(arguments: TrainingArguments, given: Batches) -> None:
@@ -297,16 +308,12 @@ def _save(
         save_result(folder, save)
 
 
-def _close(
-    terminal: Console,
-    folder: Path,
-    trainer: Trainer,
-    progression: Progression,
-    stopped_by: int | None,
+def _result(
+    folder: Path, trainer: Trainer, progression: Progression, stopped_by: int | None
 ) -> TrainingResult:
     losses = [value for _, value in progression.curve("loss")]
     held = [value for _, value in progression.curve("eval_loss")]
-    result = TrainingResult(
+    return TrainingResult(
         folder,
         stopped_by is None,
         trainer.state.global_step,
@@ -314,6 +321,23 @@ def _close(
         held[-1] if held else None,
         stopped_by,
     )
-    if trainer.is_world_process_zero():
-        print_closing(terminal, result, losses, held)
-    return result
+
+
+def _closing(
+    config: RunConfig, trainer: StageTrainer, progression: Progression, planned: int | None
+) -> Closing:
+    state, arguments = trainer.state, trainer.args
+    is_best = arguments.load_best_model_at_end and state.best_model_checkpoint is not None
+    return Closing(
+        losses=progression.curve("loss"),
+        held=progression.curve("eval_loss"),
+        steps=progression.steps,
+        begun=progression.begun,
+        seconds=progression.seconds,
+        tokens=progression.tokens,
+        trained=trainer.trained_tokens,
+        peak=peak_memory(arguments.device),
+        planned=planned,
+        kept=state.best_global_step if is_best else None,
+        doubt=doubt_of_rate(config.method.name, arguments.learning_rate),
+    )

@@ -25,7 +25,7 @@ from tuneglm.training import train
         ("train_sampling_strategy=batch_rebalance", "cannot be `batch_rebalance`"),
         ("train_sampling_strategy=group_by_length", "cannot be `group_by_length`"),
         ("eval_strategy=steps", "no rows are kept for evaluation"),
-        ("report_to=wandb", "pip install wandb"),
+        ("report_to=comet_ml", "pip install comet-ml"),
         ("report_to=nobody", "nobody is not supported"),
         ("optim=nothing", "nothing"),
         ("metric_for_best_model=bleu", "cannot be `bleu`"),
@@ -35,7 +35,7 @@ from tuneglm.training import train
         ("accelerator_config=nowhere.json", "nowhere.json"),
         ("deepspeed=ds.json", "deepspeed, which is not installed"),
         ("learning_rate=0", "nothing would be learnt"),
-        ("load_best_model_at_end=true", "save and eval strategy to match"),
+        ("load_best_model_at_end=true", "no rows are kept for evaluation"),
     ],
 )
 def test_what_is_refused_before_a_folder_is_made(

@@ -26,7 +26,7 @@ from tuneglm.plan.bits import chosen_bits, with_bits
 from tuneglm.plan.capacity import Speed, device_memory, gib, measured_speed
 from tuneglm.plan.divided import sharing_planned
 from tuneglm.plan.planned_step import as_if_there, evaluates, other_steps, rows_at_hand, step_of
-from tuneglm.plan.records import PROCESS, Choice, Memory, Plan, memory_of, memory_words
+from tuneglm.plan.records import PROCESS, Choice, Foreseen, Memory, Plan, foreseen, memory_of
 from tuneglm.plan.step import Step
 from tuneglm.plan.step_memory import StepMemory, step_memory
 from tuneglm.stages.arguments import training_arguments
@@ -182,8 +182,8 @@ def _cheapest(choices: Sequence[Choice], step: Step) -> Choice | None:
     return min(own or fitting, key=cost, default=None)
 
 
-def check_memory(step: Step) -> str | None:
-    """`about 6.1 of 23.4 GiB`, for a run that is about to begin; None where nobody can tell.
+def check_memory(step: Step) -> Foreseen | None:
+    """What a run that is about to begin will take; None where nobody can tell.
 
     Raises ConfigError where it cannot fit, naming what would.
     """
@@ -199,8 +199,8 @@ def check_memory(step: Step) -> str | None:
     if planned.limit is not None and planned.memory.peak > TOLERANCE * planned.limit:
         if check == "refuse":
             raise _too_large(planned, step)
-        return f"{memory_words(planned)}: more than there is"
-    return memory_words(planned)
+        return foreseen(planned, ": more than there is")
+    return foreseen(planned)
 
 
 def _too_large(planned: Plan, step: Step) -> ConfigError:

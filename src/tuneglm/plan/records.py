@@ -86,6 +86,24 @@ class Plan:
         return None if self.limit is None else self.memory.peak <= self.limit
 
 
+@dataclass(frozen=True)
+class Foreseen:
+    """What is said of a plan when a run begins and when it has ended.
+
+    words  `about 6.1 of 23.4 GiB`
+    peak   bytes to be compared with what is measured: on a GPU without CUDA's own
+    """
+
+    words: str
+    peak: int
+
+
+def foreseen(planned: Plan, verdict: str = "") -> Foreseen:
+    """A plan in short."""
+    apart = 0 if planned.device == "cpu" else planned.memory.parts[PROCESS]
+    return Foreseen(f"{memory_words(planned)}{verdict}", planned.memory.peak - apart)
+
+
 def memory_of(step: Step, traced: StepMemory) -> Memory:
     """What the device holds at the fullest moment of a step."""
     whole = traced.fullest

@@ -16,7 +16,7 @@ from transformers import Trainer
 from transformers.trainer import SCHEDULER_NAME
 
 from tuneglm.errors import ConfigError
-from tuneglm.manifest import UNFINISHED, Course, discard, publish, seal
+from tuneglm.manifest import UNFINISHED, Course, discard, problem_of, publish, seal
 from tuneglm.methods.tuned import Tuned
 from tuneglm.stages.locate import Place, first_not_finite
 from tuneglm.stages.sharing import SHARDED, load_parts, save_parts, sharing_of, trained_weights
@@ -74,6 +74,31 @@ class StageTrainer(Trainer):
         else:
             self.tuned.restore(Path(str(self.state.best_model_checkpoint)))
 
+    def _init_training_state(
+        self,
+        max_steps: int,
+        num_update_steps_per_epoch: int,
+        num_train_epochs: int,
+        resume_from_checkpoint: str | None,
+        trial: Any,
+    ) -> Any:
+        """The Trainer's own, which takes the best checkpoint to lie where it once was."""
+        begun = super()._init_training_state(
+            max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
+        )
+        if resume_from_checkpoint is not None and self.state.best_global_step:
+            self._find_best(Path(resume_from_checkpoint).parent)
+        return begun
+
+    def _find_best(self, folder: Path) -> None:
+        """The best checkpoint as it lies in `folder` now; if it is not whole, none was the best."""
+        best = folder / f"checkpoint-{self.state.best_global_step}"
+        problem = problem_of(best) if best.is_dir() else "it is not there"
+        self.state.best_model_checkpoint = None if problem else str(best)
+        if problem and self.args.load_best_model_at_end:
+            log.warning("`%s` was the best; %s: one of those to come is kept.", best, problem)
+            self.state.best_metric = self.state.best_global_step = None
+
     def whole_weights(self) -> dict[str, torch.Tensor] | None:
         """What a result is made of, in the first process; None where each has the model whole.
 
@@ -93,7 +118,7 @@ class StageTrainer(Trainer):
 
     def _run_epoch(self, *arguments: Any, **named: Any) -> None:
         """The Trainer's own, which would train one step more after a last step's checkpoint."""
-        if self.state.global_step < self.state.max_steps:
+        if self.state.global_step < self.state.max_steps and not self.control.should_training_stop:
             super()._run_epoch(*arguments, **named)
 
     def _get_output_dir(self, trial: Any) -> str:
@@ -112,6 +137,12 @@ class StageTrainer(Trainer):
         self._saving = True
         super()._save_checkpoint(model, trial)
         self._saving = False
+        # every process knows it, and loads it in the end
+        is_best = self.state.best_model_checkpoint == str(folder / UNFINISHED / name)
+        if is_best:
+            self.state.best_model_checkpoint = str(folder / name)
+        if is_best and self.args.should_save:
+            self.state.save_to_json(str(folder / UNFINISHED / name / STATE_FILE))
         self._save_unlogged(folder / UNFINISHED / name)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
@@ -130,9 +161,6 @@ class StageTrainer(Trainer):
             torch.save(schedule.state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
     def _publish(self, finished: Path, place: Path) -> None:
-        if self.state.best_model_checkpoint == str(finished):
-            self.state.best_model_checkpoint = str(place)
-            self.state.save_to_json(str(finished / STATE_FILE))
         resumable = not self.args.save_only_model
         seal(finished, self.state.global_step, self.course, resumable=resumable)
         publish(finished, place)
@@ -170,6 +198,11 @@ class StageTrainer(Trainer):
             unlogged = json.loads(self._unlogged_file(Path(checkpoint)).read_text("utf-8"))
             self._tr_loss += torch.tensor(unlogged["loss"], device=self._tr_loss.device)
             self._globalstep_last_logged = unlogged["since"]
+
+    @property
+    def trained_tokens(self) -> int:
+        """Tokens that were trained since this process began, those of all processes together."""
+        return self._watch.trained_tokens
 
     def _unlogged_file(self, checkpoint: Path) -> Path:
         return checkpoint / f"unlogged_{self.args.process_index}.json"

@@ -60,7 +60,8 @@ class SourcedCollator:
 class Watch:
     """Loss, gradient and learning rate of each step: raises DivergedError, or warns once.
 
-    locate  (a batch) → where its numbers first are none, looked for when they are
+    locate          (a batch) → where its numbers first are none, looked for when they are
+    trained_tokens  of all steps that were watched, all processes together
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Watch:
         self._batches: list[tuple[Tensor, Sources]] = []
         self._given: list[dict[str, Any]] = []
         self._tokens: Tensor | int | None = None
+        self.trained_tokens = 0
         self._highest_rate = 0.0
         self._beginning: list[float] = []
         self._above = 0
@@ -94,8 +96,10 @@ class Watch:
         batches = [(float(loss), sources) for loss, sources in self._batches]
         given, number = self._given, state.global_step + 1
         self._batches, self._given = [], []
-        if self._tokens is not None and int(self._tokens) == 0:
+        tokens = None if self._tokens is None else int(self._tokens)
+        if tokens == 0:
             raise _no_token(number, _named(self._gathered(batches)))
+        self.trained_tokens += tokens or 0
         # one that is too large for float16 is scaled down, and the step left out
         is_scaled = self.accelerator.mixed_precision == "fp16"
         is_lost = norm is not None and not math.isfinite(norm) and not is_scaled
