@@ -25,6 +25,7 @@ from tuneglm.resuming import checkpoints_of, named_checkpoint, newest_checkpoint
 
 RUN_FILE = "run.yaml"
 LOG_FILE = "log.jsonl"
+PROBE_FILE = "probe.json"
 RESULTS = (
     "adapter_model.safetensors",
     "model.safetensors",
@@ -239,7 +240,7 @@ class writing:  # noqa: N801 - read as a phrase: with writing(folder)
 
 def _leave(folder: Path) -> None:
     shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
-    for name in (RUN_FILE, LOG_FILE):
+    for name in (RUN_FILE, LOG_FILE, PROBE_FILE):
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()

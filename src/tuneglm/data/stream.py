@@ -170,7 +170,9 @@ def _encoded(examples: ExampleSet, stream: Stream) -> Iterator[Encoded]:
         found = found or len(encoded) > 0
         certain = encoded.rows["doubt"] == 0
         yield from (
-            encoded[i] for i in range(len(encoded)) if certain[i] or stream.stops_at_bad_rows
+            replace(encoded[i], replay=examples.entry.replay)
+            for i in range(len(encoded))
+            if certain[i] or stream.stops_at_bad_rows
         )
     if not found:
         raise DataError(

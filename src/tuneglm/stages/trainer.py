@@ -185,3 +185,14 @@ def check_sharded(trainer: Trainer) -> None:
             f"it out on GPUs, not on `{trainer.args.device.type}`.",
             "leave it out: the processes then share the rows alone",
         )
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Within it a model drops nothing out and checkpoints nothing."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
