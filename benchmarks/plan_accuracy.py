@@ -86,9 +86,21 @@ PUBLISHED = (
     Published(CET, SIX, ("method=lora", CHECKPOINTED, "batch=4", "fp16"), "20"),
     Published(CET, SIX, ("method=lora", CHECKPOINTED, "batch=4", "model.bits=8"), "10"),
     Published(CET, SIX, ("method=lora", CHECKPOINTED, "batch=4", "model.bits=4"), "8"),
-    Published(CET, SIX, ("method=p_tuning", CHECKPOINTED, "method.length=16", "batch=4", "fp16"), "20"),
-    Published(CET, SIX, ("method=p_tuning", CHECKPOINTED, "method.length=16", "batch=4", "model.bits=8"), "16"),
-    Published(CET, SIX, ("method=p_tuning", CHECKPOINTED, "method.length=16", "batch=4", "model.bits=4"), "12"),
+    Published(
+        CET, SIX, ("method=p_tuning", CHECKPOINTED, "method.length=16", "batch=4", "fp16"), "20"
+    ),
+    Published(
+        CET,
+        SIX,
+        ("method=p_tuning", CHECKPOINTED, "method.length=16", "batch=4", "model.bits=8"),
+        "16",
+    ),
+    Published(
+        CET,
+        SIX,
+        ("method=p_tuning", CHECKPOINTED, "method.length=16", "batch=4", "model.bits=4"),
+        "12",
+    ),
     Published(CET, SIX, ("method=freeze", CHECKPOINTED, "batch=4", "fp16"), "24"),
     Published(
         "ChatGLM-6B ptuning, 64 + 64 tokens",
