@@ -44,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         code = USER_ERROR
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(f"\nStopped. {stopped}".rstrip(), file=sys.stderr)
         code = INTERRUPTED
     except BrokenPipeError:
         # whoever read our output has gone; Python would complain once more at its end

@@ -8,7 +8,7 @@ Nothing is read before it is asked for: a set may be larger than memory.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
 from random import Random
@@ -17,6 +17,7 @@ from tuneglm.data.columns import RowError, listed, nearest
 from tuneglm.data.files import Notes, RawRow, read_rows
 from tuneglm.data.formats import FORMATS
 from tuneglm.data.messages import Example, Source
+from tuneglm.data.pipes import kept
 from tuneglm.data.recognise import ROWS_LOOKED_AT, Recognised, format_of
 from tuneglm.data.registered_set import RegisteredSet
 from tuneglm.data.registry import placeholders_of, registered_sets, resolve, set_notes
@@ -49,6 +50,7 @@ class ExampleSet:
     placeholders  texts that `replace` should have filled
     registered    what a registry says of it, where it is named
     reading       a line that says how the file is read, where that was found out
+    kept          where what came through a pipe lies
     """
 
     name: str
@@ -60,15 +62,25 @@ class ExampleSet:
     placeholders: tuple[str, ...] = ()
     registered: RegisteredSet | None = None
     reading: str = ""
+    kept: Path | None = None
+
+    @property
+    def content(self) -> Path:
+        """What is read: the file, or what came through it."""
+        return self.kept or self.file
 
     def rows(self, notes: Notes | None = None) -> Iterator[RawRow]:
         """The rows that the entry takes, in the file's order; for `notes` see `read_rows`."""
-        rows = read_rows(self.file, notes)
+        rows = read_rows(self.file, notes, self.kept)
         if self.entry.max_rows is None:
             return rows
         if self.entry.seed is None:
             return islice(rows, self.entry.max_rows)
-        drawn = _drawn(sum(1 for _ in read_rows(self.file)), self.entry.max_rows, self.entry.seed)
+        drawn = _drawn(
+            sum(1 for _ in read_rows(self.file, content=self.kept)),
+            self.entry.max_rows,
+            self.entry.seed,
+        )
         return (row for number, row in enumerate(rows) if number in drawn)
 
     def convert(self, row: RawRow) -> Example | RowProblem:
@@ -138,10 +150,23 @@ def load_examples(config: DataConfig) -> ExampleSets:
             "There is nothing to train on: `data.train` is empty.",
             f"give a file, or a name: {', '.join(registered_sets())}",
         )
+    if config.streaming:
+        _refuse_pipes(config)
     train = tuple(_example_set(entry, config) for entry in config.train)
     evaluation = tuple(_example_set(entry, config) for entry in config.evaluation)
     named = [(one.registered, one.file) for one in (*train, *evaluation)]
     return ExampleSets(train, evaluation, tuple(set_notes(named)))
+
+
+def _refuse_pipes(config: DataConfig) -> None:
+    """A stream is read again for every pass, and a pipe is not."""
+    for entry in config.train:
+        path = Path(entry.path or entry.name or "").expanduser()
+        if path.is_fifo():
+            raise DataError(
+                f"`{path}` is a pipe, and data.streaming reads what it is given more than once.",
+                "leave data.streaming out, or write the rows into a file",
+            )
 
 
 def first_examples(
@@ -211,7 +236,8 @@ def _example_set(entry: DatasetEntry, config: DataConfig) -> ExampleSet:
     else:
         name, key = registered.name, f"name: {registered.name}"
         entry = entry.model_copy(update={"max_rows": entry.max_rows or registered.max_rows})
-    found = _format(entry, registered, path)
+    pipe = kept(path) if path.is_fifo() else None
+    found = _format(entry, registered, path, pipe)
     return ExampleSet(
         name,
         key,
@@ -222,19 +248,19 @@ def _example_set(entry: DatasetEntry, config: DataConfig) -> ExampleSet:
         placeholders_of(path, registered),
         registered,
         found.sentence,
+        pipe,
     )
 
 
-def _format(entry: DatasetEntry, registered: RegisteredSet | None, path: Path) -> Recognised:
+def _format(
+    entry: DatasetEntry, registered: RegisteredSet | None, path: Path, pipe: Path | None
+) -> Recognised:
     """What the entry says, or the registry, or else the first rows of the file."""
     known = entry.format or (registered.format if registered else None)
     renamed = dict(entry.columns)
     if registered is not None and known in (None, registered.format):
         renamed = {**registered.columns, **renamed}
-    if known is None and path.is_fifo():
-        note = f"`{path.name}`: a pipe is read only once: taken for Alpaca rows; `format` says else"
-        return replace(format_of([], path.name, known="alpaca", renamed=renamed), sentence=note)
-    looked_at = [] if known else _first_values(path)
+    looked_at = [] if known else _first_values(path, pipe)
     try:
         return format_of(looked_at, path.name, known=known, renamed=renamed)
     except DataError as error:
@@ -243,11 +269,11 @@ def _format(entry: DatasetEntry, registered: RegisteredSet | None, path: Path) -
         raise
 
 
-def _first_values(path: Path) -> list[object]:
+def _first_values(path: Path, pipe: Path | None) -> list[object]:
     """The first rows, as far as they can be read: who reads further is told what is wrong."""
     values: list[object] = []
     try:
-        values.extend(row.value for row in islice(read_rows(path), ROWS_LOOKED_AT))
+        values.extend(row.value for row in islice(read_rows(path, content=pipe), ROWS_LOOKED_AT))
     except DataError:
         if not values:
             raise
@@ -260,21 +286,28 @@ def _drawn(rows: int, count: int, seed: int) -> set[int]:
 
 
 def _replacer(replacements: Mapping[str, str]) -> Callable[[Example], Example]:
-    """Example → Example with the texts replaced, all at once: a new text is not replaced again."""
+    """Example → Example with the texts replaced, all at once: a new text is not replaced again.
+
+    It can be sent to another process.
+    """
     wanted = {old: new for old, new in replacements.items() if old}
     if not wanted:
-        return lambda example: example
+        return _unchanged
     pattern = re.compile("|".join(map(re.escape, sorted(wanted, key=len, reverse=True))))
+    return partial(_replaced, wanted, pattern)
 
-    def change(example: Example) -> Example:
-        return example.with_messages(
-            [
-                replace(message, content=pattern.sub(lambda old: wanted[old[0]], message.content))
-                for message in example.messages
-            ]
-        )
 
-    return change
+def _unchanged(example: Example) -> Example:
+    return example
+
+
+def _replaced(wanted: Mapping[str, str], pattern: re.Pattern[str], example: Example) -> Example:
+    return example.with_messages(
+        [
+            replace(message, content=pattern.sub(lambda old: wanted[old[0]], message.content))
+            for message in example.messages
+        ]
+    )
 
 
 def no_column(file: Path, column: str, seen: Sequence[str], of: str = "") -> DataError:
