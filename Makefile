@@ -13,7 +13,7 @@ STAMP := .venv/.installed
 # several test processes, each with its share of the processors
 TEST_PROCESSES ?= 2
 
-.PHONY: demo test check format bench docs
+.PHONY: demo test check format bench docs matrix
 
 demo: $(STAMP)
 	@$(BIN)/tuneglm demo --name "$$DEMO_NAME" --author "$$DEMO_AUTHOR"
@@ -33,6 +33,10 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/tokenizer_speed.py
+
+# every method, family, width, kind of batch and number of processes; a quarter of an hour
+matrix: $(STAMP)
+	$(BIN)/python -m tests.matrix
 
 docs: $(STAMP)
 	$(BIN)/python docs/reference.py

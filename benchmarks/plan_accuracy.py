@@ -81,15 +81,27 @@ class Published:
 CET = "ChatGLM-Efficient-Tuning, V100"
 SIX = "chatglm-6b"
 PUBLISHED = (
-    Published(CET, SIX, ("method=lora", "batch=16", "fp16"), "28"),
-    Published(CET, SIX, ("method=lora", "batch=8", "fp16"), "24"),
-    Published(CET, SIX, ("method=lora", "batch=4", "fp16"), "20"),
-    Published(CET, SIX, ("method=lora", "batch=4", "model.bits=8"), "10"),
-    Published(CET, SIX, ("method=lora", "batch=4", "model.bits=4"), "8"),
-    Published(CET, SIX, ("method=p_tuning", "method.length=16", "batch=4", "fp16"), "20"),
-    Published(CET, SIX, ("method=p_tuning", "method.length=16", "batch=4", "model.bits=8"), "16"),
-    Published(CET, SIX, ("method=p_tuning", "method.length=16", "batch=4", "model.bits=4"), "12"),
-    Published(CET, SIX, ("method=freeze", "batch=4", "fp16"), "24"),
+    Published(CET, SIX, ("method=lora", CHECKPOINTED, "batch=16", "fp16"), "28"),
+    Published(CET, SIX, ("method=lora", CHECKPOINTED, "batch=8", "fp16"), "24"),
+    Published(CET, SIX, ("method=lora", CHECKPOINTED, "batch=4", "fp16"), "20"),
+    Published(CET, SIX, ("method=lora", CHECKPOINTED, "batch=4", "model.bits=8"), "10"),
+    Published(CET, SIX, ("method=lora", CHECKPOINTED, "batch=4", "model.bits=4"), "8"),
+    Published(
+        CET, SIX, ("method=p_tuning", CHECKPOINTED, "method.length=16", "batch=4", "fp16"), "20"
+    ),
+    Published(
+        CET,
+        SIX,
+        ("method=p_tuning", CHECKPOINTED, "method.length=16", "batch=4", "model.bits=8"),
+        "16",
+    ),
+    Published(
+        CET,
+        SIX,
+        ("method=p_tuning", CHECKPOINTED, "method.length=16", "batch=4", "model.bits=4"),
+        "12",
+    ),
+    Published(CET, SIX, ("method=freeze", CHECKPOINTED, "batch=4", "fp16"), "24"),
     Published(
         "ChatGLM-6B ptuning, 64 + 64 tokens",
         SIX,

@@ -34,6 +34,8 @@ FAULTS: tuple[tuple[str, bytes], ...] = (
     ("empty_question", as_line(instruction=" ", output="b")),
     ("empty_answer", as_line(instruction="a", output="")),
     ("empty_answer", as_line(instruction="null", output=None)),
+    ("empty_answer", as_line(instruction="a", output="\u200b\u200b ")),
+    ("broken_text", as_line(instruction="a", output="caf\ufffd")),
     ("half_character", as_line(instruction="a", output="half of \ud83d")),
     ("duplicate", good(0)),
     ("special_text", as_line(instruction="a", output="I say <|user|> and go on")),

@@ -142,7 +142,7 @@ def test_doubtful_rows_are_used_and_told_of(call: Call, tmp_path: Path) -> None:
         (b'{"instruction": "q", "output": ""}\n' * 3, "3 cannot be used (3 empty_answer)"),
         (b'["a", "b"]', "2 cannot be used (2 not_an_object)"),
         (b"<html>", "1 unreadable"),
-        (gzip.compress(b'[{"instruction": "q"}]')[:20], "1 unreadable"),
+        (gzip.compress(b'[{"instruction": "q"}]', mtime=0)[:20], "1 unreadable"),
     ],
 )
 def test_files_without_one_good_row(content: bytes, kinds: str, call: Call, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_an_answer_that_is_cut_is_a_problem_of_the_check(call: Call, tmp_path: P
     assert "4 rows: 4 without a problem, 0 cannot be used, 0 doubtful" in out
     out, _ = call("data", "check", path, MODEL, "data.cutoff=32", status=1)
     said = " ".join(out.split())
-    assert "data.cutoff=32 cuts 1 row (25.0%), the answer of 1 (25.0%)" in said
+    assert "data.cutoff is 32: cuts 1 row (25.0%), the answer of 1 (25.0%)" in said
     assert "line 2: the answer is cut: the row has" in said
     assert "3 without a problem, 0 cannot be used, 0 doubtful, the answer of 1 row cut" in said
     out, _ = call("data", "check", path, MODEL, "data.cutoff=32", "--json", status=1)
@@ -213,7 +213,10 @@ def test_a_file_that_breaks_off_is_a_problem_and_the_others_are_checked(
     other = write(tmp_path / "other.jsonl", {"instruction": "a"})
     out, _ = call("data", "check", broken, other, "--json", status=1)
     places = [(Path(one["file"]).name, one["line"], one["problem"]) for one in objects(out)]
-    assert places == [("broken.json", 2, "bad_json"), ("other.jsonl", 1, "missing_column")]
+    assert sorted(places) == [
+        ("broken.json", 2, "bad_json"),
+        ("other.jsonl", 1, "missing_column"),
+    ]
     call("data", "check", broken, other, MODEL, status=1)
 
 
@@ -403,3 +406,47 @@ def test_a_broken_row_of_a_list_hides_no_other(call: Call, tmp_path: Path) -> No
     out, _ = call("data", "check", tmp_path / "rows.json", "--json", status=1)
     found = [(one["line"], one["problem"]) for one in objects(out)]
     assert found == [(3, "bad_json"), (5, "empty_answer")]
+
+
+def test_a_misspelt_column_is_said_once_a_row_and_with_what_there_is(
+    call: Call, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "faq.jsonl", *({"ask": "q?", "reply": "a!"} for _ in range(2)))
+    entry = f"data.train=[{{path: {path}, columns: {{instruction: ask, output: replay}}}}]"
+    out, _ = call("data", "check", entry, "--json", status=1)
+    assert [(one["line"], one["problem"]) for one in objects(out)] == [
+        (1, "missing_column"),
+        (2, "missing_column"),
+    ]
+    entry = f"data.train=[{{path: {path}, columns: {{question: ask, output: reply}}}}]"
+    _, error = call("data", "check", entry, status=2)
+    assert "did you mean `instruction`?" in error
+
+
+def test_rows_inside_an_object_are_told_of(call: Call, tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", {"data": [{"instruction": "q", "output": "a"}]})
+    out, _ = call("data", "check", path, status=1)
+    assert "the list under `data` alone should be the file" in " ".join(out.split())
+
+
+def test_a_file_where_encoded_rows_should_be_kept_is_one_sentence(
+    call: Call, tmp_path: Path
+) -> None:
+    rows = ({"instruction": f"{i}?", "output": "a"} for i in range(4200))
+    path = write(tmp_path / "rows.jsonl", *rows)
+    run = (MODEL, f"data.train={path}", f"data.cache={path}", "training.max_steps=1")
+    _, error = call("train", *run, f"training.output_dir={tmp_path / 'out'}", status=2)
+    assert "Encoded rows cannot be kept" in error and "data.cache=FOLDER" in error
+
+
+def test_what_may_not_be_read_is_one_sentence(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is asked for: here a folder that may not be entered."""
+
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    _, error = call("data", "check", tmp_path / "rows.jsonl", status=2)
+    assert "Permission denied" in error and "chmod" in error and "Traceback" not in error

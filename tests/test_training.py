@@ -10,13 +10,13 @@ import pytest
 import torch
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
-from transformers import Trainer
 
 from tests.conftest import Configure
 from tuneglm.checkpoints import RESULTS
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.errors import ConfigError, DivergedError, OutputError
 from tuneglm.models.loading import load_model
+from tuneglm.stages.trainer import StageTrainer
 from tuneglm.training import train
 
 IDS = torch.arange(300, 330)[None]
@@ -226,7 +226,7 @@ def test_a_full_disk_is_one_sentence(
     def full(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(Trainer, "save_model", full)
+    monkeypatch.setattr(StageTrainer, "write_result", full)
     with pytest.raises(OutputError, match="no space left") as caught:
         train(configure(tmp_path / "out"))
     assert "same command" in str(caught.value)
@@ -235,7 +235,7 @@ def test_a_full_disk_is_one_sentence(
 def test_a_run_that_goes_astray_stops_and_says_so(configure: Configure, tmp_path: Path) -> None:
     with pytest.raises(
         DivergedError,
-        match=r"At step \d+ the \w+ is not a number any more.*on the rows `.*rows.json:1`",
+        match=r"At step \d+ the \w+ is not a number any more.*on the rows? `.*rows.json:1`",
     ):
         train(configure(tmp_path / "out", "training.learning_rate=1e9", "training.max_steps=12"))
     assert not (tmp_path / "out" / "adapter_model.safetensors").exists()

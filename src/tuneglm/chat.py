@@ -6,10 +6,13 @@ from contextlib import closing
 from typing import TextIO
 
 from tuneglm.config import ChatConfig
-from tuneglm.errors import DataError
+from tuneglm.errors import DataError, ModelError
 from tuneglm.generate import ChatModel
 
-HELP = "/clear begins anew, /system TEXT sets the system message, /quit ends; Ctrl-C ends an answer"
+HELP = (
+    "/clear begins anew, /system TEXT sets the system message, /adapter NAME lets another answer, "
+    "/quit ends; Ctrl-C ends an answer"
+)
 
 
 class Chat:
@@ -42,7 +45,21 @@ class Chat:
             self.config = self.config.model_copy(update={"system": argument.strip()})
             state = "is set" if argument.strip() else "is empty"
             return f"The system message {state}; the conversation begins anew."
+        if command == "/adapter":
+            return self._choose(argument.strip())
         return f"There is no command `{command}`. {HELP}."
+
+    def _choose(self, name: str) -> str:
+        """Let the adapter of that name answer, in the same conversation."""
+        adapters = self.model.adapters
+        if not name:
+            answering = ", ".join(adapters.chosen)
+            return f"`{answering}` answers; there are {', '.join(adapters.names)}."
+        try:
+            adapters.choose(name)
+        except ModelError as error:
+            return str(error)
+        return f"`{name}` answers from now on."
 
     def _answer(self, question: str) -> None:
         conversation = [*self.messages, {"role": "user", "content": question}]

@@ -25,6 +25,8 @@ from tuneglm.resuming import checkpoints_of, named_checkpoint, newest_checkpoint
 
 RUN_FILE = "run.yaml"
 LOG_FILE = "log.jsonl"
+# what trackers write of a run
+TRACKERS = "trackers"
 RESULTS = (
     "adapter_model.safetensors",
     "model.safetensors",
@@ -65,6 +67,16 @@ class Output:
     checkpoint: Path | None = None
     is_new: bool = False
     notes: tuple[str, ...] = ()
+
+
+def as_begun(config: RunConfig) -> RunConfig:
+    """With the bits that an unfinished run in the output folder chose, where this says `auto`."""
+    folder = Path(config.training["output_dir"]).expanduser()
+    saved = _saved_run(folder) if config.model.bits == "auto" else None
+    if saved is None:
+        return config
+    model = config.model.model_copy(update={"bits": saved.model.bits})
+    return config.model_copy(update={"model": model})
 
 
 def check_output(config: RunConfig, course: Course | None = None) -> Output:
@@ -238,7 +250,8 @@ class writing:  # noqa: N801 - read as a phrase: with writing(folder)
 
 
 def _leave(folder: Path) -> None:
-    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
+    for name in (UNFINISHED, TRACKERS):
+        shutil.rmtree(folder / name, ignore_errors=True)
     for name in (RUN_FILE, LOG_FILE):
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):
@@ -325,11 +338,12 @@ def _is_used(folder: Path) -> bool:
 
 
 def _try_to_write(folder: Path) -> None:
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    is_missing = not folder.exists()
     try:
         with writable(folder), TemporaryFile(dir=folder):
             pass
     finally:
-        for path in missing:
+        if is_missing:
+            # not the folders above: a run that starts at the same time may count on them
             with suppress(OSError):
-                path.rmdir()
+                folder.rmdir()

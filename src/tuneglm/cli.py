@@ -44,6 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         code = USER_ERROR
+    except PermissionError as error:
+        # of whatever file a command names; those that ask for more say it in their own words
+        place = f"`{error.filename}`: " if error.filename else ""
+        print(f"Error: {place}{error.strerror}.", file=sys.stderr)
+        print("  hint: take the right to it (chmod, chown), or name another place", file=sys.stderr)
+        code = USER_ERROR
     except KeyboardInterrupt as stopped:
         print(f"\nStopped. {stopped}".rstrip(), file=sys.stderr)
         code = INTERRUPTED
@@ -95,7 +101,7 @@ def plan(given: argparse.Namespace) -> int:
     from tuneglm.reports.terminal import console
 
     memory = None if given.memory is None else size_of(given.memory)
-    planned = plan(config, memory=memory, device=given.device)
+    planned = plan(config, memory=memory, device=given.device, processes=given.processes)
     if given.json:
         print(plan_json(planned))
     else:
@@ -115,11 +121,25 @@ def chat(given: argparse.Namespace) -> int:
         family=given.family,
         dtype=given.dtype,
         bits=given.bits,
-        adapters=given.adapter,
+        adapters=_adapters(given.adapter),
         device=given.device,
     )
     chat(model, config)
     return 0
+
+
+def _adapters(given: Sequence[str]) -> Sequence[str] | dict[str, str]:
+    """`--adapter`, each with a name to choose it by, or none of them."""
+    named = [word.partition("=")[::2] for word in given if "=" in word and not Path(word).is_dir()]
+    if not named:
+        return given
+    names = [name for name, _ in named]
+    if len(named) < len(given) or len(set(names)) < len(names) or "" in names:
+        raise ConfigError(
+            f"`--adapter {' --adapter '.join(given)}` does not give each a name of its own.",
+            "name each (--adapter NAME=FOLDER) to choose between them, or none to add them all",
+        )
+    return dict(named)
 
 
 def export(given: argparse.Namespace) -> int:
@@ -208,13 +228,23 @@ def _add_plan(commands: Any, name: str) -> None:
         "--device cpu a machine's",
     )
     parser.add_argument("--device", help="cuda or cpu; the GPU if there is one")
+    parser.add_argument(
+        "--processes",
+        type=count_of("processes"),
+        default=1,
+        metavar="N",
+        help="what one of so many processes takes, as training.fsdp or training.deepspeed "
+        "divides the model (1)",
+    )
 
 
 def _add_chat(commands: Any, name: str) -> None:
     parser = add_command(commands, name, chat, "Talk to a model, or to what a run made of it.")
     _add_model(parser)
     parser.add_argument("--dtype", help="auto, float32, bfloat16 or float16")
-    parser.add_argument("--bits", type=int, choices=(4, 8), help="hold the weights in 4 or 8 bits")
+    parser.add_argument(
+        "--bits", type=int, choices=(16, 8, 4), help="hold the weights in so many bits"
+    )
     parser.add_argument("--device", help="cuda, cpu …; the GPU if there is one")
     for field_name, field in ChatConfig.model_fields.items():
         kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
@@ -269,7 +299,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--adapter",
         action="append",
         default=[],
-        help="folder of trained parts: LoRA, a P-tuning prefix, weights alone; repeatable",
+        help="folder of trained parts: LoRA, a P-tuning prefix, weights alone; repeatable. In chat "
+        "also NAME=FOLDER: `/adapter NAME` lets that one answer, `/adapter base` the model alone",
     )
 
 

@@ -38,9 +38,11 @@ class ModelConfig(Section):
     """Branch, tag or commit on the hub."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Type of the frozen weights; `auto` is bfloat16 where the device computes in it natively,
-    else float32. Trained weights are always float32."""
-    bits: Literal[4, 8] | None = None
-    """Hold the frozen weights in 4 or 8 bits (needs the extra `quant`)."""
+    float16 on older GPUs, else float32. Trained weights are always float32."""
+    bits: Literal[16, 8, 4, "auto"] | None = None
+    """Bits of the frozen weights: 8 and 4 pack them (needs the extra `quant`), 16 does not, `auto`
+    packs them as little as the device's memory asks for. Left out, they are as the model's files
+    have them: those of an int8 or int4 checkpoint stay packed."""
     adapters: tuple[str, ...] = ()
     """Folders of trained parts that the run starts from, merged into the model in this order."""
     continue_last: bool = False
@@ -85,6 +87,9 @@ class DataRunConfig(Section):
     resume: str = "auto"
     """`auto`: go on from the newest whole checkpoint in the output folder; `never`: the folder must
     be empty; or the path of a checkpoint, from which also a changed run goes on."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """End the run when so many evaluations in a row brought no lower loss, and keep the weights of
+    the lowest; needs rows for evaluation. Left out: train to the end."""
     memory_check: Literal["refuse", "warn", "off"] = "refuse"
     """What is done about a run that will not fit into memory, which is told before the model is
     loaded: `refuse` it, `warn`, or do not ask (`off`)."""

@@ -1,6 +1,7 @@
 """The options of a run's data; `config.py` puts them beside the others."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -24,6 +25,9 @@ class DatasetEntry(Section):
     format: str | None = None
     """How its rows are read: `alpaca`, `sharegpt`, `messages`, `prompt_completion`, `text` …; found
     by looking at the rows, and said, when left out."""
+    kinds: tuple[str, ...] = ()
+    """Take rows of these kinds only, as the column `kind` says it: `[Translation, NLI]` of
+    Firefly."""
     max_rows: Annotated[int, Field(gt=0)] | None = None
     """Take so many rows only: the first ones, or with `seed` any."""
     seed: int | None = None
@@ -36,6 +40,11 @@ class DatasetEntry(Section):
     """This share of all rows is from this set, each row as often as that takes; 0.05 is 5%."""
     replace: dict[str, str] = Field(default_factory=dict)
     """Text → text, in every message: `{"<NAME>": 星河, "<AUTHOR>": 北斗实验室}`."""
+
+    @field_validator("kinds", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return [part for part in value.split(",") if part] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one_way_to_say_how_much(self) -> Self:
@@ -152,6 +161,11 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _both_lengths(self) -> Self:
+        if self.max_source_length is not None and "cutoff" in self.model_fields_set:
+            raise ValueError(
+                "`data.cutoff` does nothing beside `max_source_length` and `max_target_length`.\n"
+                "give these two, or data.cutoff alone"
+            )
         if (self.max_source_length is None) != (self.max_target_length is None):
             raise ValueError(
                 "`data.max_source_length` and `data.max_target_length` go together.\n"
@@ -164,7 +178,9 @@ class DataConfig(Section):
     def _entries(cls, value: Any) -> Any:
         """`a,b`, `[a, b]` and `{name: a}` alike; what has a slash is a path."""
         if isinstance(value, str):
-            value = [part for part in value.split(",") if part]
+            # a comma may be part of a file's name
+            is_file = "," in value and Path(value).expanduser().is_file()
+            value = [value] if is_file else [part for part in value.split(",") if part]
         if isinstance(value, Mapping):
             value = [value]
         if not isinstance(value, Sequence):

@@ -14,7 +14,8 @@ from tuneglm.checkpoints import refuse_unfinished
 from tuneglm.config import ChatConfig
 from tuneglm.errors import DataError
 from tuneglm.models.loading import load_model, load_tokenizer, local_folder, resolved_family
-from tuneglm.models.precision import Bits
+from tuneglm.models.named_adapters import NamedAdapters
+from tuneglm.models.precision import Width
 from tuneglm.models.prompt import example_of
 
 Conversation = Sequence[Mapping[str, Any]]
@@ -35,11 +36,15 @@ class ChatModel:
         *,
         family: str | None = None,
         dtype: str | torch.dtype | None = None,
-        bits: Bits | None = None,
-        adapters: Sequence[str | Path] = (),
+        bits: Width | None = None,
+        adapters: Sequence[str | Path] | Mapping[str, str | Path] = (),
         device: str | torch.device | None = None,
     ) -> None:
-        """Load from a model folder, a hub's id or a run's output; see `load_model`."""
+        """Load from a model folder, a hub's id or a run's output; see `load_model`.
+
+        adapters  folders that are all active; or by name, of which the first answers and
+                  `self.adapters.choose` takes another
+        """
         refuse_unfinished(Path(path).expanduser())
         self.family = resolved_family(local_folder(path), family)
         self.tokenizer = load_tokenizer(path, family=self.family.name)
@@ -48,9 +53,13 @@ class ChatModel:
             family=self.family.name,
             dtype=dtype,
             bits=bits,
-            adapters=adapters,
+            adapters=() if isinstance(adapters, Mapping) else adapters,
             device=device,
         )
+        named = adapters if isinstance(adapters, Mapping) else {}
+        self.adapters = NamedAdapters(self.model, named, self.family)
+        for name in [*named][:1]:
+            self.adapters.choose(name)
         self.end_tokens = self.family.end_tokens(self.tokenizer)
 
     def prompt(
@@ -81,14 +90,26 @@ class ChatModel:
             stop.set()
             worker.join()
 
-    def replies(self, conversations: Sequence[Conversation], config: ChatConfig) -> list[str]:
-        """The answers to several conversations: prompts of one length make a batch."""
+    def replies(
+        self,
+        conversations: Sequence[Conversation],
+        config: ChatConfig,
+        adapters: Sequence[str] = (),
+    ) -> list[str]:
+        """The answers to several conversations: prompts of one length make a batch.
+
+        adapters  the name of the one that answers each; in a batch prefixes may differ
+        """
         prompts = [self.prompt(self._with_system(each, config)) for each in conversations]
+        names = adapters or [""] * len(prompts)
+        batches: dict[tuple[int, str], list[int]] = {}
+        for place, (prompt, name) in enumerate(zip(prompts, names, strict=True)):
+            batches.setdefault((len(prompt), self.adapters.layers_of(name)), []).append(place)
         answers = [""] * len(prompts)
-        for length in sorted({len(prompt) for prompt in prompts}):
-            places = [place for place, prompt in enumerate(prompts) if len(prompt) == length]
+        for (length, _), places in sorted(batches.items()):
             ids = torch.tensor([prompts[place] for place in places])
-            outputs = self._draw(ids, config)[:, length:].tolist()
+            with self.adapters.for_rows([names[place] for place in places] if adapters else ()):
+                outputs = self._draw(ids, config)[:, length:].tolist()
             for place, output in zip(places, outputs, strict=True):
                 answers[place] = self.decode(self._until_end(output)).strip()
         return answers

@@ -46,12 +46,16 @@ _NOT_NEGATIVE = (
 )
 _SHARES = ("adam_beta1", "adam_beta2", "label_smoothing_factor")
 _SEEDS = ("seed", "data_seed")
+# text by its type, and by its documentation true or false
+_SWITCHES = ("fsdp",)
 LARGEST_SEED = 2**32 - 1
 
 
 def expected_value(name: str, value: Any) -> str | None:
     """None where `value` may stand at the option `name`, else what may, in words."""
     kinds = [kind.partition("[")[0] for kind in trainer_options()[name].split(" | ")]
+    if name in _SWITCHES and isinstance(value, bool):
+        return None
     if not set(kinds) <= _KINDS.keys():
         # an enumeration or a structure: transformers' own sentence is good
         return None

@@ -6,16 +6,16 @@ RunConfig → folder, tokenizer, examples, model → method → stage → Traine
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 from torch import nn
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
-from tuneglm.checkpoints import check_output, claimed, save_result, writing
+from tuneglm.checkpoints import as_begun, check_output, claimed, save_result, writing
 from tuneglm.config import RunConfig
 from tuneglm.data.batches import Batches, batches
 from tuneglm.data.examples import load_examples
@@ -25,7 +25,7 @@ from tuneglm.data.stream import StreamedRows, StreamedSet
 from tuneglm.errors import ConfigError
 from tuneglm.interruption import SaveOnInterrupt
 from tuneglm.manifest import Course
-from tuneglm.methods import METHODS, check_method
+from tuneglm.methods import check_method, holding_of, tune
 from tuneglm.methods.presets import doubt_of_rate
 from tuneglm.methods.start import continue_last, merge_earlier, merged_adapters
 from tuneglm.model_card import CARD_FILE, run_card, used_sets
@@ -35,11 +35,18 @@ from tuneglm.models.attention import keep_rows_apart
 from tuneglm.models.chain import write_chain
 from tuneglm.models.encoder import encoder_of
 from tuneglm.models.family import Family
+from tuneglm.models.float16 import compute_in_float16
+from tuneglm.models.hollow import can_be_hollow, hollow_model
 from tuneglm.models.loading import load_model, load_tokenizer, model_folder
-from tuneglm.models.quantization import keep_trainable
+from tuneglm.models.precision import Placement
+from tuneglm.models.quantization import held_bits, keep_trainable
+from tuneglm.models.undivided import undivided
+from tuneglm.plan.bits import with_bits
+from tuneglm.plan.capacity import forget_peak, peak_memory
 from tuneglm.plan.planned_step import step_of
-from tuneglm.plan.planning import check_memory
+from tuneglm.plan.planning import bits_that_fit, check_memory
 from tuneglm.processes import agreed
+from tuneglm.reports.closing import Closing, print_closing
 from tuneglm.reports.data import EncodingProgress, print_data, print_streamed
 from tuneglm.reports.run import (
     CHART_FILE,
@@ -47,13 +54,16 @@ from tuneglm.reports.run import (
     Summary,
     TrainingResult,
     draw_chart,
-    print_closing,
     print_start,
     print_summary,
 )
 from tuneglm.reports.terminal import console
+from tuneglm.reports.trackers import print_trackers, tracked
 from tuneglm.stages import STAGES
-from tuneglm.stages.arguments import training_arguments
+from tuneglm.stages.arguments import base_type, training_arguments
+from tuneglm.stages.patience import Patience
+from tuneglm.stages.sharing import Sharing, check_sharing, sharing_of
+from tuneglm.stages.trainer import StageTrainer
 
 # written by the libraries beside a result, and part of none; the model card is ours
 NOT_RESULTS = ("training_args.bin", CARD_FILE)
@@ -92,17 +102,27 @@ def train(config: RunConfig) -> TrainingResult:
     arguments = training_arguments(config, evaluates=held is not None, rows=_count(rows))
     given = batches(config.data, rows.rows, None if held is None else held.rows)
     _refuse_no_steps(arguments, given)
+    check_sharing(config, sharing_of(arguments), folder)
+    config = as_begun(config)
     course = Course(rows.fingerprint, _items_a_step(arguments), arguments.world_size)
     output = agreed(partial(check_output, config, course))
     arguments.output_dir = str(output.folder)
     step = step_of(config, folder, family, arguments, given, arguments.device)
+    if config.model.bits == "auto":
+        bits, why = agreed(partial(bits_that_fit, step))
+        config = with_bits(config, bits)
+        step = replace(step, config=config)
+        if arguments.process_index == 0:
+            terminal.print(f"Bits     {bits}: {why}")
     memory = agreed(partial(check_memory, step))
     if memory is not None and arguments.process_index == 0:
-        terminal.print(f"Memory   {memory}")
+        terminal.print(f"Memory   {memory.words}")
+    forget_peak(arguments.device)
     set_seed(arguments.seed)
-    model = _base(config, folder, family, arguments)
-    tuned = METHODS[config.method.name].apply(model, config.method, family)
-    continue_last(tuned, config, family)
+    with undivided():
+        model = _base(config, folder, family, arguments)
+        tuned = tune(model, config.method, family)
+        continue_last(tuned, config, family)
     trainer = STAGES[config.stage.name](tuned, tokenizer, given, arguments)
     trainer.course = course
     if trainer.is_world_process_zero():
@@ -114,10 +134,14 @@ def train(config: RunConfig) -> TrainingResult:
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(progression)
     trainer.add_callback(interrupt)
+    if config.patience is not None:
+        trainer.add_callback(Patience(config.patience))
     with ExitStack() as held_open:
         if trainer.is_world_process_zero():
             held_open.enter_context(claimed(config, output))
         held_open.enter_context(writing(output.folder))
+        if trainer.is_world_process_zero():
+            print_trackers(terminal, held_open.enter_context(tracked(config, output, trainer)))
         try:
             trainer.train(
                 resume_from_checkpoint=str(output.checkpoint) if output.checkpoint else None
@@ -131,7 +155,11 @@ def train(config: RunConfig) -> TrainingResult:
             used = used_sets(sets.train, rows.sets)
             card = partial(run_card, config, family.name, used)
             _save(trainer, output.folder, progression, card, merged_adapters(config.model))
-    return _close(terminal, output.folder, trainer, progression, interrupt.stopped_by)
+    result = _result(output.folder, trainer, progression, interrupt.stopped_by)
+    if trainer.is_world_process_zero():
+        closing = _closing(config, trainer, progression, None if memory is None else memory.peak)
+        print_closing(terminal, result, closing)
+    return result
 
 
 def _refuse_no_steps(arguments: TrainingArguments, given: Batches) -> None:
@@ -149,19 +177,27 @@ def _refuse_no_steps(arguments: TrainingArguments, given: Batches) -> None:
 
 def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> Any:
     """The model before the method: in float32 where its own weights are trained."""
-    trains_base = METHODS[config.method.name].trains_base
-    attention = config.model.attention
-    model = load_model(
-        folder,
-        family=family.name,
-        dtype="float32" if trains_base else config.model.dtype,
-        bits=config.model.bits,
-        device=arguments.device,
-        attention=None if attention == "auto" else attention,
-    )
-    merge_earlier(model, config.model, family)
-    if config.model.bits is not None:
+    sharing, holding = sharing_of(arguments), holding_of(config, folder)
+    dtype = base_type(config, arguments, arguments.device)
+    attention = None if config.model.attention == "auto" else config.model.attention
+    # what is divided goes to the device part by part
+    device = torch.device("cpu") if sharing.divides_weights else arguments.device
+    if is_hollow(folder, sharing, arguments):
+        model = hollow_model(folder, family, Placement(dtype, device, None, attention))
+    else:
+        model = load_model(
+            folder,
+            family=family.name,
+            dtype=dtype,
+            bits=holding.bits,
+            device=device,
+            attention=attention,
+        )
+        merge_earlier(model, config.model, family)
+    if holding.bits is not None and not holding.is_packed:
         keep_trainable(model)
+    if arguments.fp16:
+        compute_in_float16(model)
     if config.data.batching == "packed":
         keep_rows_apart(model, family.place_rows)
     is_id = not Path(config.model.path).expanduser().is_dir()
@@ -172,6 +208,12 @@ def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> An
     if arguments.gradient_checkpointing:
         model.enable_input_require_grads()
     return model
+
+
+def is_hollow(folder: Path, sharing: Sharing, arguments: TrainingArguments) -> bool:
+    """Whether this process needs no weights of its own: the first one sends each its part."""
+    is_first = arguments.process_index == 0
+    return sharing.divides_weights and not is_first and can_be_hollow(folder)
 
 
 def _summary(
@@ -190,7 +232,7 @@ def _summary(
         steps = steps if steps > 0 else steps_an_epoch * arguments.num_train_epochs
         rows_a_step = rows_a_step if not given.sentence else len(rows.rows) / steps_an_epoch
     dtype = str(model.dtype).removeprefix("torch.")
-    held = f"{config.model.bits} bits" if config.model.bits else dtype
+    held = f"{bits} bits" if (bits := held_bits(model)) else dtype
     autocast = "bfloat16" if arguments.bf16 else "float16" if arguments.fp16 else "float32"
     return Summary(
         model=config.model.path,
@@ -218,7 +260,8 @@ def _epochs(config: RunConfig, arguments: TrainingArguments, rows: int | None) -
     if arguments.max_steps > 0 or rows is None:
         return ""
     chosen = "" if "num_train_epochs" in config.training else f", chosen for {rows:,} rows"
-    return f"{arguments.num_train_epochs:g} epochs{chosen}"
+    epochs = "epoch" if arguments.num_train_epochs == 1 else "epochs"
+    return f"{arguments.num_train_epochs:g} {epochs}{chosen}"
 
 
 def _items_a_step(arguments: TrainingArguments) -> int:
@@ -239,7 +282,7 @@ def parameter_count(model: nn.Module) -> int:
 
 
 def _save(
-    trainer: Trainer,
+    trainer: StageTrainer,
     folder: Path,
     progression: Progression,
     card: Callable[..., str],
@@ -247,8 +290,10 @@ def _save(
 ) -> None:
     """Adapter or weights, tokenizer, the picture of the loss and the model card."""
 
+    weights = trainer.whole_weights()
+
     def save(unfinished: Path) -> None:
-        trainer.save_model(str(unfinished))
+        trainer.write_result(unfinished, weights)
         for name in NOT_RESULTS:
             (unfinished / name).unlink(missing_ok=True)
         if is_adapter(unfinished):
@@ -259,20 +304,16 @@ def _save(
             unfinished / CHART_FILE, progression.curve("loss"), progression.curve("eval_loss")
         )
 
-    if trainer.is_world_process_zero() or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+    if trainer.is_world_process_zero():
         save_result(folder, save)
 
 
-def _close(
-    terminal: Console,
-    folder: Path,
-    trainer: Trainer,
-    progression: Progression,
-    stopped_by: int | None,
+def _result(
+    folder: Path, trainer: Trainer, progression: Progression, stopped_by: int | None
 ) -> TrainingResult:
     losses = [value for _, value in progression.curve("loss")]
     held = [value for _, value in progression.curve("eval_loss")]
-    result = TrainingResult(
+    return TrainingResult(
         folder,
         stopped_by is None,
         trainer.state.global_step,
@@ -280,6 +321,23 @@ def _close(
         held[-1] if held else None,
         stopped_by,
     )
-    if trainer.is_world_process_zero():
-        print_closing(terminal, result, losses, held)
-    return result
+
+
+def _closing(
+    config: RunConfig, trainer: StageTrainer, progression: Progression, planned: int | None
+) -> Closing:
+    state, arguments = trainer.state, trainer.args
+    is_best = arguments.load_best_model_at_end and state.best_model_checkpoint is not None
+    return Closing(
+        losses=progression.curve("loss"),
+        held=progression.curve("eval_loss"),
+        steps=progression.steps,
+        begun=progression.begun,
+        seconds=progression.seconds,
+        tokens=progression.tokens,
+        trained=trainer.trained_tokens,
+        peak=peak_memory(arguments.device),
+        planned=planned,
+        kept=state.best_global_step if is_best else None,
+        doubt=doubt_of_rate(config.method.name, arguments.learning_rate),
+    )

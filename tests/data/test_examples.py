@@ -54,6 +54,20 @@ def test_columns_of_another_name_and_texts_to_fill(tmp_path: Path) -> None:
         load(train=[{**entry, "columns": {"instrction": "q"}}])
 
 
+def test_rows_of_some_kinds_only(tmp_path: Path) -> None:
+    kinds = ["NLI", "Poem", "NLI", "Poem", "Poem"]
+    rows = [{"kind": kind, "input": str(i), "target": "t"} for i, kind in enumerate(kinds)]
+    path = str(write(tmp_path / "firefly.json", *rows))
+    assert load(train=[{"path": path, "kinds": "NLI"}]) == ["0/t", "2/t"]
+    assert load(train=[{"path": path, "kinds": ["Poem"], "max_rows": 2}]) == ["1/t", "3/t"]
+    drawn = load(train=[{"path": path, "kinds": ["Poem", "NLI"], "max_rows": 5, "seed": 1}])
+    assert len(drawn) == 5
+    other = [{**row, "task": row.pop("kind")} for row in rows]
+    path = str(write(tmp_path / "other.json", *other))
+    entry = {"path": path, "columns": {"kind": "task"}, "kinds": ["NLI"]}
+    assert load(train=[entry]) == ["0/t", "2/t"]
+
+
 def test_a_file_is_recognised_and_that_is_said(tmp_path: Path) -> None:
     turns = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]
     path = write(tmp_path / "chats.json", {"conversations": turns})

@@ -54,7 +54,7 @@ def test_rows_without_an_end_are_named(tmp_path: Path) -> None:
 def test_the_least_cutoff_that_cuts_one_in_a_hundred(tmp_path: Path, dropped: int) -> None:
     found = lengths(tmp_path, "a", ends=ENDS, rule=Rule())
     full = np.arange(1, 201)
-    many = Lengths(found.scanned, found.rows, full, 128, dropped, full > 999)
+    many = Lengths(found.scanned, found.rows, full, Rule(128), dropped, full > 999)
     cutoff = cutoff_for(many)
     if dropped > 2:
         assert cutoff is None
@@ -67,7 +67,7 @@ def test_the_least_cutoff_that_cuts_one_in_a_hundred(tmp_path: Path, dropped: in
 def test_a_histogram_holds_every_row_once(tmp_path: Path, longest: int) -> None:
     found = lengths(tmp_path, "a", ends=ENDS, rule=Rule())
     full = np.random.default_rng(1).integers(1, longest + 1, 500)
-    bars = histogram(Lengths(found.scanned, found.rows, full, 128, 3, full > 10**9))
+    bars = histogram(Lengths(found.scanned, found.rows, full, Rule(128), 3, full > 10**9))
     assert sum(bar.rows for bar in bars) == 503
     for bar in bars[:-1]:
         assert bar.end is not None

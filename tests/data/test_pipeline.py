@@ -153,7 +153,7 @@ def test_a_bad_row_stops_the_run_or_is_listed_in_a_large_set_too(tmp_path: Path)
 
 def test_where_nothing_is_left_it_is_said(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.jsonl", [{"instruction": "q" * 40, "output": "a"}])
-    with pytest.raises(DataError, match="do not fit"):
+    with pytest.raises(DataError, match=r"1 are too long: data\.cutoff is 16"):
         encode(path, Rule(16, "drop"))
     path = write(tmp_path / "rows.jsonl", [{"instruction": "q", "output": ""}])
     with pytest.raises(DataError, match="None of the 1 rows"):

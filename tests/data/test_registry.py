@@ -394,6 +394,29 @@ def test_of_another_repository_all_data_files_but_the_held_out_ones(
     assert "*[-._]test[-._/]*" in hub[0]["ignore_patterns"]
 
 
+@pytest.mark.parametrize("name", ["alpaca_cot", "comparison_gpt4_zh", "hh_rlhf_en", "example"])
+def test_a_name_of_the_original_without_answers_says_what_to_take(name: str) -> None:
+    with pytest.raises(DataError) as caught:
+        texts(train=name)
+    assert f"`{name}`" in caught.value.sentence and caught.value.hint
+
+
+def test_a_file_called_as_a_restricted_set_is_told_of(tmp_path: Path) -> None:
+    notes = loaded(train=str(write(tmp_path / "lima.json", ROW))).notes
+    assert any("non-commercial" in note and "`lima`" in note for note in notes)
+    assert loaded(train=str(write(tmp_path / "mine.json", ROW))).notes == ()
+
+
+def test_a_pattern_without_a_folder_and_a_comma_in_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "part-1", ROW)
+    write(tmp_path / "a,b.json", {**ROW, "instruction": "comma"})
+    assert texts(train="part-*") == ["a/b"]
+    assert texts(train="a,b.json") == ["comma/b"]
+
+
 # dataset_info.json, as LLaMA-Factory reads it
 
 SECOND_DIALECT = {

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from tuneglm.config import load_config
 from tuneglm.errors import UserError
-from tuneglm.methods import METHODS, check_method
+from tuneglm.methods import METHODS, check_method, tune
 from tuneglm.methods.tuned import Tuned
 from tuneglm.models import family_named
 from tuneglm.models.loading import load_model
@@ -73,7 +73,7 @@ def tuned(
     check_method(config, folder, family_named(family))
     held = "float32" if METHODS[method].trains_base else dtype
     model = load(folder, family, dtype=held, **options)
-    return METHODS[method].apply(model, config.method, family_named(family))
+    return tune(model, config.method, family_named(family))
 
 
 def refusal(folder: Path, family: str, method: str, *overrides: str) -> str:

@@ -1,11 +1,13 @@
 """A value that cannot be is one sentence, from config.json alone: no weight is read for it."""
 
+import json
 from pathlib import Path
 
 import pytest
 from transformers import AutoConfig
 
 from tests.methods.cells import base_of, refusal, tuned
+from tuneglm.cli import main
 from tuneglm.errors import ModelError
 from tuneglm.export import Export, refuse_prefix
 
@@ -27,10 +29,40 @@ CASES = [
 
 
 @pytest.mark.parametrize(("method", "settings", "message"), CASES, ids=str)
-def test_a_bad_value(method: str, settings: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    source = base_of("chatglm2", tmp_path) / "config.json"
-    (tmp_path / "config.json").write_text(source.read_text())
-    assert message in refusal(tmp_path, "chatglm2", method, *settings)
+def test_a_bad_value(
+    method: str,
+    settings: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert message in said(tmp_path, capsys, f"method={method}", *settings)
+
+
+def test_adapters_of_different_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Their own files say which: no weight is there that could be read."""
+    for name, base in (("one", "zai-org/chatglm2-6b"), ("other", "zai-org/chatglm3-6b")):
+        (tmp_path / name).mkdir()
+        config = {"peft_type": "LORA", "base_model_name_or_path": base}
+        (tmp_path / name / "adapter_config.json").write_text(json.dumps(config))
+    sentence = said(tmp_path, capsys, f"model.adapters=[{tmp_path}/one,{tmp_path}/other]")
+    assert "are of different models: `chatglm2-6b` and `chatglm3-6b`" in sentence
+
+
+def said(folder: Path, capsys: pytest.CaptureFixture[str], *settings: str) -> str:
+    """The sentence with which `tuneglm train` ends, of a model whose config.json alone is there."""
+    source = base_of("chatglm2", folder) / "config.json"
+    (folder / "config.json").write_text(source.read_text())
+    model = (f"model.path={folder}", "model.family=chatglm2")
+    rows = ("data.train=rows.json", f"training.output_dir={folder / 'out'}")
+    with pytest.raises(SystemExit) as left:
+        main(["train", *model, *rows, *settings])
+    printed = capsys.readouterr()
+    assert left.value.code == 2 and printed.out == ""
+    sentence, *hints = printed.err.splitlines()
+    assert sentence.startswith("Error: ") and len(hints) <= 1
+    assert not (folder / "out").exists()
+    return printed.err
 
 
 def test_full_on_an_official_packed_checkpoint(tmp_path: Path) -> None:

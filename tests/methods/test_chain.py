@@ -81,6 +81,13 @@ def test_a_fresh_one_on_merged_ones_loads_by_its_own_path(
     assert not torch.allclose(logits(alone), expected, atol=1e-2)
 
 
+@pytest.mark.parametrize("method", ["lora", "freeze"])
+def test_merged_is_apart(adapters: dict[str, Path], tmp_path: Path, method: str) -> None:
+    """Of the other two nothing can be merged: test_bad_values.py."""
+    merged = export(Export(str(adapters[method]), tmp_path / "merged", dtype="float32"))
+    torch.testing.assert_close(logits(merged), logits(adapters[method]), atol=1e-4, rtol=1e-5)
+
+
 def test_what_cannot_start_a_run(
     configure: Configure, adapters: dict[str, Path], tmp_path: Path
 ) -> None:

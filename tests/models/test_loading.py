@@ -422,3 +422,10 @@ def test_an_adapter_is_no_model_to_tune(adapter: Path) -> None:
 
     with pytest.raises(ModelError, match="is an adapter, not a model"):
         model_folder(ModelConfig(path=str(adapter)))
+
+
+def test_a_processor_with_a_number_holds_parameters() -> None:
+    """So accelerate calls the processor of a second process."""
+    model = load_model(GOLDEN / "v1" / "base", family="chatglm", device="cpu:1")
+    assert all(type(each) is torch.nn.Parameter for each in model.parameters())
+    assert model.device == torch.device("cpu")

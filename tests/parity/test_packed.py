@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from tuneglm.errors import ModelError
 from tuneglm.models import family_named
+from tuneglm.models.float16 import compute_in_float16
 from tuneglm.models.layout import to_native
 from tuneglm.models.loading import load_model
 from tuneglm.models.packed import PackedLinear, pack_linears, unpack_linears
@@ -154,6 +155,7 @@ def test_whole_weights_take_a_packed_layer_out_of_its_bits(tmp_path: Path, bits:
 def test_a_prefix_stays_whole_when_its_model_is_packed(tmp_path: Path) -> None:
     model: Any = load_model(GOLDEN / "v1" / "prefix_projection", dtype="float16", device="cpu")
     pack_linears(model, 8)
+    compute_in_float16(model)
     save_published(model, family_named("chatglm").layout, tmp_path)  # type: ignore[arg-type]
     again = load_model(tmp_path, dtype="float16", device="cpu")
     assert torch.equal(again(PROMPT).logits, model(PROMPT).logits)

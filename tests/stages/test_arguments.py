@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from tests.conftest import Configure
+from tuneglm.demo import MODEL_FOLDER
 from tuneglm.errors import ConfigError
+from tuneglm.stages.sharing import Kind, Sharing, check_sharing, sharing_of
 from tuneglm.stages.trainer import check_sharded
 from tuneglm.training import train
 
@@ -23,7 +25,7 @@ from tuneglm.training import train
         ("train_sampling_strategy=batch_rebalance", "cannot be `batch_rebalance`"),
         ("train_sampling_strategy=group_by_length", "cannot be `group_by_length`"),
         ("eval_strategy=steps", "no rows are kept for evaluation"),
-        ("report_to=wandb", "pip install wandb"),
+        ("report_to=comet_ml", "pip install comet-ml"),
         ("report_to=nobody", "nobody is not supported"),
         ("optim=nothing", "nothing"),
         ("metric_for_best_model=bleu", "cannot be `bleu`"),
@@ -33,7 +35,7 @@ from tuneglm.training import train
         ("accelerator_config=nowhere.json", "nowhere.json"),
         ("deepspeed=ds.json", "deepspeed, which is not installed"),
         ("learning_rate=0", "nothing would be learnt"),
-        ("load_best_model_at_end=true", "save and eval strategy to match"),
+        ("load_best_model_at_end=true", "no rows are kept for evaluation"),
     ],
 )
 def test_what_is_refused_before_a_folder_is_made(
@@ -77,14 +79,55 @@ def test_one_process_where_several_were_asked_for(
     assert "--processes" in str(caught.value)
 
 
-def test_fsdp_that_would_share_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = SimpleNamespace(world_size=2, fsdp=[], device=torch.device("cpu"))
-    trainer: Any = SimpleNamespace(args=arguments, is_fsdp_enabled=False)
-    # transformers sets it where `training.fsdp` is given
-    monkeypatch.delenv("ACCELERATE_USE_FSDP", raising=False)
+def test_fsdp_that_would_share_nothing_out() -> None:
+    arguments = SimpleNamespace(device=torch.device("cpu"))
+    trainer: Any = SimpleNamespace(args=arguments, is_fsdp_enabled=False, sharing=Sharing())
     check_sharded(trainer)
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    trainer.sharing = Sharing("fsdp", 2)
     with pytest.raises(ConfigError, match=r"each process would hold the whole model.*`cpu`"):
         check_sharded(trainer)
     trainer.is_fsdp_enabled = True
-    check_sharded(trainer)
+    plugin = SimpleNamespace(fsdp_version=1)
+    trainer.accelerator = SimpleNamespace(state=SimpleNamespace(fsdp_plugin=plugin))
+    with pytest.raises(ConfigError, match="first version"):
+        check_sharded(trainer)
+
+
+def test_fsdp_is_asked_for_by_the_launcher_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments: Any = SimpleNamespace(world_size=2, fsdp=None, deepspeed_plugin=None)
+    monkeypatch.delenv("ACCELERATE_USE_FSDP", raising=False)
+    assert sharing_of(arguments) == Sharing("copies", 2)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    assert sharing_of(arguments) == Sharing("fsdp", 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "sentence"),
+    [
+        ("zero3", ("model.bits=4",), "ZeRO-3 cannot divide weights of 4 bits"),
+        ("fsdp", ("method.init=pissa",), "takes whole weights apart, and FSDP divides them"),
+        ("fsdp", ("method=prompt",), "`method=prompt` cannot be trained with FSDP"),
+    ],
+)
+def test_what_cannot_be_divided_is_said(
+    configure: Configure, tmp_path: Path, kind: Kind, settings: tuple[str, ...], sentence: str
+) -> None:
+    config = configure(tmp_path, *settings)
+    check_sharing(config, Sharing("zero2", 2), MODEL_FOLDER)
+    with pytest.raises(ConfigError, match=sentence):
+        check_sharing(config, Sharing(kind, 2), MODEL_FOLDER)
+
+
+def test_processes_that_train_apart(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`torchrun` where transformers sees one process: each would train alone, without a word."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="2 processes were started, but each trains alone"):
+        train(configure(tmp_path / "out", "training.use_cpu=false"))
+
+
+def test_a_packed_checkpoint_is_not_divided(configure: Configure, tmp_path: Path) -> None:
+    packed = Path(__file__).parents[1] / "parity" / "golden" / "v2" / "int4"
+    with pytest.raises(ConfigError, match="FSDP cannot divide weights of 4 bits"):
+        check_sharing(configure(tmp_path), Sharing("fsdp", 2), packed)

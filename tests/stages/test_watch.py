@@ -13,7 +13,9 @@ from tuneglm.data.messages import Source
 from tuneglm.errors import DivergedError
 from tuneglm.stages.watch import SOURCES, SourcedCollator, Watch
 
-ALONE: Any = SimpleNamespace(mixed_precision="no", num_processes=1, is_main_process=True)
+ALONE: Any = SimpleNamespace(
+    mixed_precision="no", num_processes=1, is_main_process=True, scaler=None
+)
 
 
 def judge(
@@ -48,9 +50,16 @@ def test_what_stops_a_run(named: Any, sentence: str) -> None:
 
 
 def test_a_gradient_that_float16_scales_down_again_is_none() -> None:
-    judge(
-        Watch(SimpleNamespace(**vars(ALONE) | {"mixed_precision": "fp16"})), 1, 2.0, norm=math.inf
-    )
+    """A step whose gradient overflowed is left out; where no scale helps, the run stops."""
+    scaler = SimpleNamespace(get_scale=lambda: scale)
+    fp16: Any = SimpleNamespace(**vars(ALONE) | {"mixed_precision": "fp16", "scaler": scaler})
+    watch = Watch(fp16)
+    for step in range(26):
+        scale = 2.0 ** (16 - step)
+        judge(watch, step + 1, 2.0, norm=math.inf)
+    scale = 2.0**-11
+    with pytest.raises(DivergedError, match="At step 27 the gradient is not a number any more"):
+        judge(watch, 27, 2.0, norm=math.inf)
 
 
 @pytest.mark.parametrize(

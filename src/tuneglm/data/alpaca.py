@@ -8,6 +8,7 @@ from tuneglm.data.columns import (
     describe,
     empty,
     from_json,
+    is_blank,
     optional_text,
     required_text,
 )
@@ -20,9 +21,9 @@ def alpaca(row: Row, columns: Columns) -> Example:
     """`instruction`, `input` and `output`; `history` and `system` come before them."""
     question = question_of(row, columns)
     answer = required_text(row, columns, "output", "answer")
-    if not question.strip():
+    if is_blank(question):
         raise empty(f"the question (`{columns['instruction']}`)", "question")
-    if not answer.strip():
+    if is_blank(answer):
         raise empty(f"the answer (`{columns['output']}`)", "answer")
     return Example(
         (*opening(row, columns), Message("user", question), Message("assistant", answer))
@@ -62,7 +63,7 @@ def _history(value: object, column: str) -> list[Message]:
             raise RowError(f"{place} should be [question, answer], found {describe(pair)}")
         for role, text in zip(("user", "assistant"), pair, strict=True):
             meaning_here = f"the {'question' if role == 'user' else 'answer'} in {place}"
-            if not checked(text, meaning_here).strip():
+            if is_blank(checked(text, meaning_here)):
                 raise empty(meaning_here, role)
         messages += [Message("user", pair[0]), Message("assistant", pair[1])]
     return messages

@@ -74,9 +74,9 @@ def nothing_usable(examples: ExampleSet, counts: Counts, rule: Rule) -> DataErro
     """A set that gives no row, and why."""
     if counts.dropped:
         return DataError(
-            f"No row of `{examples.name}` is left to train on: {counts.dropped} do not fit into "
-            f"data.cutoff=`{rule.cutoff}`.",
-            "raise data.cutoff",
+            f"No row of `{examples.name}` is left to train on: {counts.dropped} are too long: "
+            f"{rule.limit}.",
+            rule.remedy,
         )
     if counts.untrained:
         return DataError(
@@ -84,4 +84,4 @@ def nothing_usable(examples: ExampleSet, counts: Counts, rule: Rule) -> DataErro
             "answer.",
             "each row needs an answer that is trained",
         )
-    return no_rows(examples.file, counts.problems)
+    return no_rows(examples.file, counts.problems, examples.entry.kinds)

@@ -34,6 +34,9 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
 }
 
 
+_INVISIBLE = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
+
+
 class RowError(Exception):
     """A row that cannot be used."""
 
@@ -119,7 +122,7 @@ def optional_text(row: Row, column: str, meaning: str) -> str:
 def filled_text(row: Row, columns: Columns, column: str, meaning: str) -> str:
     """The text of a column that must not be blank."""
     value = required_text(row, columns, column, meaning)
-    if not value.strip():
+    if is_blank(value):
         raise empty(f"the {meaning} (`{columns[column]}`)", meaning)
     return value
 
@@ -143,6 +146,14 @@ def checked(value: object, meaning: str) -> str:
             "half_character",
         ) from None
     return value
+
+
+def is_blank(text: str) -> bool:
+    """Whether there is nothing to be seen: spaces, and characters without width."""
+    seen = text.strip()
+    if not seen or ord(seen[0]) not in _INVISIBLE:
+        return not seen
+    return not seen.translate(_INVISIBLE).strip()
 
 
 def from_json(value: object, meaning: str) -> Any:

@@ -27,6 +27,19 @@ class Rule:
     train_on: Literal["all", "last"] = "all"
     answers_per_row: Literal["one", "all"] = "all"
 
+    @property
+    def limit(self) -> str:
+        """The setting and its value, as a sentence says it."""
+        if self.over_cutoff != "source_target":
+            return f"data.cutoff is {self.cutoff:,}"
+        return f"max_source_length is {self.source:,} and max_target_length {self.target:,}"
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a row that is too long."""
+        several = "data.max_source_length, or data.max_target_length"
+        return f"raise {several if self.over_cutoff == 'source_target' else 'data.cutoff'}"
+
 
 def fitted(rendered: Rendered, rule: Rule) -> Rendered | None:
     """The row within the rule's limits; None where it cannot be."""

@@ -18,7 +18,14 @@ from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
 
 # bits of a row's doubts
-DOUBT_BITS: dict[str, int] = {"special_text": 1, "large_row": 2, "duplicate": 4}
+DOUBT_BITS: dict[str, int] = {
+    "special_text": 1,
+    "large_row": 2,
+    "duplicate": 4,
+    "broken_text": 8,
+}
+# stands where bytes could not be read as text, once and for all
+REPLACEMENT = "\ufffd"
 # bytes of text; its columns' names and its escapes make it a megabyte in a file
 LARGE_ROW = 950_000
 WHICH = "`tuneglm data check` says which"
@@ -59,6 +66,8 @@ def doubts_of(text: str) -> int:
     # most texts are done with at the search for one character, which costs next to nothing
     if ("<" in text or "[" in text) and SPECIAL_TEXT.search(text):
         doubts |= DOUBT_BITS["special_text"]
+    if REPLACEMENT in text:
+        doubts |= DOUBT_BITS["broken_text"]
     # no character has more than four bytes
     if len(text) > LARGE_ROW // 4 and len(text.encode("utf-8", "replace")) > LARGE_ROW:
         doubts |= DOUBT_BITS["large_row"]
@@ -70,6 +79,9 @@ def describe_doubt(problem: str, example: Example) -> tuple[str, str]:
     if problem == "large_row":
         size = len(row_text(example).encode("utf-8", "replace"))
         return f"the row holds {size / 1e6:.1f} MB of text", "split it, if it is more than one row"
+    if problem == "broken_text":
+        sentence = "the text holds `\ufffd`, which stands where bytes could not be read"
+        return sentence, "write what was meant, or read the source in its own encoding"
     for message in example.messages:
         found = SPECIAL_TEXT.search(message.content)
         if found is not None:

@@ -25,16 +25,6 @@ from tuneglm.errors import DataError
 ROWS_AT_ONCE = 2048  # enough for a fast tokenizer's threads
 
 
-# problem → (sentence, remedy)
-LEFT_OUT = {
-    "left_out": (
-        "the row does not fit into data.cutoff",
-        "raise data.cutoff, or shorten its prompt",
-    ),
-    "untrained": ("nothing of the row is trained", "it needs an answer that is trained"),
-}
-
-
 class Render(Protocol):
     """A family's renderer with its tokenizer bound."""
 
@@ -103,7 +93,7 @@ def encode_examples(examples: Sequence[Example], render: Render, rule: Rule) -> 
     for example in examples:
         decided = mark(example, rule.train_on)
         if not _trained(decided.messages):
-            left_out.append(_left_out(example, "untrained"))
+            left_out.append(_untrained(example))
             continue
         text = row_text(example)
         marks = digest(marked(text, example)), bare_digest(text), doubts_of(text)
@@ -112,18 +102,29 @@ def encode_examples(examples: Sequence[Example], render: Render, rule: Rule) -> 
     for row in _shortened(wanted, render, rule):
         rendered = fitted(row.rendered, rule)
         if rendered is None:
-            left_out.append(_left_out(row.example, "left_out"))
+            left_out.append(_left_out(row.example, rule))
         elif True not in rendered.trained:
-            left_out.append(_left_out(row.example, "untrained"))
+            left_out.append(_untrained(row.example))
         else:
             growing.add(row, rendered)
     dropped = sum(one.problem == "left_out" for one in left_out)
     return EncodedBlock(growing.rows(), dropped, len(left_out) - dropped, tuple(left_out))
 
 
-def _left_out(example: Example, problem: str) -> RowProblem:
-    sentence, remedy = LEFT_OUT[problem]
-    return RowProblem(example.source or Source("", "", 0, 0), sentence, remedy, problem)
+def _left_out(example: Example, rule: Rule) -> RowProblem:
+    sentence = f"the row does not fit: {rule.limit}"
+    return RowProblem(
+        _source(example), sentence, f"{rule.remedy}, or shorten its prompt", "left_out"
+    )
+
+
+def _untrained(example: Example) -> RowProblem:
+    sentence, remedy = "nothing of the row is trained", "it needs an answer that is trained"
+    return RowProblem(_source(example), sentence, remedy, "untrained")
+
+
+def _source(example: Example) -> Source:
+    return example.source or Source("", "", 0, 0)
 
 
 def encode_usable(
@@ -157,7 +158,7 @@ def _refused(
 
 
 def _not_rendered(example: Example, error: DataError) -> RowProblem:
-    source = example.source or Source("", "", 0, 0)
+    source = _source(example)
     sentence = error.sentence.replace(f" ({source})", "").removesuffix(".")
     return RowProblem(source, sentence, error.hint or "leave the row out", "not_rendered")
 
@@ -178,7 +179,7 @@ class _Growing:
         self.ids += rendered.ids
         self.trained += bytes(rendered.trained)
         self.special += bytes(rendered.special)
-        source = row.example.source or Source("", "", 0, 0)
+        source = _source(row.example)
         self.dataset = source.dataset
         file = self.files.setdefault(source.file, len(self.files))
         kind = self.kinds.setdefault(row.example.kind, len(self.kinds))

@@ -34,6 +34,11 @@ STATE, LOCK = "state.json", "lock"
 DAYS_KEPT = 30
 SECONDS_IN_SILENCE = 3.0
 SECONDS_BETWEEN_LOOKS = 0.2
+# a disk that is full or only read, a folder without the right to write, or no folder at all
+CANNOT_KEEP = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOTDIR, errno.EEXIST),
+)
 PACKAGE = Path(__file__).parents[1]
 
 
@@ -173,7 +178,7 @@ def opened(folder: Path, hear: Callable[[int], None] = lambda _: None) -> Iterat
             yield EncodedStore(folder)
             os.utime(folder)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.errno not in CANNOT_KEEP:
             raise
         raise DataError(
             f"Encoded rows cannot be kept in `{folder.parent}`: {error.strerror}.",

@@ -13,9 +13,9 @@ from itertools import chain, islice
 from pathlib import Path
 from random import Random
 
-from tuneglm.data.columns import RowError, listed, nearest
+from tuneglm.data.columns import RowError, listed, nearest, quoted
 from tuneglm.data.files import Notes, RawRow, read_rows
-from tuneglm.data.formats import FORMATS
+from tuneglm.data.formats import FORMATS, KIND
 from tuneglm.data.messages import Example, Source
 from tuneglm.data.pipes import kept
 from tuneglm.data.recognise import ROWS_LOOKED_AT, Recognised, format_of
@@ -71,17 +71,25 @@ class ExampleSet:
 
     def rows(self, notes: Notes | None = None) -> Iterator[RawRow]:
         """The rows that the entry takes, in the file's order; for `notes` see `read_rows`."""
-        rows = read_rows(self.file, notes, self.kept)
+        rows = self._of_kinds(notes)
         if self.entry.max_rows is None:
             return rows
         if self.entry.seed is None:
             return islice(rows, self.entry.max_rows)
-        drawn = _drawn(
-            sum(1 for _ in read_rows(self.file, content=self.kept)),
-            self.entry.max_rows,
-            self.entry.seed,
-        )
+        drawn = _drawn(sum(1 for _ in self._of_kinds()), self.entry.max_rows, self.entry.seed)
         return (row for number, row in enumerate(rows) if number in drawn)
+
+    def _of_kinds(self, notes: Notes | None = None) -> Iterator[RawRow]:
+        """The rows of the kinds that the entry takes, and those of which nobody can tell."""
+        rows = read_rows(self.file, notes, self.kept)
+        if not self.entry.kinds:
+            return rows
+        column, kinds = self._columns[KIND], frozenset(self.entry.kinds)
+        return (
+            row
+            for row in rows
+            if not isinstance(row.value, dict) or str(row.value.get(column)) in kinds
+        )
 
     def convert(self, row: RawRow) -> Example | RowProblem:
         """A row as an Example with its source, or what is wrong with it."""
@@ -106,6 +114,7 @@ class ExampleSet:
             "format": self.format,
             "renamed": dict(self.renamed),
             "replace": self.entry.replace,
+            "kinds": self.entry.kinds,
             "max_rows": self.entry.max_rows,
             "seed": self.entry.seed if self.entry.max_rows else None,
         }
@@ -319,8 +328,13 @@ def no_column(file: Path, column: str, seen: Sequence[str], of: str = "") -> Dat
     )
 
 
-def no_rows(file: Path, problems: Sequence[RowProblem]) -> DataError:
-    """A set of which nothing can be used."""
+def no_rows(file: Path, problems: Sequence[RowProblem], kinds: Sequence[str] = ()) -> DataError:
+    """A set of which nothing can be used; `kinds` are those that were asked for."""
+    if not problems and kinds:
+        return DataError(
+            f"`{file}` holds no row of the kind {quoted(kinds)}.",
+            "`tuneglm data stats` counts them",
+        )
     if not problems:
         return DataError(f"`{file}` holds no rows.", "expected a list [{…}, {…}]")
     first = problems[0]

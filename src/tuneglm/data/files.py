@@ -9,8 +9,10 @@ comes out as a RowError, for the caller to stop at or to skip; what makes the fi
 unreadable is a DataError. Little of a file is in memory at once, however large it is.
 """
 
+import errno
 import json
 import lzma
+import os
 import re
 import zipfile
 import zlib
@@ -73,6 +75,8 @@ def read_rows(
 def data_files(path: Path, say: Say = lambda _: None) -> list[Path]:
     """The files that a path names: itself, those in a folder, those that fit a pattern."""
     if path.is_dir():
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise DataError(f"`{path}` cannot be read: {os.strerror(errno.EACCES)}.")
         folder = path
         found = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
         data = [file for file in found if is_data(file.as_posix())]

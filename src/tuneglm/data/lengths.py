@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tuneglm.data.cutoff import Rule
 from tuneglm.data.doubts import row_numbers
 from tuneglm.data.encode import Encoder
 from tuneglm.data.encoded import TRAINED, Array, EncodedRows
@@ -28,24 +29,28 @@ class Lengths:
 
     full      (rows,) tokens of each row before anything was cut
     dropped   rows that do not fit at all; they are not among the others
+    rule      of the run
     no_end    (rows,) whether no token that ends an answer stands at the end
     gone      the first rows that the model never sees, and why
-    drops     whether the run leaves out what is too long, rather than cut it
     """
 
     scanned: ScannedSet
     rows: EncodedRows
     full: Array
-    cutoff: int
+    rule: Rule
     dropped: int
     no_end: Array
     gone: tuple[RowProblem, ...] = ()
-    drops: bool = False
 
     @property
     def name(self) -> str:
         """The set's."""
         return self.scanned.name
+
+    @property
+    def drops(self) -> bool:
+        """Whether the run leaves out what is too long, rather than cut it."""
+        return self.rule.over_cutoff == "drop"
 
     @property
     def cut(self) -> int:
@@ -71,20 +76,19 @@ def measured(
     tell: Tell,
 ) -> list[Lengths]:
     """Figures of each set that can be read to its end."""
-    drops = encoder.rule.over_cutoff == "drop"
-    if drops:
+    rule = encoder.rule
+    if rule.over_cutoff == "drop":
         # what is left out has a length too
-        encoder = replace(encoder, rule=replace(encoder.rule, over_cutoff="truncate_start"))
+        encoder = replace(encoder, rule=replace(rule, over_cutoff="truncate_start"))
     skipping = config.model_copy(update={"bad_rows": "skip"})
     found = []
     for each in sets:
         if each.stopped is None:
             rows, counts = encode_set(each.examples, encoder, skipping, tell)
             full, no_end = rows.rows["full"].astype(np.int64), ~_ends(rows, end_tokens)
-            cutoff = encoder.rule.cutoff
             refused = (one for one in counts.problems if one.problem == "not_rendered")
             gone = (*refused, *counts.left_out)
-            found.append(Lengths(each, rows, full, cutoff, counts.dropped, no_end, gone, drops))
+            found.append(Lengths(each, rows, full, rule, counts.dropped, no_end, gone))
     return found
 
 
@@ -101,8 +105,13 @@ def _ends(rows: EncodedRows, end_tokens: Sequence[int]) -> Array:
 
 
 def cutoff_for(lengths: Lengths, share: float = FEW) -> int | None:
-    """The least cutoff, a multiple of 8, that cuts no more than this share; None if none does."""
+    """The least cutoff, a multiple of 8, that cuts no more than this share; None if none does.
+
+    None, too, where prompts and answers have lengths of their own.
+    """
     spared = lengths.count - int(share * lengths.count)
+    if lengths.rule.over_cutoff == "source_target":
+        return None
     if not len(lengths.full) or spared > len(lengths.full):
         return None
     longest = int(np.partition(lengths.full, spared - 1)[spared - 1])
@@ -161,6 +170,5 @@ def _length_note(source: Source, entry: np.void, lengths: Lengths) -> RowProblem
         what, problem = "the row is left out", "left_out"
     elif entry["answer_cut"]:
         what, problem = "the answer is cut", "answer_cut"
-    full, cutoff = entry["full"], lengths.cutoff
-    sentence = f"{what}: the row has {full:,} tokens, data.cutoff is {cutoff:,}"
-    return RowProblem(source, sentence, "raise data.cutoff", problem)
+    sentence = f"{what}: the row has {entry['full']:,} tokens, {lengths.rule.limit}"
+    return RowProblem(source, sentence, lengths.rule.remedy, problem)

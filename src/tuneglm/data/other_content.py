@@ -26,6 +26,13 @@ _BEGINNINGS: dict[bytes, tuple[str, str]] = {
     b"FEA1": ("is a Feather file of version 1", "write it as Parquet"),
     b"PARE": ("is an encrypted Parquet file", "write it without encryption"),
     b"%PDF-": ("is a PDF document", "copy its text into JSON lines or CSV"),
+    **{
+        bytes((0x80, protocol)): (
+            "is a pickle, which can run any program",
+            "write its rows as JSON lines or Parquet where they come from",
+        )
+        for protocol in range(2, 6)
+    },
     b"SQLite format 3\0": ("is an SQLite database", "export the table as CSV"),
 }
 # a file inside a zip → what the zip is, what to do

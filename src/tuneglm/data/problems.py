@@ -2,8 +2,8 @@
 
 An error is a row that cannot be used: it stops a run. A doubt is a row that can be
 used, and perhaps should not be: `data.bad_rows=skip` leaves both out. A note is
-nothing against a row itself: it says what the settings of a run do to it. One of
-them, an answer that is cut, makes a check fail all the same.
+nothing against a row itself: it says what the settings of a run do to it. Some of
+them, answers that are cut or never end, make a check fail all the same.
 """
 
 from typing import Literal
@@ -35,18 +35,19 @@ DOUBTS: dict[str, str] = {
     "duplicate": "a row whose text stands in an earlier row",
     "special_text": "a text that spells a special token, such as `<|user|>`",
     "large_row": "a row of about a megabyte or more",
+    "broken_text": "a text with `\ufffd` in it, the mark of a wrong decoding",
 }
 
 NOTES: dict[str, str] = {
-    "answer_cut": "an answer that data.cutoff cuts",
-    "row_cut": "a row of which data.cutoff cuts something, but no answer",
-    "left_out": "a row that does not fit into data.cutoff, whatever is cut of it",
+    "answer_cut": "an answer that the cutoff cuts",
+    "row_cut": "a row of which the cutoff cuts something, but no answer",
+    "left_out": "a row that does not fit, whatever is cut of it",
     "untrained": "a row of which nothing is trained",
     "no_end": "a row that does not end with a token that ends an answer",
     "placeholder": "a text that waits for a name or an author, and was not filled",
 }
-# a note that is a reason to change something before a run
-FAILING_NOTE = "answer_cut"
+# notes that are a reason to change something before a run
+FAILING_NOTES = ("answer_cut", "no_end")
 
 PROBLEMS: dict[str, str] = {**ERRORS, **DOUBTS, **NOTES}
 
@@ -60,4 +61,4 @@ def severity_of(problem: str) -> Severity:
 
 def fails(problem: str) -> bool:
     """Whether a check that finds it ends with the exit code of a problem."""
-    return problem not in NOTES or problem == FAILING_NOTE
+    return problem not in NOTES or problem in FAILING_NOTES

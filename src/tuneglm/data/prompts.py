@@ -12,6 +12,7 @@ from tuneglm.data.columns import (
     describe,
     empty,
     filled_text,
+    is_blank,
     quoted,
     required,
 )
@@ -63,7 +64,7 @@ def _question(row: Row, columns: Columns) -> tuple[list[Message], tuple[Tool, ..
             continue
         if column == "instruction":
             question = question_of(row, columns)
-            if not question.strip():
+            if is_blank(question):
                 raise empty(f"the question (`{columns[column]}`)", "question")
             return [Message("user", question)], ()
         return _side(row[columns[column]], column, columns, "user")
@@ -89,7 +90,7 @@ def _side(
             f"the {meaning} (`{column}`) should be text or a list of messages, "
             f"found {describe(value)}"
         )
-    if not checked(value, f"the {meaning} (`{column}`)").strip():
+    if is_blank(checked(value, f"the {meaning} (`{column}`)")):
         raise empty(f"the {meaning} (`{column}`)", meaning)
     return [Message(role, value)], ()
 

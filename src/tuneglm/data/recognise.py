@@ -67,7 +67,7 @@ def recognise(
     present = _columns_of(whole)
     fitting = list(_fitting(whole, present, renamed))
     if not fitting:
-        raise _nothing_fits(file, present, renamed)
+        raise _nothing_fits(file, present, renamed, _rows_inside(file, whole))
     # of equal length, min takes the first
     name, columns = min(fitting, key=lambda fit: len(fit[1]))
     columns = {**columns, **_optional(FORMATS[name], present, columns)}
@@ -87,7 +87,8 @@ def check_column_names(renamed: Columns, columns: Sequence[str]) -> None:
 def _column_hint(column: str, theirs: str, columns: Sequence[str]) -> str:
     if theirs in columns:
         return f"our column comes first, then the file's: columns: {{{theirs}: {column}}}"
-    near = nearest(column, columns)
+    known = (ours for ours, others in OTHER_NAMES.items() if column.lower() in others)
+    near = next((ours for ours in known if ours in columns), None) or nearest(column, columns)
     return f"did you mean `{near}`?" if near else f"known: {', '.join(columns)}"
 
 
@@ -186,7 +187,17 @@ def _keys(values: Iterator[Any]) -> str:
     return f" with {'/'.join(keys)}" if keys else ""
 
 
-def _nothing_fits(file: str, present: Sequence[str], renamed: Columns) -> DataError:
+def _rows_inside(file: str, rows: Sequence[Row]) -> str:
+    """What to do where the only row is an object around the rows."""
+    if len(rows) > 1:
+        return ""
+    for key, value in rows[0].items():
+        if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+            return f"the list under `{key}` alone should be the file (jq '.\"{key}\"' {file} > NEW)"
+    return ""
+
+
+def _nothing_fits(file: str, present: Sequence[str], renamed: Columns, inside: str) -> DataError:
     """What was found, what would be understood, and what comes nearest to it."""
     by_needs: dict[tuple[str, ...], str] = {}
     for name, each in FORMATS.items():
@@ -197,7 +208,7 @@ def _nothing_fits(file: str, present: Sequence[str], renamed: Columns) -> DataEr
         for needs, name in by_needs.items()
         if needs
     )
-    nearest_fix = _nearest_fix(present, renamed)
+    nearest_fix = inside or _nearest_fix(present, renamed)
     return DataError(
         f"No format fits the rows of `{file}`, whose columns are {quoted(present)}.",
         f"{nearest_fix}; formats and what they need: {known}",

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from tuneglm.config import Section
 from tuneglm.hub import Hub, page_of
+from tuneglm.section import Section
 
 # in a file of which nothing else is said
 DATA_FILES = tuple(
@@ -88,6 +88,8 @@ class RegisteredSet(Section):
 
     def found(self, directory: Path) -> Path | None:
         """`path`, if every file is here: beside its registry, or else in `data.dir`."""
+        if self.refusal is not None:
+            return None
         beside = [self.origin.parent] if self.origin is not None else []
         for place in (*beside, directory):
             if self._is_whole(self.base(place)):

@@ -23,6 +23,31 @@ RESTRICTIONS = {
     "non-commercial": "is for non-commercial use only",
     "research-only": "is for research only, not for commercial use",
 }
+# names of ChatGLM-Efficient-Tuning that stand for no set of answers → (why, what to do)
+REFUSED = {
+    "alpaca_cot": (
+        "is a collection of dozens of files of unlike kinds",
+        "fetch those you want from https://huggingface.co/datasets/QingyiSi/Alpaca-CoT, and give "
+        "their paths",
+    ),
+    "comparison_gpt4_en": (
+        "holds pairs of answers for reward models",
+        "take alpaca_gpt4_en, which has the better ones",
+    ),
+    "comparison_gpt4_zh": (
+        "holds pairs of answers for reward models",
+        "take alpaca_gpt4_zh, which has the better ones",
+    ),
+    "hh_rlhf_en": (
+        "holds pairs of dialogues for reward models",
+        "fetch https://huggingface.co/datasets/Anthropic/hh-rlhf, and give the path of a file "
+        "whose rows have `prompt` and `completion`",
+    ),
+    "example": (
+        "was a sample of a loading script, and none is executed here",
+        "give the path of your own file",
+    ),
+}
 _BLOCK = 1 << 20
 
 
@@ -79,7 +104,7 @@ def _named(entry: DatasetEntry, known: Mapping[str, RegisteredSet]) -> DatasetEn
     name = entry.name
     if name is None or entry.path is not None or set_of(name, known) is not None:
         return entry
-    if Path(name).suffix or Path(name).exists():
+    if Path(name).suffix or Path(name).exists() or any(sign in name for sign in "*?["):
         return entry.model_copy(update={"name": None, "path": name})
     return entry
 
@@ -111,8 +136,11 @@ def usable_set(
     With `or_path` the person could have given a file in its place.
     """
     registered = set_of(name, known)
+    if registered is None and name in REFUSED:
+        sentence, hint = REFUSED[name]
+        raise DataError(f"The data set `{name}` {sentence}.", hint)
     if registered is None:
-        path = ". A path of a file works too" if or_path else ""
+        path = "; or give the path of a file" if or_path else ""
         raise DataError(f"There is no data set `{name}`.", _other_names(name, known) + path)
     if registered.refusal is not None:
         sentence, hint = registered.refusal
@@ -134,8 +162,20 @@ def placeholders_of(path: Path, registered: RegisteredSet | None) -> tuple[str, 
 
 def set_notes(sets: Iterable[tuple[RegisteredSet | None, Path]]) -> list[str]:
     """What a person should know of the sets of a run: whose words hold, licences, changed files."""
-    named = {one.name: (one, path) for one, path in sets if one is not None}
-    return [note for one, path in named.values() for note in _notes(one, path)]
+    given = list(sets)
+    named = {one.name: (one, path) for one, path in given if one is not None}
+    notes = [note for one, path in named.values() for note in _notes(one, path)]
+    return notes + [note for one, path in given if one is None for note in _file_notes(path)]
+
+
+def _file_notes(path: Path) -> Iterator[str]:
+    """Of a file that a run names by its path, and that is called as a restricted set's is."""
+    for one in registered_sets().values():
+        if one.restriction in RESTRICTIONS and path.name in one.files:
+            yield (
+                f"`{path.name}` is called as the file of `{one.name}`, which "
+                f"{RESTRICTIONS[one.restriction]} ({one.licence})."
+            )
 
 
 def _notes(registered: RegisteredSet, path: Path) -> Iterator[str]:

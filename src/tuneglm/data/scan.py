@@ -81,6 +81,7 @@ class Scanner:
         self._files: dict[str, int] = {}
         self._kinds: dict[str, int] = {"": 0}
         self._seen: set[str] = set()
+        self._columns: list[str] = []
         self._placeholders: Counter[str] = Counter()
         self._waiting: Source | None = None
         self._tables: list[Array] = []
@@ -126,6 +127,7 @@ class Scanner:
         wanted = self.examples.named_columns - self._seen
         for row in block:
             if wanted and isinstance(row.value, dict):
+                self._columns = self._columns or list(row.value)
                 self._seen |= wanted.intersection(row.value)
             one = self.examples.convert(row)
             if isinstance(one, RowProblem):
@@ -179,17 +181,17 @@ class Scanner:
                 RowProblem(first, "there is no row", "expected a list [{…}, {…}]", "no_rows")
             )
         unseen = sorted(self.examples.named_columns - self._seen)
-        if self._read and unseen:
-            error = no_column(self.examples.file, unseen[0], sorted(self._seen))
+        # where no row can be used, each has said what it lacks
+        if unseen and any(map(len, self._tables)):
+            error = no_column(self.examples.file, unseen[0], self._columns)
             self.found(RowProblem(first, error.sentence[:-1], error.hint or "", "missing_column"))
 
 
 def unreadable(error: DataError, name: str, file: str) -> RowProblem:
     """A file that cannot be read, or not further, in the words in which a run says it."""
     file, line, problem = error.at or (file, 1, "unreadable")
-    return RowProblem(
-        Source(name, file, line, line), error.sentence.rstrip("."), error.hint or "", problem
-    )
+    sentence = error.sentence.removeprefix(f"`{file}:{line}`: ").rstrip(".")
+    return RowProblem(Source(name, file, line, line), sentence, error.hint or "", problem)
 
 
 def sets_of(config: DataConfig, found: Found) -> tuple[list[ExampleSet], list[str]]:

@@ -10,6 +10,7 @@ from tuneglm.data.columns import (
     checked,
     describe,
     empty,
+    is_blank,
     nearest,
     optional_text,
     printable,
@@ -40,6 +41,7 @@ ROLE_NAMES: dict[str, str] = {
     "function_response": "tool",
     "tool_response": "tool",
 }
+_INSTEAD_OF_TEXT = ("tool_calls", "function_call", "metadata", "tools")
 _FLAGS = ("weight", "loss", "trained")
 # under which keys a message says what
 _KEYS = {"role": ("from", "role"), "content": ("value", "content")}
@@ -79,6 +81,12 @@ def turn(item: Row, place: str) -> list[Message]:
         return _call_and_result(item, place)
     trained = _trained(item, "assistant" if role == "call" else role, place)
     value = _first(item, *_KEYS["content"])
+    if not any(key in item for key in (*_KEYS["content"], *_INSTEAD_OF_TEXT)):
+        raise RowError(
+            f"{place} has no text: expected `content` or `value`, found {quoted(item)}",
+            "write what was said",
+            "missing_column",
+        )
     if role == "call":
         calls = called_tools(value, f"{place} (`{name}`)")
         if not calls:
@@ -87,7 +95,7 @@ def turn(item: Row, place: str) -> list[Message]:
     content = _content(value, place)
     if role == "assistant":
         return [_answer(item, content, trained, f"{place} (`{name}`)")]
-    if role == "user" and not content.strip():
+    if role == "user" and is_blank(content):
         raise empty(f"{place} (`{name}`)", role)
     if role == "system" and not content.strip():
         return []
@@ -108,7 +116,7 @@ def _answer(item: Row, content: str, trained: bool | None, place: str) -> Messag
             f"{place} has a thought apart (`reasoning_content`)",
             "write it into the answer as the model does (`<think>…</think>`), or leave it out",
         )
-    if not content.strip() and not calls and not metadata:
+    if is_blank(content) and not calls and not metadata:
         raise empty(place, "assistant")
     return Message("assistant", content, metadata, calls, trained)
 

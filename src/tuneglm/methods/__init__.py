@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tuneglm.config import RunConfig
+from tuneglm.method_config import MethodConfig
 from tuneglm.methods import freeze, full, lora, p_tuning, prompt
 from tuneglm.methods.start import check_start
 from tuneglm.methods.tuned import Holding, Tuned
 from tuneglm.models.family import Family
-from tuneglm.models.packed import packed_bits
+from tuneglm.models.float16 import compute_in_float16, computes_in_float16
+from tuneglm.models.packed import bits_to_pack, packed_bits
 from tuneglm.models.skeleton import skeleton
 from tuneglm.models.weights import read_json
 
@@ -29,6 +33,8 @@ class Method:
     most_epochs    how often it may see a handful of rows before it knows them by heart
     trains_base    whether the base's own weights are trained, and so held in float32
     reentrant      whether torch's older gradient checkpointing reaches what is trained
+    fsdp           whether FSDP finds each layer's output used: where it is not, the layer's
+                   weights are not fetched for the way back
     """
 
     apply: Apply
@@ -37,6 +43,7 @@ class Method:
     most_epochs: int
     trains_base: bool = False
     reentrant: bool = True
+    fsdp: bool = True
 
 
 METHODS: dict[str, Method] = {
@@ -47,14 +54,35 @@ METHODS: dict[str, Method] = {
         p_tuning.apply, p_tuning.check, learning_rate=2e-2, most_epochs=20, reentrant=False
     ),
     "prompt": Method(
-        prompt.apply, prompt.check, learning_rate=2e-2, most_epochs=20, reentrant=False
+        prompt.apply,
+        prompt.check,
+        learning_rate=2e-2,
+        most_epochs=20,
+        reentrant=False,
+        fsdp=False,
     ),
 }
 
 
+def tune(model: Any, method: MethodConfig, family: Family) -> Tuned:
+    """The model as a method leaves it: what it trains is float32, whatever the base is."""
+    tuned = METHODS[method.name].apply(model, method, family)
+    if computes_in_float16(model):
+        # what the method put in does so too
+        compute_in_float16(tuned.model)
+    for name, weight in tuned.model.named_parameters():
+        assert not weight.requires_grad or weight.dtype == torch.float32, name
+    return tuned
+
+
+def holding_of(config: RunConfig, folder: Path) -> Holding:
+    """How a run will hold its base; ModelError where the files have other bits than it says."""
+    packed = packed_bits(read_json(folder / "config.json"))
+    return Holding(packed or bits_to_pack(folder, config.model.bits), is_packed=packed is not None)
+
+
 def check_method(config: RunConfig, folder: Path, family: Family) -> None:
     """Raises UserError where the method cannot tune the model in `folder` as the config says."""
-    packed = packed_bits(read_json(folder / "config.json"))
-    holding = Holding(packed or config.model.bits, is_packed=packed is not None)
+    holding = holding_of(config, folder)
     check_start(config, holding)
     METHODS[config.method.name].check(skeleton(folder, family), config.method, family, holding)

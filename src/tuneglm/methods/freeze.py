@@ -15,7 +15,7 @@ from tuneglm.models.family import Family
 from tuneglm.models.layout import own_names
 from tuneglm.models.partial import take_apart
 from tuneglm.models.skeleton import layers_of
-from tuneglm.models.weights import input_weight
+from tuneglm.models.weights import states_type
 
 ALL, QUERY_KEY_VALUE, ATTENTION = "all", "qkv", "attention"
 
@@ -36,7 +36,7 @@ def apply(model: PreTrainedModel, config: FreezeConfig, family: Family) -> Tuned
     model.requires_grad_(False)
     chosen = list(_chosen(model, config, family))
     take_apart(model, chosen)
-    outside = input_weight(model).dtype
+    outside = states_type(model)
     train_in_float32((model.get_submodule(name) for name in chosen), outside)
     return tuned_parts(model, family)
 

@@ -23,7 +23,7 @@ from tuneglm.models.layout import own_names
 from tuneglm.models.packed import is_packed
 from tuneglm.models.prefix import MODULE as PREFIX
 from tuneglm.models.quantization import is_quantized
-from tuneglm.models.weights import input_weight, read_json
+from tuneglm.models.weights import input_weight, read_json, states_type
 
 ALL = "all"
 # adapter_config.json → our option: an adapter that goes on keeps these
@@ -67,7 +67,7 @@ def apply(model: PreTrainedModel, config: LoraConfig, family: Family) -> Tuned:
 
     Raises ConfigError where the model has no linear layer of a target's name.
     """
-    outside = input_weight(model).dtype
+    outside = states_type(model)
     if is_quantized(model) and not is_packed(model):
         # norms in float32, inputs that carry gradients
         model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)

@@ -102,13 +102,16 @@ def attend(
     value: Tensor,
     attention_mask: Tensor | None,
     prefix: Tensor | None = None,
+    prefix_seen: Tensor | None = None,
     segments: Segments | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """sdpa over a layer's prefix and the keys, row by row where `segments` tells the rows.
 
     query, key, value  (batch, heads, length, head_dim)
-    prefix             (layers, 2, key-value heads, prefix length, head_dim)
+    prefix             (layers, 2, key-value heads, prefix length, head_dim), of all rows; or
+                       (layers, 2, batch, key-value heads, prefix length, head_dim)
+    prefix_seen        (batch, prefix length): of the second form, what each row sees of it
     result             (batch, length, heads, head_dim)
     """
     own = None if prefix is None else _own(prefix[module.layer_idx].to(key), len(key))
@@ -116,7 +119,7 @@ def attend(
         return attend_pieces(module, query, key, value, segments, own, **kwargs), None
     if own is not None:
         key, value = torch.cat((own[0], key), dim=2), torch.cat((own[1], value), dim=2)
-        attention_mask = _longer(attention_mask, own[0].shape[2])
+        attention_mask = _longer(attention_mask, own[0].shape[2], prefix_seen)
     result: tuple[Tensor, None] = sdpa_attention_forward(
         module, query, key, value, attention_mask, **kwargs
     )
@@ -125,16 +128,29 @@ def attend(
 
 def _own(prefix: Tensor, batch: int) -> KeysValues:
     """A layer's prefix as keys and values of (batch, key-value heads, prefix length, head_dim)."""
-    key, value = prefix[:, None].expand(-1, batch, -1, -1, -1)
+    is_each_rows = prefix.ndim == 5
+    key, value = prefix if is_each_rows else prefix[:, None].expand(-1, batch, -1, -1, -1)
     return key, value
 
 
-def _longer(mask: Tensor | None, prefix: int) -> Tensor | None:
-    """A mask with columns for the prefix, which all see."""
+def _longer(mask: Tensor | None, prefix: int, seen: Tensor | None) -> Tensor | None:
+    """A mask with columns for the prefix: all of it is seen, or by each row its own."""
+    if seen is not None:
+        return _longer_by_row(mask, seen)
     if mask is None:
         return None
     # true in a mask of booleans, nothing added in one of numbers
     return nn.functional.pad(mask, (prefix, 0), value=mask.dtype == torch.bool)
+
+
+def _longer_by_row(mask: Tensor | None, seen: Tensor) -> Tensor:
+    assert mask is not None, "the mask of an attention with a prefix is written out"
+    columns = seen[:, None, None]
+    if mask.dtype != torch.bool:
+        hidden = torch.finfo(mask.dtype).min
+        columns = torch.zeros_like(columns, dtype=mask.dtype).masked_fill(~columns, hidden)
+    shape = (len(seen), *mask.shape[1:3], -1)
+    return torch.cat((columns.expand(shape), mask.expand(shape)), dim=-1)
 
 
 def block_mask(segments: Segments, device: torch.device) -> Any:

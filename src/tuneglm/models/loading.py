@@ -22,22 +22,25 @@ from tuneglm.models.adapters import (
 )
 from tuneglm.models.chain import refuse_other_bases, with_earlier
 from tuneglm.models.family import Family, Layout
-from tuneglm.models.packed import packed_bits
-from tuneglm.models.precision import Bits, Placement, checked_bits, device_named, torch_dtype
+from tuneglm.models.float16 import compute_in_float16
+from tuneglm.models.packed import bits_to_pack, packed_bits
+from tuneglm.models.precision import Placement, Width, checked_bits, device_named, torch_dtype
 from tuneglm.models.prefix import MODULE, add_prefix, check_prefix, split_prefix
 from tuneglm.models.published import load_published
 from tuneglm.models.quantization import is_quantized, quantization_config
+from tuneglm.models.undivided import undivided
 from tuneglm.models.weights import read_json, read_tensors, weight_files
 
 TOKENIZER_FILES = ("*.json", "*.model", "*.jinja")
 
 
+@undivided()
 def load_model(
     path: str | Path,
     *,
     family: str | None = None,
     dtype: str | torch.dtype | None = None,
-    bits: Bits | None = None,
+    bits: Width | None = None,
     adapters: str | Path | Sequence[str | Path] = (),
     device: str | torch.device | None = None,
     attention: str | None = None,
@@ -47,8 +50,9 @@ def load_model(
     path       model folder, hub id, or the output folder of a run (its base is found)
     family     name of the family; guessed from the files when left out
     dtype      type of the weights; `auto` or None: bfloat16 where the device computes
-               in it natively, else float32
-    bits       4 or 8: hold the linear weights packed by bitsandbytes
+               in it natively, float16 on older GPUs, else float32
+    bits       8 or 4: hold the linear weights packed by bitsandbytes; 16: not packed; None: as
+               the files have them
     adapters   folders of trained parts, added in this order and all active: LoRA, a
                P-tuning prefix, or weights alone; ours or others'
     device     None: the GPU if there is one
@@ -67,7 +71,8 @@ def load_model(
         folder = base_folder(folder)
     _refuse_twice(adapter_folders)
     refuse_other_bases(adapter_folders)
-    placement = Placement(torch_dtype(dtype, target), target, checked_bits(bits), attention)
+    packing = bits_to_pack(folder, checked_bits(bits))
+    placement = Placement(torch_dtype(dtype, target), target, packing, attention)
     layout = published_layout(chosen, folder)
     if layout is not None:
         model = load_published(folder, layout, placement)
@@ -81,6 +86,8 @@ def load_model(
         if is_earlier and not is_quantized(model):
             # the next one was trained on the merged weights, and may hold some of them itself
             merge_adapters(model)
+    if placement.dtype == torch.float16:
+        compute_in_float16(model)
     return model.eval()
 
 

@@ -13,6 +13,7 @@ chatglm2-6b-int4). In transformers' own layout the same weights stand under
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
@@ -22,7 +23,9 @@ from transformers.quantizers import HfQuantizer, register_quantization_config, r
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from tuneglm.errors import ModelError
+from tuneglm.models.precision import Bits, Width
 from tuneglm.models.prefix import MODULE
+from tuneglm.models.weights import read_json
 
 PackedBits = Literal[4, 8]
 METHOD = "glm_packed"
@@ -51,6 +54,22 @@ def packed_bits(config: Mapping[str, Any]) -> PackedBits | None:
             "take the -int4 or -int8 checkpoint whose embeddings are in 16 bits",
         )
     return bits
+
+
+def bits_to_pack(folder: Path, bits: Width | Literal["auto"] | None) -> Bits | None:
+    """What bitsandbytes is to make of a model that is to be held in `bits`: None is nothing.
+
+    Raises ModelError where its files are packed in others.
+    """
+    packed = packed_bits(read_json(folder / "config.json"))
+    if packed is None:
+        return bits if bits == 4 or bits == 8 else None
+    if bits not in (None, "auto", packed):
+        raise ModelError(
+            f"`{folder}` is packed in {packed} bits already; {bits} bits are for a 16-bit model.",
+            "leave the bits out; `tuneglm export` writes its weights whole",
+        )
+    return None
 
 
 def pack(weight: torch.Tensor, bits: PackedBits) -> tuple[torch.Tensor, torch.Tensor]:
@@ -88,8 +107,30 @@ def unpack(
     return weight.mul_(scale.to(dtype)[:, None])
 
 
+def multiply(
+    inputs: torch.Tensor, packed: torch.Tensor, scale: torch.Tensor, bits: PackedBits
+) -> torch.Tensor:
+    """x · Wᵀ in the type of x, with W taken apart by some rows at a time."""
+    output = inputs.new_empty(*inputs.shape[:-1], len(packed))
+    for rows in _row_parts(packed):
+        weight = unpack(packed[rows], scale[rows], bits, inputs.dtype)
+        output[..., rows] = inputs @ weight.T
+    return output
+
+
+def multiply_back(
+    gradient: torch.Tensor, packed: torch.Tensor, scale: torch.Tensor, bits: PackedBits
+) -> torch.Tensor:
+    """g · W, likewise."""
+    result: Any = 0
+    for rows in _row_parts(packed):
+        weight = unpack(packed[rows], scale[rows], bits, gradient.dtype)
+        result = result + gradient[..., rows] @ weight
+    return torch.as_tensor(result)
+
+
 class _PackedProduct(torch.autograd.Function):
-    """x · Wᵀ, with W taken apart by some rows at a time, and anew in the backward."""
+    """x · Wᵀ, with W taken apart anew in the backward."""
 
     @staticmethod
     def forward(  # type: ignore[override]
@@ -97,20 +138,12 @@ class _PackedProduct(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.save_for_backward(packed, scale)
         ctx.bits = bits
-        output = inputs.new_empty(*inputs.shape[:-1], len(packed))
-        for rows in _row_parts(packed):
-            weight = unpack(packed[rows], scale[rows], bits, inputs.dtype)
-            output[..., rows] = inputs @ weight.T
-        return output
+        return multiply(inputs, packed, scale, bits)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> Any:  # type: ignore[override]
         packed, scale = ctx.saved_tensors
-        result: Any = 0
-        for rows in _row_parts(packed):
-            weight = unpack(packed[rows], scale[rows], ctx.bits, gradient.dtype)
-            result = result + gradient[..., rows] @ weight
-        return result, None, None, None
+        return multiply_back(gradient, packed, scale, ctx.bits), None, None, None
 
 
 def _row_parts(packed: torch.Tensor) -> list[slice]:

@@ -8,6 +8,8 @@ import torch
 from tuneglm.errors import ModelError
 
 Bits = Literal[4, 8]
+# 16: not packed
+Width = Literal[16, 8, 4]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -51,31 +53,62 @@ def device_named(device: str | torch.device | None) -> torch.device:
             f"This machine has no device `{device}` that PyTorch can use.",
             "leave the device out, or install a PyTorch that is built for it",
         )
-    return chosen
+    # of several processes accelerate's is cpu:1, and what is moved there is no Parameter any more
+    return torch.device("cpu") if chosen.type == "cpu" else chosen
 
 
-def checked_bits(bits: Any) -> Bits | None:
+def checked_bits(bits: Any) -> Width | None:
     """`bits` if it is a width that is known."""
-    if bits not in (None, *get_args(Bits)):
-        raise ModelError(f"A model cannot be loaded in `{bits}` bits.", "known: 4, 8, or none")
-    return cast("Bits | None", bits)
+    if bits not in (None, *get_args(Width)):
+        raise ModelError(f"A model cannot be loaded in `{bits}` bits.", "known: 16, 8, 4, or none")
+    return cast("Width | None", bits)
 
 
-def computes_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for bfloat16, not merely accepts the type."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return False
+@dataclass(frozen=True)
+class Capability:
+    """What a device can do.
+
+    kind      cuda, mps or cpu
+    bfloat16  whether it has instructions for it, not merely accepts the type
+    """
+
+    kind: str
+    bfloat16: bool
+
+    @classmethod
+    def of(cls, device: torch.device) -> "Capability":
+        """Those of a device that is here."""
+        native = False
+        if device.type == "cuda":
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        elif device.type == "cpu":
+            native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return cls(device.type, native)
+
+    @property
+    def computed_in(self) -> torch.dtype:
+        """The quickest type that is safe: float16 (see float16.py) on GPUs before 2020."""
+        if self.bfloat16:
+            return torch.bfloat16
+        return torch.float16 if self.kind == "cuda" else torch.float32
 
 
 def torch_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    """A name → the type; `auto` and None take bfloat16 where it is native, else float32."""
+    """A name → the type; `auto` and None take what the device computes best in."""
     if isinstance(dtype, torch.dtype):
         return dtype
     if dtype is None or dtype == "auto":
-        return torch.bfloat16 if computes_bfloat16(device) else torch.float32
+        return Capability.of(device).computed_in
     if dtype not in DTYPES:
         raise ModelError(f"There is no dtype `{dtype}`.", f"known: auto, {', '.join(DTYPES)}")
     return DTYPES[dtype]
+
+
+def frozen_type(dtype: str, device: torch.device, in_float16: bool) -> torch.dtype:
+    """A name → the type of a run's frozen weights; `auto` follows what the run computes in."""
+    if dtype != "auto":
+        return torch_dtype(dtype, device)
+    if in_float16:
+        return torch.float16
+    native = Capability.of(device).computed_in
+    return torch.float32 if native == torch.float16 else native

@@ -112,11 +112,16 @@ def add_prefix(model: PreTrainedModel, tensors: Tensors) -> None:
 
     Raises ModelError where it is not whole, or was trained on a model of other sizes.
     """
-    encoder = _encoder(model.config, tensors)
+    put_prefix(model, encoder_of(model.config, tensors))
+
+
+def encoder_of(config: Any, tensors: Tensors) -> PrefixEncoder:
+    """The encoder of a trained prefix, in float32; see `add_prefix`."""
+    encoder = _encoder(config, tensors)
     encoder.load_state_dict(
         {name: tensor.to(torch.float32) for name, tensor in tensors.items()}, strict=True
     )
-    put_prefix(model, encoder)
+    return encoder
 
 
 def put_prefix(model: PreTrainedModel, encoder: PrefixEncoder) -> None:
@@ -129,13 +134,18 @@ def put_prefix(model: PreTrainedModel, encoder: PrefixEncoder) -> None:
 def let_see(model: PreTrainedModel, encoder: nn.Module, name: str) -> None:
     """Let a model's attention see what an encoder gives, which becomes the network's `name`."""
     check_sees_prefix(model)
+    check_sees_none(model)
     network: Any = model.base_model
-    if network.config._attn_implementation == PREFIX:
-        raise ModelError("The model has a prefix or a soft prompt already; it can have one.")
     encoder.to(model.device).train(model.training)
     network.add_module(name, encoder)
     network.register_forward_pre_hook(_GivePrefix(name), with_kwargs=True)
     model.set_attn_implementation(PREFIX)
+
+
+def check_sees_none(model: PreTrainedModel) -> None:
+    """Raises ModelError for a model that has a prefix or a soft prompt already."""
+    if sees_prefix(model):
+        raise ModelError("The model has a prefix or a soft prompt already; it can have one.")
 
 
 def sees_prefix(model: PreTrainedModel) -> bool:

@@ -83,12 +83,6 @@ def _empty_model(
     folder: Path, config: PreTrainedConfig, packed: PackedBits | None, placement: Placement
 ) -> PreTrainedModel:
     """The model without memory, its linear layers packed where the checkpoint's are."""
-    if packed is not None and placement.bits is not None:
-        raise ModelError(
-            f"`{folder}` is packed in {packed} bits already; {placement.bits} bits are for a "
-            "16-bit model.",
-            "leave the bits out",
-        )
     try:
         with init_empty_weights(include_buffers=False):
             model = AutoModelForCausalLM.from_config(config, **placement.model_arguments)

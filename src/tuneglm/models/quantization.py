@@ -10,6 +10,7 @@ from transformers.integrations import replace_with_bnb_linear
 from transformers.quantizers import AutoHfQuantizer
 
 from tuneglm.errors import ModelError
+from tuneglm.models.packed import PackedConfig
 from tuneglm.models.precision import Bits, Placement
 
 
@@ -33,6 +34,14 @@ def quantization_config(bits: Bits, dtype: torch.dtype) -> BitsAndBytesConfig:
 def is_quantized(model: PreTrainedModel) -> bool:
     """Whether a model's linear layers are packed in bits."""
     return getattr(model, "is_quantized", False)
+
+
+def held_bits(model: PreTrainedModel) -> int | None:
+    """The bits of a model's linear layers; None where they are whole, or packed by others."""
+    settings: Any = model.config.quantization_config if is_quantized(model) else None
+    if isinstance(settings, BitsAndBytesConfig):
+        return 4 if settings.load_in_4bit else 8
+    return settings.bits if isinstance(settings, PackedConfig) else None
 
 
 def quantize_linears(model: PreTrainedModel, placement: Placement) -> frozenset[str]:

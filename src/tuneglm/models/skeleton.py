@@ -10,27 +10,33 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from tuneglm.errors import ModelError
 from tuneglm.models.family import Family
 from tuneglm.models.loading import published_layout
+from tuneglm.models.undivided import undivided
 from tuneglm.models.weights import read_json
 
 
+@undivided()
 def skeleton(folder: Path, family: Family, attention: str | None = None) -> PreTrainedModel:
     """The model of a folder on the device `meta`: modules and shapes, and no memory.
 
     attention  transformers' `attn_implementation`; its own choice where left out
     """
-    layout = published_layout(family, folder)
-    config: Any
-    if layout is not None:
-        config = layout.to_native_config(read_json(folder / "config.json"))
-    else:
-        config = AutoConfig.from_pretrained(folder)
-        # bits are of the weights, which are not here
-        config.quantization_config = None
-        del config.quantization_config
+    config = config_of(folder, family)
     chosen = {} if attention is None else {"attn_implementation": attention}
     with torch.device("meta"):
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config, **chosen)
     return model
+
+
+def config_of(folder: Path, family: Family) -> Any:
+    """transformers' config of a folder's network, as if its weights were whole."""
+    layout = published_layout(family, folder)
+    if layout is not None:
+        return layout.to_native_config(read_json(folder / "config.json"))
+    config: Any = AutoConfig.from_pretrained(folder)
+    # bits are of the weights, which are not here
+    config.quantization_config = None
+    del config.quantization_config
+    return config
 
 
 def layers_of(model: PreTrainedModel) -> nn.ModuleList:

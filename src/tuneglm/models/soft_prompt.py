@@ -32,7 +32,7 @@ from tuneglm.errors import ModelError
 from tuneglm.models.family import Family
 from tuneglm.models.partial import ADAPTER_FILES, read_adapter_tensors
 from tuneglm.models.prefix import let_see
-from tuneglm.models.weights import input_weight
+from tuneglm.models.weights import input_weight, states_type
 
 MODULE = "soft_prompt"
 # what peft names the embeddings in its file
@@ -56,7 +56,7 @@ class SoftPrompt(nn.Module):
     def forward(self, network: Any) -> torch.Tensor:
         """(layers, 2, key-value heads, length, head_dim): what the network makes of them."""
         length = len(self.embedding)
-        states = self.embedding[None].to(input_weight(network).dtype)
+        states = self.embedding[None].to(states_type(network))
         places = torch.arange(-length, 0, device=states.device)
         cache: Any = DynamicCache()
         with _without_checkpointing(network):
@@ -75,6 +75,13 @@ def add_soft_prompt(
     model: PreTrainedModel, folder: Path, config: Mapping[str, Any], family: Family
 ) -> None:
     """Put a soft prompt of ours or of peft's into a model; ModelError where it does not fit."""
+    put_soft_prompt(model, fitting_soft_prompt(model, folder, config), family)
+
+
+def fitting_soft_prompt(
+    model: PreTrainedModel, folder: Path, config: Mapping[str, Any]
+) -> torch.Tensor:
+    """The soft tokens in a folder, (length, hidden); ModelError where they do not fit."""
     embeddings = read_soft_prompt(folder)
     hidden = input_weight(model).shape[1]
     wanted = (config.get("num_virtual_tokens"), hidden)
@@ -84,7 +91,7 @@ def add_soft_prompt(
             f"and the model it should be {wanted}.",
             "it was trained on another model, or its file is not whole",
         )
-    put_soft_prompt(model, embeddings, family)
+    return embeddings
 
 
 def put_soft_prompt(model: PreTrainedModel, embeddings: torch.Tensor, family: Family) -> None:
@@ -92,10 +99,10 @@ def put_soft_prompt(model: PreTrainedModel, embeddings: torch.Tensor, family: Fa
     let_see(model, SoftPrompt(embeddings, family.context_positions), MODULE)
     if not family.derives_positions:
         network: Any = model.base_model
-        network.register_forward_pre_hook(_count_from_first_token, with_kwargs=True)
+        network.register_forward_pre_hook(count_from_first_token, with_kwargs=True)
 
 
-def _count_from_first_token(
+def count_from_first_token(
     network: Any, args: Any, kwargs: dict[str, Any]
 ) -> tuple[Any, dict[str, Any]]:
     """Positions of padded rows: padding must not stand between the soft tokens and the row."""

@@ -162,6 +162,12 @@ def _broken(path: Path, error: Exception) -> ModelError:
 
 
 def input_weight(model: Any) -> torch.Tensor:
-    """The weight of a model's embeddings, (vocabulary, hidden): its type is the model's outside."""
+    """The weight of a model's embeddings, (vocabulary, hidden)."""
     weight: torch.Tensor = model.get_input_embeddings().weight
     return weight
+
+
+def states_type(model: Any) -> torch.dtype:
+    """The type of the states that a model's layers hand on: see float16.py for one that ends."""
+    held = input_weight(model).dtype
+    return torch.float32 if held == torch.float16 else held

@@ -4,6 +4,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tuneglm.errors import ConfigError
 MIB, GIB = 2**20, 2**30
 SECONDS_A_RATE = 1.0
 STATUS, MEMORY = Path("/proc/self/status"), Path("/proc/meminfo")
+# writing the one into the other makes the highest resident memory what it is now
+RESET, RESET_PEAK = Path("/proc/self/clear_refs"), "5"
 GROUP_LIMIT, GROUP_USED = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory.current"),
@@ -59,6 +62,23 @@ def device_memory(device: torch.device) -> int | None:
 def resident() -> int:
     """Bytes of this process that are in memory; 0 where the system does not say."""
     return _kilobytes(STATUS, "VmRSS") if STATUS.exists() else 0
+
+
+def forget_peak(device: torch.device) -> None:
+    """Measure what `peak_memory` says from here on."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif RESET.exists():
+        # a container may not let it be written
+        with suppress(OSError):
+            RESET.write_text(RESET_PEAK)
+
+
+def peak_memory(device: torch.device) -> int | None:
+    """Most bytes held: by torch on a GPU, where CUDA's own come on top, else by the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device)
+    return _kilobytes(STATUS, "VmHWM") if STATUS.exists() else None
 
 
 def measured_speed(device: torch.device, dtype: torch.dtype, width: int, tokens: int) -> Speed:

@@ -30,6 +30,7 @@ from tuneglm.models.weights import read_json
 from tuneglm.plan.batch_shape import assumed_batch, largest_batch
 from tuneglm.plan.capacity import MIB
 from tuneglm.plan.step import Step
+from tuneglm.stages.sharing import check_sharing, sharing_of
 
 # files larger than this are not read for a plan
 MOST_BYTES = 64 * MIB
@@ -44,7 +45,8 @@ def as_if_there(config: RunConfig, device: torch.device) -> RunConfig:
         if not training.keys() & {"bf16", "fp16"}:
             training["bf16"] = True
         if model.dtype == "auto":
-            model = model.model_copy(update={"dtype": "bfloat16"})
+            dtype = "float16" if training.get("fp16") else "bfloat16"
+            model = model.model_copy(update={"dtype": dtype})
     return config.model_copy(update={"training": training, "model": model})
 
 
@@ -73,7 +75,7 @@ def step_of(
         evaluation = None
         if held and given.evaluation is not None:
             evaluation = largest_batch(config.data, given.evaluation, held)
-    return Step(config, folder, family, arguments, device, batch, evaluation)
+    return Step(config, folder, family, arguments, device, batch, evaluation, sharing_of(arguments))
 
 
 def rows_at_hand(config: RunConfig, folder: Path, family: Family) -> Batches | None:
@@ -101,23 +103,25 @@ def other_steps(step: Step) -> Iterator[Step]:
     is_packed = packed_bits(read_json(step.folder / "config.json")) is not None
     widths: tuple[Bits | None, ...] = (None, 8, 4)
     if is_packed or find_spec("bitsandbytes") is None:
-        widths = (step.config.model.bits,)
+        widths = (step.placement.bits,)
     sections: dict[str, Any] = {kind.model_fields["name"].default: kind for kind in METHOD_SECTIONS}
     for name in METHODS:
         method = step.config.method if name == step.config.method.name else sections[name]()
         for bits in widths:
             model = step.config.model.model_copy(update={"bits": bits})
             config = step.config.model_copy(update={"model": model, "method": method})
-            if not _can(config, step):
+            if not can_be(config, step):
                 continue
             for checkpointing in (False, True):
                 arguments = _copied(step.arguments, checkpointing)
                 yield replace(step, config=config, arguments=arguments)
 
 
-def _can(config: RunConfig, step: Step) -> bool:
+def can_be(config: RunConfig, step: Step) -> bool:
+    """Whether a config's method can tune the step's model in its bits."""
     try:
         check_method(config, step.folder, step.family)
+        check_sharing(config, step.sharing, step.folder)
     except UserError:
         return False
     return True

@@ -17,23 +17,27 @@ import torch
 
 from tuneglm.config import RunConfig
 from tuneglm.errors import ConfigError, ModelError
-from tuneglm.methods import check_method
+from tuneglm.methods import check_method, holding_of
 from tuneglm.models import family_of
 from tuneglm.models.loading import config_folder
-from tuneglm.models.precision import best_device
+from tuneglm.models.precision import Width, best_device
 from tuneglm.models.skeleton import skeleton
+from tuneglm.plan.bits import chosen_bits, with_bits
 from tuneglm.plan.capacity import Speed, device_memory, gib, measured_speed
+from tuneglm.plan.divided import sharing_planned
 from tuneglm.plan.planned_step import as_if_there, evaluates, other_steps, rows_at_hand, step_of
-from tuneglm.plan.records import PROCESS, Choice, Memory, Plan, memory_of, memory_words
+from tuneglm.plan.records import PROCESS, Choice, Foreseen, Memory, Plan, foreseen, memory_of
 from tuneglm.plan.step import Step
 from tuneglm.plan.step_memory import StepMemory, step_memory
 from tuneglm.stages.arguments import training_arguments
+from tuneglm.stages.sharing import check_sharing
 
 log = logging.getLogger(__name__)
 
 # a plan may be so far above the truth: what is foreseen to be larger by less is not refused
 TOLERANCE = 1.1
 MOST_ROWS = 4096
+DIVIDERS = ("fsdp", "fsdp_config", "deepspeed")
 # times that the bytes of a trained weight move while the optimizer changes it
 OPTIMIZER_PASSES = 7
 # of a product that is measured
@@ -45,12 +49,15 @@ def plan(
     *,
     memory: int | None = None,
     device: str | None = None,
+    processes: int = 1,
     choices: bool = True,
 ) -> Plan:
     """What a run would take.
 
     memory   bytes of the device that is planned for, in place of what is here
     device   its kind, cpu or cuda; with `memory` alone, cuda
+    processes  that share the model as `training.fsdp` or `training.deepspeed` says; the memory is
+               that of one
     choices  with the largest batch and the table
     """
     target = _target(device, memory)
@@ -59,10 +66,25 @@ def plan(
     family = family_of(folder, config.model.family)
     check_method(config, folder, family)
     given = rows_at_hand(config, folder, family)
+    sharing = sharing_planned(config.training, processes)
+    check_sharing(config, sharing, folder)
+    # neither library is asked: deepspeed need not be here, and FSDP begins among several
+    kept = {name: each for name, each in config.training.items() if name not in DIVIDERS}
+    config = config.model_copy(update={"training": kept})
     arguments = training_arguments(config, evaluates=evaluates(config), rows=None)
     step = step_of(config, folder, family, arguments, given, target)
-    planner = _Planner(target, memory, is_timed=True)
-    return planner.whole(step) if choices else planner.alone(step)
+    step = replace(step, sharing=sharing)
+    planner, why = _Planner(target, memory, is_timed=True), None
+    if config.model.bits == "auto":
+        bits, why = chosen_bits(step, planner.alone)
+        step = replace(step, config=with_bits(config, bits))
+    planned = planner.whole(step) if choices else planner.alone(step)
+    return replace(planned, bits_because=why)
+
+
+def bits_that_fit(step: Step) -> tuple[Width, str]:
+    """What `model.bits=auto` is for a run that is about to begin, and why."""
+    return chosen_bits(step, _Planner(step.device).alone)
 
 
 class _Planner:
@@ -113,7 +135,7 @@ class _Planner:
         peak = self._memory(step, traced).peak
         return Choice(
             method=step.config.method.name,
-            bits=step.config.model.bits,
+            bits=holding_of(step.config, step.folder).bits,
             checkpointing=bool(step.arguments.gradient_checkpointing),
             peak=peak,
             seconds=self._seconds(step, traced),
@@ -160,8 +182,8 @@ def _cheapest(choices: Sequence[Choice], step: Step) -> Choice | None:
     return min(own or fitting, key=cost, default=None)
 
 
-def check_memory(step: Step) -> str | None:
-    """`about 6.1 of 23.4 GiB`, for a run that is about to begin; None where nobody can tell.
+def check_memory(step: Step) -> Foreseen | None:
+    """What a run that is about to begin will take; None where nobody can tell.
 
     Raises ConfigError where it cannot fit, naming what would.
     """
@@ -177,8 +199,8 @@ def check_memory(step: Step) -> str | None:
     if planned.limit is not None and planned.memory.peak > TOLERANCE * planned.limit:
         if check == "refuse":
             raise _too_large(planned, step)
-        return f"{memory_words(planned)}: more than there is"
-    return memory_words(planned)
+        return foreseen(planned, ": more than there is")
+    return foreseen(planned)
 
 
 def _too_large(planned: Plan, step: Step) -> ConfigError:

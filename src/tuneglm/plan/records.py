@@ -7,6 +7,7 @@ from tuneglm.config import RunConfig
 from tuneglm.models.precision import Bits
 from tuneglm.plan.batch_shape import Batch
 from tuneglm.plan.capacity import GIB, MIB, gib, resident
+from tuneglm.plan.divided import GATHERED, divided
 from tuneglm.plan.ledger import PARTS
 from tuneglm.plan.step import Step
 from tuneglm.plan.step_memory import StepMemory
@@ -63,6 +64,7 @@ class Plan:
     seconds        of a step, all its accumulated batches; None where the device is not here
     largest        rows of the largest batch that fits, if packed its tokens; 0: none
     choices        the table; `cheapest` is one of them
+    bits_because   why `model.bits` is what it is, where the plan chose it
     """
 
     config: RunConfig
@@ -76,6 +78,7 @@ class Plan:
     largest: int | None = None
     choices: tuple[Choice, ...] = ()
     cheapest: Choice | None = None
+    bits_because: str | None = None
 
     @property
     def fits(self) -> bool | None:
@@ -83,18 +86,40 @@ class Plan:
         return None if self.limit is None else self.memory.peak <= self.limit
 
 
+@dataclass(frozen=True)
+class Foreseen:
+    """What is said of a plan when a run begins and when it has ended.
+
+    words  `about 6.1 of 23.4 GiB`
+    peak   bytes to be compared with what is measured: on a GPU without CUDA's own
+    """
+
+    words: str
+    peak: int
+
+
+def foreseen(planned: Plan, verdict: str = "") -> Foreseen:
+    """A plan in short."""
+    apart = 0 if planned.device == "cpu" else planned.memory.parts[PROCESS]
+    return Foreseen(f"{memory_words(planned)}{verdict}", planned.memory.peak - apart)
+
+
 def memory_of(step: Step, traced: StepMemory) -> Memory:
     """What the device holds at the fullest moment of a step."""
-    fullest = traced.fullest
-    parts = {part: round(fullest.parts.get(part, 0)) for part in PARTS}
-    if step.arguments.world_size > 1:
-        # each process also keeps what it sends to the others
-        parts["gradients"] += round(fullest.parts.get("trained", 0))
+    whole = traced.fullest
+    # while weights and states are put down they are not counted to their parts yet
+    phases = [
+        divided(peak.parts, step, step.sharing, phase)
+        for phase, peak in traced.peaks.items()
+        if phase != "start"
+    ]
+    fullest = max(phases, key=lambda phase: sum(phase.values()))
+    parts = {part: round(fullest.get(part, 0)) for part in (*PARTS, GATHERED)}
     if step.device.type == "cpu":
-        parts[RESERVED] = round(max(0.0, traced.kept_apart - fullest.total))
+        parts[RESERVED] = round(max(0.0, traced.kept_apart - whole.total))
         parts[PROCESS] = resident() + FIRST_USE
     else:
-        changing = fullest.total - sum(fullest.parts.get(part, 0) for part in PARTS[:2])
+        changing = sum(parts.values()) - sum(parts[part] for part in PARTS[:2])
         parts[RESERVED], parts[PROCESS] = round(FRAGMENTATION * changing), CONTEXT
     return Memory(parts)
 

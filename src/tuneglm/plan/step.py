@@ -1,6 +1,6 @@
 """Step: all that the memory of a step of training depends on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -8,10 +8,12 @@ from transformers import TrainingArguments
 from transformers.training_args import OptimizerNames
 
 from tuneglm.config import RunConfig
-from tuneglm.methods import METHODS
 from tuneglm.models.family import Family
-from tuneglm.models.precision import Placement, torch_dtype
+from tuneglm.models.packed import bits_to_pack
+from tuneglm.models.precision import Placement
 from tuneglm.plan.batch_shape import Batch
+from tuneglm.stages.arguments import base_type
+from tuneglm.stages.sharing import Sharing
 
 # transformers' name of an optimizer → bytes a trained weight that it keeps; others as AdamW
 STATE_BYTES: dict[str, float] = {
@@ -42,6 +44,7 @@ class Step:
 
     device      where it computes; fake tensors are the processor's, whichever it is
     evaluation  the largest batch of evaluation, None where nothing is evaluated
+    sharing     how several processes hold the model
     """
 
     config: RunConfig
@@ -51,16 +54,16 @@ class Step:
     device: torch.device
     batch: Batch
     evaluation: Batch | None = None
+    sharing: Sharing = field(default_factory=Sharing)
 
     @property
     def placement(self) -> Placement:
         """How the base is held, as `train` loads it."""
         model = self.config.model
-        trains_base = METHODS[self.config.method.name].trains_base
-        dtype = torch_dtype("float32" if trains_base else model.dtype, self.device)
+        dtype = base_type(self.config, self.arguments, self.device)
         # kernels for GPUs save what torch's own saves, and only that one can run here
         attention = "eager" if model.attention == "eager" else None
-        return Placement(dtype, self.device, model.bits, attention)
+        return Placement(dtype, self.device, bits_to_pack(self.folder, model.bits), attention)
 
     @property
     def computed_in(self) -> torch.dtype | None:

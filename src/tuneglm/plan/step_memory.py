@@ -15,8 +15,9 @@ from accelerate.utils.operations import convert_outputs_to_fp32
 from torch import Tensor, nn
 
 from tuneglm.errors import ModelError
-from tuneglm.methods import METHODS
+from tuneglm.methods import tune
 from tuneglm.models.attention import WHOLE, keep_rows_apart, restarting
+from tuneglm.models.float16 import compute_in_float16
 from tuneglm.models.pieces import Segments
 from tuneglm.models.quantization import is_quantized
 from tuneglm.models.skeleton import layers_of
@@ -101,6 +102,8 @@ def _run(step: Step, layers: int | None) -> StepMemory:
     """A step with all layers, or the first ones only."""
     model = empty_model(step.folder, step.family, step.placement, layers)
     stack = list(layers_of(model))
+    if torch.float16 in (step.placement.dtype, step.computed_in):
+        compute_in_float16(model)
     is_causal = step.family.place_rows is restarting
     if step.batch.packed:
         keep_rows_apart(model, step.family.place_rows)
@@ -109,7 +112,7 @@ def _run(step: Step, layers: int | None) -> StepMemory:
         model.set_attn_implementation(WHOLE)
     if step.arguments.gradient_checkpointing:
         model.enable_input_require_grads()
-    tuned = METHODS[step.config.method.name].apply(model, step.config.method, step.family).model
+    tuned = tune(model, step.config.method, step.family).model
     with fake_mode():
         as_if_on_cpu(tuned)
         ledger = Ledger(model.config.get_text_config().vocab_size)

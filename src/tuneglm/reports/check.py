@@ -18,8 +18,8 @@ from tuneglm.data.problems import PROBLEMS, fails, severity_of
 from tuneglm.data.stats import SetStats, stats
 from tuneglm.data_config import DataConfig
 from tuneglm.reports.data import EncodingProgress, print_readings
-from tuneglm.reports.lengths import draw_lengths, print_lengths, rows_of
-from tuneglm.reports.terminal import console, plain
+from tuneglm.reports.lengths import draw_lengths, print_lengths
+from tuneglm.reports.terminal import console, plain, rows_of
 
 if TYPE_CHECKING:
     from tuneglm.models.encoder import ModelEncoder  # imports torch
@@ -42,6 +42,7 @@ def problem_json(problem: RowProblem) -> str:
         "row": problem.source.row,
         "remedy": problem.remedy,
         "severity": severity_of(problem.problem),
+        "fails": fails(problem.problem),
         "set": problem.source.dataset,
     }
     return json.dumps(record, ensure_ascii=False)

@@ -15,7 +15,7 @@ from tuneglm.data.examples import RowProblem
 from tuneglm.data.mix import EncodedSet
 from tuneglm.data.pipeline import EncodedData
 from tuneglm.data.tally import ExpectedSet
-from tuneglm.reports.terminal import plain
+from tuneglm.reports.terminal import plain, rows_of
 
 if TYPE_CHECKING:
     from tuneglm.data.stream import StreamedSet  # imports torch
@@ -80,7 +80,7 @@ def print_data(terminal: Console, data: EncodedData) -> None:
     if isinstance(train, EncodedSet) and train.cut:
         terminal.print(
             f"[yellow]Note:[/] {train.cut:,} of {len(train.rows):,} rows were cut to "
-            "fit data.cutoff; `tuneglm data show` marks them."
+            "fit (data.cutoff); `tuneglm data show` marks them."
         )
     print_left_out(terminal, data.dropped, data.untrained)
     if not isinstance(train, EncodedSet):
@@ -103,11 +103,11 @@ def _is_mixed(train: EncodedSet) -> bool:
 def print_left_out(terminal: Console, dropped: int, untrained: int) -> None:
     """Rows that gave nothing to train on."""
     for count, reason in (
-        (dropped, "do not fit into data.cutoff"),
+        (dropped, "are too long (data.cutoff)"),
         (untrained, "hold no trained answer"),
     ):
         if count:
-            terminal.print(f"[yellow]Note:[/] Left out: {count:,} rows that {reason}.")
+            terminal.print(f"[yellow]Note:[/] Left out, as they {reason}: {rows_of(count)}.")
 
 
 def print_readings(terminal: Console, readings: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from tuneglm.data.lengths import FEW, Lengths, cutoff_for, histogram
 from tuneglm.errors import OutputError
-from tuneglm.reports.terminal import plain
+from tuneglm.reports.terminal import plain, rows_of
 
 CHINESE_FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC")
 DRAWN_BARS = 64
@@ -24,7 +24,7 @@ def print_lengths(terminal: Console, lengths: Lengths) -> None:
     names = [f"{bar.start:,}–{bar.end - 1:,}" if bar.end else f"{bar.start:,}–" for bar in bars]
     width = max(map(len, names), default=0)
     for bar, name in zip(bars, names, strict=True):
-        over = "yellow" if bar.start >= lengths.cutoff else "green"
+        over = "yellow" if bar.start >= lengths.rule.cutoff else "green"
         terminal.print(
             f"  {name:>{width}} [{over}]{_drawn(bar.rows / max(1, most))}[/] {bar.rows:,}"
         )
@@ -36,19 +36,14 @@ def cutoff_sentence(lengths: Lengths) -> str:
     count = max(1, lengths.count)
     few = cutoff_for(lengths)
     would = f"; data.cutoff={few} would cut {FEW:.0%}" if few else ""
-    if few is not None and few <= lengths.cutoff:
+    if few is not None and few <= lengths.rule.cutoff:
         would = f"; {few} would be enough for {1 - FEW:.0%} of the rows"
     dropped = f", {lengths.dropped:,} of them do not fit at all" if lengths.dropped else ""
     return (
-        f"data.cutoff={lengths.cutoff} cuts {rows_of(lengths.cut)} ({lengths.cut / count:.1%})"
+        f"{lengths.rule.limit}: cuts {rows_of(lengths.cut)} ({lengths.cut / count:.1%})"
         f"{dropped}, the answer of {lengths.answers_cut:,} ({lengths.answers_cut / count:.1%})"
         f"{would}"
     )
-
-
-def rows_of(count: int) -> str:
-    """So many rows, in words."""
-    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _drawn(share: float) -> str:
@@ -90,7 +85,8 @@ def _draw_set(axes: Any, lengths: Lengths) -> None:
     axes.bar(starts, [bar.rows for bar in bars], width=0.94 * width, align="edge", color="#5b9bd0")
     few = cutoff_for(lengths)
     end = len(bars) * width
-    lines = [(lengths.cutoff, "#d1495b", "-", f"data.cutoff {lengths.cutoff:,}")]
+    longest = lengths.rule.cutoff
+    lines = [(longest, "#d1495b", "-", f"longest row {longest:,}")]
     if few:
         lines.append((few, "#555555", ":", f"cuts {FEW:.0%}: {few:,}"))
     # a cutoff far beyond all rows is named, and not drawn

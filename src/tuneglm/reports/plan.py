@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tuneglm.plan.capacity import gib
+from tuneglm.plan.divided import GATHERED
 from tuneglm.plan.records import PROCESS, RESERVED, Choice, Plan, memory_words
 
 WORDS = {
@@ -17,6 +18,7 @@ WORDS = {
     "optimizer": "optimizer states",
     "activations": "activations",
     "logits": "logits and loss",
+    GATHERED: "gathered for the layer at work",
     RESERVED: "reserved by the allocator",
     PROCESS: "the process itself",
 }
@@ -30,6 +32,8 @@ def print_plan(terminal: Console, planned: Plan) -> None:
     rows.add_column(overflow="fold")
     rows.add_row("Model", f"{config.model.path} · family {planned.family}".replace("[", r"\["))
     rows.add_row("Batch", _batch(planned))
+    if planned.bits_because is not None:
+        rows.add_row("Bits", f"{config.model.bits}: {planned.bits_because}")
     rows.add_row("Memory", f"{memory_words(planned)} on {planned.device}{_verdict(planned)}")
     for part, size in planned.memory.parts.items():
         if size:
@@ -53,6 +57,7 @@ def plan_json(planned: Plan) -> str:
         "family": planned.family,
         "device": planned.device,
         "method": planned.config.method.name,
+        "bits": planned.config.model.bits,
         "batch": {
             "rows": len(batch.packed) or batch.rows,
             "tokens": batch.tokens,

@@ -18,8 +18,7 @@ from tuneglm.checkpoints import LOG_FILE, Output
 from tuneglm.data.mix import EncodedSet
 from tuneglm.data.stream import StreamedSet
 from tuneglm.errors import DivergedError
-from tuneglm.models.adapters import is_adapter
-from tuneglm.reports.terminal import command, plain
+from tuneglm.reports.terminal import plain
 
 CHART_FILE = "loss.png"
 LOSSES = ("loss", "eval_loss", "train_loss")
@@ -113,36 +112,18 @@ def print_start(terminal: Console, output: Output) -> None:
         terminal.print("No whole checkpoint is left: starts from the beginning")
 
 
-def print_closing(
-    terminal: Console, result: TrainingResult, losses: list[float], held: list[float]
-) -> None:
-    """What was saved, the final losses, and the command to type next."""
-    if not result.finished:
-        terminal.print(
-            f"[yellow]Stopped[/] after step {result.steps}; a checkpoint is saved in "
-            f"{plain(str(result.folder))}.\nGo on:  the same command again, or "
-            f"[bold]{plain(command('train', result.folder / 'run.yaml'))}[/]"
-        )
-        return
-    kind = "adapter" if is_adapter(result.folder) else "model"
-    terminal.print(
-        f"[green]Saved[/]  {plain(str(result.folder))}: {kind} ({size_text(result.folder)}), "
-        f"tokenizer, run.yaml, {LOG_FILE}, {CHART_FILE}"
-    )
-    figures = [f"{losses[0]:.4f} → {losses[-1]:.4f}"] if losses else []
-    figures += [f"evaluation {held[0]:.4f} → {held[-1]:.4f}"] if held else []
-    if figures:
-        terminal.print(f"Loss   {' · '.join(figures)}")
-    terminal.print(f"Talk to it:  [bold]{plain(command('chat', result.folder))}[/]")
-
-
 class Progression(TrainerCallback):
-    """The progress line, `log.jsonl` and the picture of the loss."""
+    """The progress line, `log.jsonl` and the picture of the loss.
+
+    begun, steps, seconds, tokens  the step it went on from, those to be had, and what it took
+    """
 
     def __init__(self, terminal: Console, folder: Path) -> None:
         self.terminal = terminal
         self.folder = folder
         self.history: list[dict[str, Any]] = []
+        self.begun = self.steps = self.tokens = 0
+        self.seconds = 0.0
         self._line: _Line | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -152,7 +133,14 @@ class Progression(TrainerCallback):
             return
         with (self.folder / LOG_FILE).open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(entry) + "\n" for entry in self.history)
+        self.begun, self.steps = state.global_step, state.max_steps
         self._line = _Line(self.terminal, state)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """What it took."""
+        if self._line is not None:
+            self.seconds = time.monotonic() - self._line.started
+            self.tokens = state.num_input_tokens_seen - self._line.first_tokens
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Move the line."""
@@ -238,7 +226,7 @@ class _Line:
         done = state.global_step - self.first_step
         tokens = (state.num_input_tokens_seen - self.first_tokens) / seconds
         left = seconds / max(done, 1) * (state.max_steps - state.global_step)
-        return f"{self.loss}{self.evaluation}{tokens:,.0f} tokens/s · {_duration(left)} left"
+        return f"{self.loss}{self.evaluation}{tokens:,.0f} tokens/s · {duration(left)} left"
 
 
 def draw_chart(
@@ -298,7 +286,8 @@ def size_text(folder: Path) -> str:
     return f"{size:.1f} GB"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """`0:42`, `1:02:03`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -20,8 +20,7 @@ from tuneglm.data_config import DataConfig
 from tuneglm.errors import OutputError
 from tuneglm.models.encoder import ModelEncoder
 from tuneglm.reports.data import print_left_out, print_problems, print_readings
-from tuneglm.reports.lengths import rows_of
-from tuneglm.reports.terminal import console, plain
+from tuneglm.reports.terminal import console, plain, rows_of
 
 
 @dataclass(frozen=True)

@@ -30,3 +30,8 @@ def console(*, stderr: bool = False) -> Console:
 def plain(text: str) -> str:
     """Text that rich prints as it is."""
     return text.replace("[", r"\[")
+
+
+def rows_of(count: int) -> str:
+    """So many rows, in words."""
+    return f"{count:,} row{'' if count == 1 else 's'}"

@@ -16,6 +16,7 @@ from transformers import Trainer
 from tuneglm.data.collate import Item, concatenate
 from tuneglm.data.encoded import Encoded
 from tuneglm.errors import ModelError
+from tuneglm.models.float16 import computes_in_float16
 
 LOOKED_AT = 64  # groups, of whose rows two short ones are taken
 
@@ -39,7 +40,8 @@ def check_rows_apart(trainer: Trainer, groups: Iterable[Item]) -> None:
         raise _seen(f"it stops with “{' '.join(str(error).split())[:100]}”") from None
     finally:
         model.train(was_training)
-    if not _alike(packed, alone):
+    dtype = torch.float16 if computes_in_float16(model) else alone.dtype
+    if not _alike(packed, alone, dtype):
         raise _seen("in this model a row sees the one before it")
 
 
@@ -56,10 +58,10 @@ def _logits(trainer: Trainer, rows: Sequence[Encoded], packed: bool) -> Tensor:
     return logits
 
 
-def _alike(one: Tensor, other: Tensor) -> bool:
-    """Equal but for rounding: to half of the digits that the type has."""
+def _alike(one: Tensor, other: Tensor, dtype: torch.dtype) -> bool:
+    """Equal but for rounding: to half of the digits that the type of the products has."""
     difference = (one.float() - other.float()).abs().max()
-    return bool(difference <= torch.finfo(one.dtype).eps ** 0.5 * other.float().abs().max())
+    return bool(difference <= torch.finfo(dtype).eps ** 0.5 * other.float().abs().max())
 
 
 def _seen(reason: str) -> ModelError:

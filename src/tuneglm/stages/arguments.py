@@ -8,14 +8,20 @@ from typing import Any
 
 import torch
 from transformers import TrainingArguments
-from transformers.integrations import get_reporting_integration_callbacks
+from transformers.integrations import (
+    get_reporting_integration_callbacks,
+    is_mlflow_available,
+    is_swanlab_available,
+    is_tensorboard_available,
+    is_wandb_available,
+)
 
 from tuneglm.config import RunConfig
 from tuneglm.data.batches import makes_groups
 from tuneglm.errors import ConfigError
 from tuneglm.methods import METHODS
 from tuneglm.methods.presets import epochs_for
-from tuneglm.models.precision import best_device, computes_bfloat16
+from tuneglm.models.precision import DTYPES, Capability, best_device, frozen_type
 
 DEFAULTS: dict[str, Any] = {
     "lr_scheduler_type": "cosine",
@@ -41,6 +47,13 @@ ELSEWHERE: dict[str, str] = {
     "do_predict": "`tuneglm chat OUTPUT` asks the result",
 }
 METRICS = (None, "loss", "eval_loss")
+# by name in `training.report_to`; the package is called the same
+TRACKERS = {
+    "tensorboard": is_tensorboard_available,
+    "wandb": is_wandb_available,
+    "swanlab": is_swanlab_available,
+    "mlflow": is_mlflow_available,
+}
 SAMPLING = ("random", "sequential")
 
 
@@ -56,19 +69,21 @@ def training_arguments(
             "`training.output_dir` is missing.", "say where results go: training.output_dir=FOLDER"
         )
     _refuse_unused(config.training, evaluates)
+    _refuse_unevaluated(config, evaluates)
+    _refuse_missing(config.training)
     chosen = DEFAULTS | _batching(config) | _streaming(config)
     method = METHODS[config.method.name]
     _refuse_reentrant(config)
     chosen |= {"learning_rate": method.learning_rate}
     if rows is not None:
         chosen["num_train_epochs"] = epochs_for(config.method.name, rows)
-    chosen |= EVALUATION_DEFAULTS if evaluates else {}
+    chosen |= EVALUATION_DEFAULTS | _best(config) if evaluates else {}
     device = best_device()
     if device.type == "cpu":
         # without it transformers refuses bf16, and several processes train apart
         chosen["use_cpu"] = True
     if not config.training.keys() & {"bf16", "fp16"}:
-        chosen["bf16"] = computes_bfloat16(device)
+        chosen |= _computed_in(config, device)
     chosen |= config.training | FIXED
     _check_devices(chosen)
     with refusals():
@@ -78,6 +93,20 @@ def training_arguments(
             reporter()
     _check_processes(arguments)
     return arguments
+
+
+def base_type(config: RunConfig, arguments: TrainingArguments, device: torch.device) -> torch.dtype:
+    """What a run's base is held in: float32 where its own weights are trained."""
+    if METHODS[config.method.name].trains_base:
+        return torch.float32
+    return frozen_type(config.model.dtype, device, arguments.fp16)
+
+
+def _computed_in(config: RunConfig, device: torch.device) -> dict[str, bool]:
+    """float16 where the weights are asked to be, else what suits the device."""
+    native = Capability.of(device).computed_in
+    is_half = torch.float16 in (native, DTYPES.get(config.model.dtype))
+    return {"fp16": is_half, "bf16": not is_half and native == torch.bfloat16}
 
 
 @contextmanager
@@ -120,17 +149,71 @@ def _refuse_unused(training: dict[str, Any], evaluates: bool) -> None:
         raise ConfigError(
             f"`training.metric_for_best_model` cannot be `{metric}`.", "what is measured: loss"
         )
-    if not evaluates and training.get("eval_strategy", "no") != "no":
+
+
+def _refuse_unevaluated(config: RunConfig, evaluates: bool) -> None:
+    """What goes by the evaluation loss, where nothing is evaluated."""
+    asked = {
+        "training.eval_strategy": config.training.get("eval_strategy", "no"),
+        "training.load_best_model_at_end": config.training.get("load_best_model_at_end", False),
+        "patience": config.patience,
+    }
+    wanted = {name: value for name, value in asked.items() if value not in ("no", False, None)}
+    name = next(iter(wanted), None)
+    if name is None:
+        return
+    if not evaluates:
         raise ConfigError(
-            f"`training.eval_strategy` is `{training['eval_strategy']}`, and no rows are kept "
-            "for evaluation.",
+            f"`{name}` is `{_written(wanted[name])}`, and no rows are kept for evaluation.",
             "say which: data.evaluation=FILE, or a share of the rows: data.evaluation_share=0.1",
         )
+    if config.training.get("eval_strategy") == "no":
+        raise ConfigError(
+            f"`{name}` is `{_written(wanted[name])}`, and training.eval_strategy is `no`.",
+            "leave training.eval_strategy out",
+        )
+    if _keeps_best(config) and config.training.get("save_strategy") == "no":
+        raise ConfigError(
+            "The best checkpoint is to be kept, and training.save_strategy=no saves none.",
+            "leave training.save_strategy out",
+        )
+
+
+def _refuse_missing(training: dict[str, Any]) -> None:
+    """Packages that an option needs and that are not installed."""
+    asked = training.get("report_to") or ()
+    for tracker in [asked] if isinstance(asked, str) else asked:
+        if tracker in TRACKERS and not TRACKERS[tracker]():
+            raise ConfigError(
+                f"`training.report_to={tracker}` needs {tracker}, which is not installed.",
+                f"pip install {tracker}",
+            )
     if training.get("deepspeed") and importlib.util.find_spec("deepspeed") is None:
         raise ConfigError(
             "`training.deepspeed` needs deepspeed, which is not installed.",
             "pip install deepspeed",
         )
+
+
+def _keeps_best(config: RunConfig) -> bool:
+    asked = config.training.get("load_best_model_at_end", config.patience is not None)
+    return bool(asked)
+
+
+def _best(config: RunConfig) -> dict[str, Any]:
+    """A checkpoint at every evaluation, where the best of them is to be kept in the end."""
+    if not _keeps_best(config):
+        return {}
+    given = EVALUATION_DEFAULTS | config.training
+    chosen: dict[str, Any] = {"load_best_model_at_end": True}
+    # whichever of the two the run file leaves out follows the other
+    if not config.training.keys() & {"save_strategy", "save_steps"}:
+        chosen |= {"save_strategy": given["eval_strategy"], "save_steps": given["eval_steps"]}
+    elif not config.training.keys() & {"eval_strategy", "eval_steps"}:
+        strategy = given.get("save_strategy", "steps")
+        if strategy != "best":
+            chosen |= {"eval_strategy": strategy, "eval_steps": given.get("save_steps", 0.1)}
+    return chosen
 
 
 def _batching(config: RunConfig) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def trainer(
             eval_dataset=batches.evaluation,
             processing_class=tokenizer,
         )
-    if batches.packed:
+    # of a model that is divided among processes, only the first one has the weights yet
+    if batches.packed and made.is_world_process_zero():
         check_rows_apart(made, batches.train)
     return made
 

@@ -1,7 +1,7 @@
 """The Trainer that every stage builds on: its checkpoints are whole, or not to be seen."""
 
 import json
-import os
+import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,15 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
+from accelerate.utils import save_fsdp_optimizer
 from peft import PeftModel
 from transformers import Trainer
+from transformers.trainer import SCHEDULER_NAME
 
 from tuneglm.errors import ConfigError
-from tuneglm.manifest import UNFINISHED, Course, discard, publish, seal
+from tuneglm.manifest import UNFINISHED, Course, discard, problem_of, publish, seal
 from tuneglm.methods.tuned import Tuned
+from tuneglm.stages.locate import Place, first_not_finite
+from tuneglm.stages.sharing import SHARDED, load_parts, save_parts, sharing_of, trained_weights
 from tuneglm.stages.watch import SourcedCollator, Watch
 
 STATE_FILE = "trainer_state.json"
+
+log = logging.getLogger(__name__)
 
 
 class StageTrainer(Trainer):
@@ -32,10 +39,12 @@ class StageTrainer(Trainer):
     def __init__(self, tuned: Tuned, **arguments: Any) -> None:
         with _judged_by_what_is_trained(tuned.model):
             super().__init__(model=tuned.model, **arguments)
+        self.sharing = sharing_of(self.args)
         check_sharded(self)
+        _scale_on_processor(self.accelerator)
         self.tuned = tuned
         self._saving = False
-        self._watch = Watch(self.accelerator)
+        self._watch = Watch(self.accelerator, self._locate)
         self.data_collator = SourcedCollator(self.data_collator)
 
     def create_optimizer(self, *arguments: Any, **named: Any) -> Any:
@@ -49,21 +58,67 @@ class StageTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """The Trainer's own, or the method's where it saves what the Trainer does not know."""
-        if self.tuned.restore is None or self.is_fsdp_enabled:
+        if self.is_fsdp_enabled:
+            load_parts(self.model, Path(resume_from_checkpoint))
+        elif self.tuned.restore is None:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
         else:
             self.tuned.restore(Path(resume_from_checkpoint))
 
     def _load_best_model(self) -> None:
         """As `_load_from_checkpoint`."""
-        if self.tuned.restore is None or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+        if self.is_fsdp_enabled:
+            load_parts(self.model, Path(str(self.state.best_model_checkpoint)))
+        elif self.tuned.restore is None or self.is_deepspeed_enabled:
             super()._load_best_model()
         else:
             self.tuned.restore(Path(str(self.state.best_model_checkpoint)))
 
+    def _init_training_state(
+        self,
+        max_steps: int,
+        num_update_steps_per_epoch: int,
+        num_train_epochs: int,
+        resume_from_checkpoint: str | None,
+        trial: Any,
+    ) -> Any:
+        """The Trainer's own, which takes the best checkpoint to lie where it once was."""
+        begun = super()._init_training_state(
+            max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
+        )
+        if resume_from_checkpoint is not None and self.state.best_global_step:
+            self._find_best(Path(resume_from_checkpoint).parent)
+        return begun
+
+    def _find_best(self, folder: Path) -> None:
+        """The best checkpoint as it lies in `folder` now; if it is not whole, none was the best."""
+        best = folder / f"checkpoint-{self.state.best_global_step}"
+        problem = problem_of(best) if best.is_dir() else "it is not there"
+        self.state.best_model_checkpoint = None if problem else str(best)
+        if problem and self.args.load_best_model_at_end:
+            log.warning("`%s` was the best; %s: one of those to come is kept.", best, problem)
+            self.state.best_metric = self.state.best_global_step = None
+
+    def whole_weights(self) -> dict[str, torch.Tensor] | None:
+        """What a result is made of, in the first process; None where each has the model whole.
+
+        All processes call it at once.
+        """
+        if self.sharing.kind == "copies":
+            return None
+        return trained_weights(self.model, self.sharing, keep=self.args.should_save)
+
+    def write_result(self, folder: Path, weights: dict[str, torch.Tensor] | None) -> None:
+        """Weights or adapter, and tokenizer, as one process alone writes them."""
+        self._save(str(folder), state_dict=weights)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """The Trainer's own, which writes parts of an adapter where the processes hold parts."""
+        self.write_result(Path(output_dir or str(self.args.output_dir)), self.whole_weights())
+
     def _run_epoch(self, *arguments: Any, **named: Any) -> None:
         """The Trainer's own, which would train one step more after a last step's checkpoint."""
-        if self.state.global_step < self.state.max_steps:
+        if self.state.global_step < self.state.max_steps and not self.control.should_training_stop:
             super()._run_epoch(*arguments, **named)
 
     def _get_output_dir(self, trial: Any) -> str:
@@ -82,15 +137,30 @@ class StageTrainer(Trainer):
         self._saving = True
         super()._save_checkpoint(model, trial)
         self._saving = False
+        # every process knows it, and loads it in the end
+        is_best = self.state.best_model_checkpoint == str(folder / UNFINISHED / name)
+        if is_best:
+            self.state.best_model_checkpoint = str(folder / name)
+        if is_best and self.args.should_save:
+            self.state.save_to_json(str(folder / UNFINISHED / name / STATE_FILE))
         self._save_unlogged(folder / UNFINISHED / name)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             self._publish(folder / UNFINISHED / name, folder / name)
 
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        """The Trainer's own; of FSDP's parts it would also write those that are not trained."""
+        if not self.is_fsdp_enabled:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        save_parts(self.model, Path(output_dir))
+        plugin = self.accelerator.state.fsdp_plugin
+        save_fsdp_optimizer(plugin, self.accelerator, self.optimizer, self.model, output_dir)
+        if self.args.should_save:
+            schedule: Any = self.lr_scheduler
+            torch.save(schedule.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
     def _publish(self, finished: Path, place: Path) -> None:
-        if self.state.best_model_checkpoint == str(finished):
-            self.state.best_model_checkpoint = str(place)
-            self.state.save_to_json(str(finished / STATE_FILE))
         resumable = not self.args.save_only_model
         seal(finished, self.state.global_step, self.course, resumable=resumable)
         publish(finished, place)
@@ -129,12 +199,30 @@ class StageTrainer(Trainer):
             self._tr_loss += torch.tensor(unlogged["loss"], device=self._tr_loss.device)
             self._globalstep_last_logged = unlogged["since"]
 
+    @property
+    def trained_tokens(self) -> int:
+        """Tokens that were trained since this process began, those of all processes together."""
+        return self._watch.trained_tokens
+
     def _unlogged_file(self, checkpoint: Path) -> Path:
         return checkpoint / f"unlogged_{self.args.process_index}.json"
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The Trainer's own; the rows' sources stay with the watch."""
         return super()._prepare_inputs(self._watch.taken(inputs))
+
+    def _locate(self, batch: Any) -> Place | None:
+        """Where a batch's numbers first are none, where its whole model is at hand."""
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            return None
+        network = self.accelerator.unwrap_model(self.model)
+
+        def loss_of(inputs: Any) -> torch.Tensor:
+            with self.compute_loss_context_manager():
+                loss: Any = self.compute_loss(network, dict(inputs), num_items_in_batch=1)
+            return torch.as_tensor(loss)
+
+        return first_not_finite(network, super()._prepare_inputs(batch), loss_of)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """The Trainer's own, watched."""
@@ -175,13 +263,32 @@ def _give_rates(optimizer: Any, factors: Mapping[torch.Tensor, float]) -> None:
             optimizer.add_param_group({**group, **rate})
 
 
-def check_sharded(trainer: Trainer) -> None:
-    """Raise ConfigError where FSDP is asked for and, without a word, shares nothing out."""
-    by_launcher = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
-    is_asked = trainer.args.world_size > 1 and (by_launcher or trainer.args.fsdp)
-    if is_asked and not trainer.is_fsdp_enabled:
+def _scale_on_processor(accelerator: Accelerator) -> None:
+    """Scale the loss for float16 as on a GPU: on a processor accelerate leaves it out, unsaid."""
+    if accelerator.device.type == "cpu" and accelerator.mixed_precision == "fp16":
+        log.warning("float16 on a processor takes longer than float32, and saves memory alone.")
+        accelerator.native_amp, accelerator.scaler = True, torch.amp.GradScaler("cpu")
+
+
+def check_sharded(trainer: StageTrainer) -> None:
+    """Raise ConfigError where FSDP is asked for and, without a word, shares nothing out.
+
+    Its checkpoints are written in parts: whole ones cannot be written of an adapter.
+    """
+    if trainer.sharing.kind != "fsdp":
+        return
+    if not trainer.is_fsdp_enabled:
         raise ConfigError(
             "FSDP is asked for, and each process would hold the whole model: accelerate shares "
             f"it out on GPUs, not on `{trainer.args.device.type}`.",
             "leave it out: the processes then share the rows alone",
         )
+    plugin = trainer.accelerator.state.fsdp_plugin
+    if plugin.fsdp_version != 2:
+        raise ConfigError(
+            "FSDP is asked for in its first version, which peft's adapters do not go with.",
+            "training.fsdp_config.version=2, or in accelerate's file fsdp_version: 2",
+        )
+    plugin.state_dict_config = plugin.optim_state_dict_config = None
+    plugin.set_state_dict_type(SHARDED)
+    plugin.cpu_ram_efficient_loading = True

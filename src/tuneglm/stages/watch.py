@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from accelerate import Accelerator
 from accelerate.utils import gather_object
@@ -14,14 +14,25 @@ from transformers import TrainerState
 
 from tuneglm.data.collate import Item
 from tuneglm.errors import DivergedError
+from tuneglm.stages.locate import Place
 
 SOURCES = "sources"
 # rows that a sentence names
 NAMED = 4
 # steps: those whose mean is what the loss begins with, and those in which it may be far above it
 BEGINNING = PATIENCE = 10
+# a loss is scaled down so far for float16, and no further
+LEAST_SCALE = 2.0**-10
 # far above: so many times the beginning and so much more, as a loss near 0 doubles for nothing
 RISE, LEAST_RISE = 2.0, 1.0
+
+SMALLER = "take a smaller training.learning_rate; model.dtype=float32 where float16 is too narrow"
+SMALLER_OR_BROKEN = (
+    "take a smaller training.learning_rate; where the first loss is one already, the "
+    "model's own weights are broken"
+)
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +58,21 @@ class SourcedCollator:
 
 
 class Watch:
-    """Loss, gradient and learning rate of each step: raises DivergedError, or warns once."""
+    """Loss, gradient and learning rate of each step: raises DivergedError, or warns once.
 
-    def __init__(self, accelerator: Accelerator) -> None:
-        self.accelerator = accelerator
-        self._sources = Sources()
+    locate          (a batch) → where its numbers first are none, looked for when they are
+    trained_tokens  of all steps that were watched, all processes together
+    """
+
+    def __init__(
+        self, accelerator: Accelerator, locate: Callable[[Any], Place | None] = lambda _: None
+    ) -> None:
+        self.accelerator, self.locate = accelerator, locate
+        self._sources, self._inputs = Sources(), dict[str, Any]()
         self._batches: list[tuple[Tensor, Sources]] = []
+        self._given: list[dict[str, Any]] = []
         self._tokens: Tensor | int | None = None
+        self.trained_tokens = 0
         self._highest_rate = 0.0
         self._beginning: list[float] = []
         self._above = 0
@@ -63,35 +82,62 @@ class Watch:
         """A batch without its sources, which are kept until its loss is known."""
         inputs = dict(inputs)
         self._sources = inputs.pop(SOURCES, Sources())
+        self._inputs = inputs
         return inputs
 
     def batch(self, loss: Tensor, tokens: Tensor | int | None) -> None:
         """The loss of the batch that was taken, and the trained tokens of its whole step."""
         self._batches.append((loss, self._sources))
+        self._given.append(self._inputs)
         self._tokens = tokens
 
     def step(self, state: TrainerState, norm: float | None, rate: float) -> None:
         """Judge a step whose gradient is known, if its norm is too; raises DivergedError."""
         batches = [(float(loss), sources) for loss, sources in self._batches]
-        self._batches, number = [], state.global_step + 1
-        if self._tokens is not None and int(self._tokens) == 0:
+        given, number = self._given, state.global_step + 1
+        self._batches, self._given = [], []
+        tokens = None if self._tokens is None else int(self._tokens)
+        if tokens == 0:
             raise _no_token(number, _named(self._gathered(batches)))
+        self.trained_tokens += tokens or 0
         # one that is too large for float16 is scaled down, and the step left out
         is_scaled = self.accelerator.mixed_precision == "fp16"
-        if norm is not None and not math.isfinite(norm) and not is_scaled:
+        is_lost = norm is not None and not math.isfinite(norm) and not is_scaled
+        if is_lost or self._is_scaled_away():
             # gradients are shared: every process comes here
-            raise _not_finite(number, self._gathered(batches))
+            places = self._gathered([self._place(batches, given)])
+            place = next((each for each in places if each is not None), None)
+            raise _not_finite(number, self._gathered(batches), place)
         if not all(math.isfinite(loss) for loss, _ in batches):
-            raise _not_finite(number, batches)
+            raise _not_finite(number, batches, self._place(batches, given))
         self._judge_zero(number, sum(loss for loss, _ in batches), norm)
         self._judge_rate(number, state.max_steps, rate)
         self._judge_rise(number, sum(loss for loss, _ in batches))
 
-    def _gathered(self, batches: list[tuple[float, Sources]]) -> list[tuple[float, Sources]]:
-        """The batches of all processes."""
+    def _is_scaled_away(self) -> bool:
+        """Whether no scale is small enough for float16's gradients."""
+        scaler = self.accelerator.scaler
+        return scaler is not None and scaler.get_scale() < LEAST_SCALE
+
+    def _place(
+        self, batches: Sequence[tuple[float, Sources]], given: Sequence[dict[str, Any]]
+    ) -> tuple[Place, str] | None:
+        """Where this process's numbers first are none, and the row's name."""
+        # where every loss is a number it is a gradient, of any of them
+        is_loss = any(not math.isfinite(loss) for loss, _ in batches)
+        for (loss, sources), inputs in zip(batches, given, strict=True):
+            if is_loss and math.isfinite(loss):
+                continue
+            place = self.locate(inputs)
+            if place is not None:
+                return place, _named([(loss, Sources(sources.names[place.row :][:1]))])
+        return None
+
+    def _gathered(self, each: list[T]) -> list[T]:
+        """Those of all processes."""
         if self.accelerator.num_processes == 1:
-            return batches
-        gathered: list[tuple[float, Sources]] = gather_object(batches)
+            return each
+        gathered: list[T] = gather_object(each)
         return gathered
 
     def _judge_zero(self, step: int, loss: float, norm: float | None) -> None:
@@ -146,19 +192,20 @@ def _no_token(step: int, rows: str) -> DivergedError:
     )
 
 
-def _not_finite(step: int, batches: Sequence[tuple[float, Sources]]) -> DivergedError:
+def _not_finite(
+    step: int, batches: Sequence[tuple[float, Sources]], found: tuple[Place, str] | None
+) -> DivergedError:
     broken = [(loss, sources) for loss, sources in batches if not math.isfinite(loss)]
-    if not broken:
-        return DivergedError(
-            f"At step {step} the gradient is not a number any more, though the loss is"
-            f"{_named(batches)}.",
-            "take a smaller training.learning_rate; training.fp16=false where it is true",
-        )
-    return DivergedError(
-        f"At step {step} the loss is not a number any more ({broken[0][0]}){_named(broken)}.",
-        "take a smaller training.learning_rate; where the first loss is one already, the "
-        "model's own weights are broken",
-    )
+    what, hint = "the gradient is not a number any more, though the loss is", SMALLER
+    if broken:
+        what, hint = f"the loss is not a number any more ({broken[0][0]})", SMALLER_OR_BROKEN
+    if found is None:
+        return DivergedError(f"At step {step} {what}{_named(broken or batches)}.", hint)
+    place, row = found
+    at = f"the gradient of `{place.module}`" if place.gradient else f"`{place.module}`"
+    if place.weights:
+        at, hint = f"{at}, whose weights are none", "its file is broken: download the model again"
+    return DivergedError(f"At step {step} {what}; it begins with {at}{row}.", hint)
 
 
 def _named(batches: Sequence[tuple[float, Sources]]) -> str:

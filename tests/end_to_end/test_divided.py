@@ -1,0 +1,157 @@
+"""Two processes train what one trains: every method, padded and packed, by every way to share.
+
+Each way is one pair of processes that does all runs. FSDP truly divides here: worker.py lets it,
+which accelerate does on GPUs alone. DeepSpeed's cells are left out where it is not installed.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.conftest import ROWS
+from tuneglm.demo import MODEL_FOLDER
+from tuneglm.methods import METHODS
+from tuneglm.models.loading import load_model
+
+ROOT = Path(__file__).parents[2]
+WORKER = Path(__file__).parent / "worker.py"
+# method → settings that suit a small model; no dropout: each process draws its own
+SETTINGS = {
+    "lora": ("training.learning_rate=0.005",),
+    "full": ("training.learning_rate=0.0005",),
+    "freeze": ("method.layers=1", "training.learning_rate=0.001"),
+    "p_tuning": ("method.length=5", "method.dropout=0", "training.learning_rate=0.02"),
+    "prompt": ("method.length=5", "training.learning_rate=0.02"),
+}
+BATCHING = {
+    "padded": ("training.per_device_train_batch_size=2",),
+    "packed": ("data.batching=packed", "data.cutoff=64"),
+}
+ZERO = "training.deepspeed={}/configs/accelerate/zero{}.json"
+WAYS = {
+    "one": ("training.gradient_accumulation_steps=2",),
+    "ddp": (),
+    "fsdp": ("training.fsdp=true",),
+    "zero2": (ZERO.format(ROOT, 2),),
+    "zero3": (ZERO.format(ROOT, 3),),
+}
+CELLS = [(method, batching) for method in METHODS for batching in BATCHING]
+# what cannot be; tests/stages/test_arguments.py has the sentence
+REFUSED = {("fsdp", "prompt")}
+Ran = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """The folder of all runs of one way, which are done when it is first asked for."""
+    folder = tmp_path_factory.mktemp("ways")
+    rows = folder / "rows.json"
+    rows.write_text(json.dumps([row | {"input": str(i)} for i in range(2) for row in ROWS]))
+
+    def run_all(way: str) -> Path:
+        if not (folder / way).exists():
+            (folder / way).mkdir()
+            if way.startswith("zero") and find_spec("deepspeed") is None:
+                pytest.skip("deepspeed is not installed")
+            _work(folder / way, list(_runs(way, folder / way, rows)), 1 if way == "one" else 2)
+        if not any((folder / way).iterdir()):
+            pytest.skip("deepspeed is not installed")
+        return folder / way
+
+    return run_all
+
+
+def _runs(way: str, folder: Path, rows: Path) -> Any:
+    common = [
+        f"model.path={MODEL_FOLDER}",
+        "model.dtype=float32",
+        f"data.train={rows}",
+        "training.bf16=false",
+        "training.max_steps=2",
+        "training.logging_steps=1",
+        # Adam takes the sign of a gradient next to zero: another order of a sum would show
+        "training.adam_epsilon=0.001",
+        "memory_check=off",
+        *WAYS[way],
+    ]
+    for method, batching in CELLS:
+        if (way, method) not in REFUSED:
+            name = f"{method}-{batching}"
+            chosen = [f"method={method}", *SETTINGS[method], *BATCHING[batching]]
+            saving = "training.save_strategy=no"
+            yield [*common, *chosen, saving, f"training.output_dir={folder / name}"]
+    chosen = [*common, *SETTINGS["lora"], *BATCHING["padded"], "training.save_steps=1"]
+    yield [*chosen, f"training.output_dir={folder / 'whole'}"]
+    resume = f"resume={folder / 'whole' / 'checkpoint-1'}"
+    yield [*chosen, resume, f"training.output_dir={folder / 'resumed'}"]
+
+
+def _work(folder: Path, runs: list[Any], processes: int) -> None:
+    jobs = folder / "runs.json"
+    jobs.write_text(json.dumps(runs))
+    command = [sys.executable, str(WORKER), str(jobs)]
+    if processes > 1:
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+        command[1:1] = launcher
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+
+
+def losses(folder: Path) -> list[float]:
+    entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [entry["loss"] for entry in entries if "loss" in entry]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    for name in ("adapter_model.safetensors", "model.safetensors"):
+        if (folder / name).is_file():
+            return load_file(folder / name)
+    return torch.load(folder / "pytorch_model.bin", weights_only=True)
+
+
+@pytest.mark.parametrize(("method", "batching"), CELLS)
+def test_two_processes_equal_one(ran: Ran, method: str, batching: str) -> None:
+    one, two = (ran(way) / f"{method}-{batching}" for way in ("one", "ddp"))
+    assert losses(two) == losses(one) != []
+    ours, theirs = weights(two), weights(one)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("way", ["fsdp", "zero2", "zero3"])
+@pytest.mark.parametrize(("method", "batching"), CELLS)
+def test_what_is_divided_equals_what_is_not(ran: Ran, way: str, method: str, batching: str) -> None:
+    if (way, method) in REFUSED:
+        pytest.skip("refused with a sentence")
+    name = f"{method}-{batching}"
+    divided, whole = ran(way) / name, ran("one") / name
+    assert losses(divided) == pytest.approx(losses(whole), abs=2e-6)
+    ours, theirs = weights(divided), weights(whole)
+    assert {key: each.dtype for key, each in ours.items()} == {
+        key: each.dtype for key, each in theirs.items()
+    }
+    for key, each in ours.items():
+        torch.testing.assert_close(each, theirs[key], atol=1e-5, rtol=0)
+    load_model(divided, dtype="float32", device="cpu")
+
+
+@pytest.mark.parametrize("way", ["ddp", "fsdp", "zero2", "zero3"])
+def test_a_run_goes_on_from_its_parts(ran: Ran, way: str) -> None:
+    whole, resumed = ran(way) / "whole", ran(way) / "resumed"
+    assert losses(resumed) == losses(whole) != []
+    ours, theirs = weights(resumed), weights(whole)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
