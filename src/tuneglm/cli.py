@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         print(f"Error: {place}{error.strerror}.", file=sys.stderr)
         print("  hint: take the right to it (chmod, chown), or name another place", file=sys.stderr)
         code = USER_ERROR
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(f"\nStopped. {stopped}".rstrip(), file=sys.stderr)
         code = INTERRUPTED
     except BrokenPipeError:
         # whoever read our output has gone; Python would complain once more at its end

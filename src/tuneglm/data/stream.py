@@ -85,7 +85,11 @@ class StreamedSet:
         """The same for the same files, read and shuffled alike."""
         stream = self.rows.stream
         sets = [
-            (each.name, [digest_of_file(file) for file in data_files(each.file)], each.settings())
+            (
+                each.name,
+                [digest_of_file(file) for file in data_files(each.content)],
+                each.settings(),
+            )
             for each in stream.sets
         ]
         shares = [(each.entry.weight, each.entry.share) for each in stream.sets]
@@ -233,4 +237,4 @@ def _encoded(examples: ExampleSet, stream: Stream, tally: Tally) -> Iterator[Enc
 
 
 def _size(examples: ExampleSet) -> int:
-    return max(1, sum(file.stat().st_size for file in data_files(examples.file)))
+    return max(1, sum(file.stat().st_size for file in data_files(examples.content)))
