@@ -11,10 +11,14 @@ from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
 from tests.published import FOLDERS, tokenizer_folder
+from tuneglm.data.encode import encode_examples
+from tuneglm.data.encoded import UNTRAINED
 from tuneglm.data.messages import Example, Message
-from tuneglm.demo import model_folders
+from tuneglm.data_config import DataConfig
+from tuneglm.demo import MODEL_FOLDER, model_folders
 from tuneglm.models import family_named
-from tuneglm.models.loading import load_tokenizer
+from tuneglm.models.encoder import encoder_of
+from tuneglm.models.loading import load_tokenizer, resolved_family
 from tuneglm.models.tokenization import tokenizer_digest
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="▁"), max_size=60)
@@ -167,3 +171,15 @@ def test_a_digest_tells_every_tokenizer_that_gives_other_tokens_apart() -> None:
     )
     digests = {tokenizer_digest(tokenizer(**each)) for each in others}
     assert len(digests - {plain}) == len(others)
+
+
+@pytest.mark.parametrize("cutoff", range(24, 40))
+def test_a_cut_answer_ends_with_a_whole_character(cutoff: int) -> None:
+    """Rare characters are a token for each of their bytes."""
+    tokenizer, family = load_tokenizer(MODEL_FOLDER), resolved_family(MODEL_FOLDER)
+    encoder = encoder_of(DataConfig(cutoff=cutoff), tokenizer, family)
+    said = Message("user", "?"), Message("assistant", "𠀀𠀁𠀂𠀃𠀄𠀅𠀆𠀇𠀈𠀉")
+    (row,) = encode_examples([Example(said)], encoder.render, encoder.rule).rows
+    answer = [token for token in row.labels if token != UNTRAINED]
+    assert row.cut and "\ufffd" not in tokenizer.decode(answer)
+    assert answer[-1] in family.end_tokens(tokenizer) and row.length > cutoff - 4

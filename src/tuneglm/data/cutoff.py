@@ -1,12 +1,14 @@
 """What a row over the cutoff loses: text, and never a token that the format put there."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Literal
 
 from tuneglm.data.messages import Rendered
 from tuneglm.data_config import OverCutoff
+
+Whole = Callable[[Sequence[int]], int]
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,8 @@ class Rule:
     source, target   longest prompt and longest answer, for `source_target`
     train_on         every answer, or the last one only
     answers_per_row  see `Family.answers_per_row`
+    whole            (tokens of a text) → how many of them end with a whole character; of the
+                     tokenizer, and so no part of what tells rules apart
     """
 
     cutoff: int = 1024
@@ -26,6 +30,7 @@ class Rule:
     target: int = 0
     train_on: Literal["all", "last"] = "all"
     answers_per_row: Literal["one", "all"] = "all"
+    whole: Whole = field(default=len, repr=False, compare=False)
 
     @property
     def limit(self) -> str:
@@ -44,20 +49,27 @@ class Rule:
 def fitted(rendered: Rendered, rule: Rule) -> Rendered | None:
     """The row within the rule's limits; None where it cannot be."""
     if rule.over_cutoff == "source_target":
-        return cut_each(rendered, rule.source, rule.target)
+        return cut_each(rendered, rule.source, rule.target, rule.whole)
     if len(rendered) <= rule.cutoff:
         return rendered
     if rule.over_cutoff == "drop":
         return None
-    return cut(rendered, rule.cutoff, prompt_first=rule.over_cutoff == "truncate_answer")
+    return cut(
+        rendered,
+        rule.cutoff,
+        rule.whole,
+        prompt_first=rule.over_cutoff == "truncate_answer",
+    )
 
 
-def cut(rendered: Rendered, cutoff: int, *, prompt_first: bool = False) -> Rendered | None:
+def cut(
+    rendered: Rendered, cutoff: int, whole: Whole = len, *, prompt_first: bool = False
+) -> Rendered | None:
     """At most `cutoff` tokens, by leaving out text; None where no text would remain.
 
     Prompt and answer get half of the room each, and what one does not need goes to
     the other; `prompt_first` gives the prompt all it needs. Within each, the pieces
-    share alike. A piece loses its end.
+    share alike. A piece loses its end, and what is left of it ends with a whole character.
     """
     if len(rendered) <= cutoff:
         return rendered
@@ -68,12 +80,12 @@ def cut(rendered: Rendered, cutoff: int, *, prompt_first: bool = False) -> Rende
     if room <= 0 or (prompt_first and prompt >= room):
         return None
     for_prompt = prompt if prompt_first else min(prompt, max(room // 2, room - answer))
-    kept = _kept(rendered, pieces, for_prompt, room - for_prompt)
-    assert len(kept) == cutoff and sum(kept.special) == sum(rendered.special)
+    kept = _kept(rendered, pieces, (for_prompt, room - for_prompt), whole)
+    assert len(kept) <= cutoff and sum(kept.special) == sum(rendered.special)
     return kept
 
 
-def cut_each(rendered: Rendered, source: int, target: int) -> Rendered | None:
+def cut_each(rendered: Rendered, source: int, target: int, whole: Whole = len) -> Rendered | None:
     """At most `source` untrained and `target` trained tokens, specials among them."""
     trained = sum(rendered.trained)
     if len(rendered) - trained <= source and trained <= target:
@@ -83,7 +95,7 @@ def cut_each(rendered: Rendered, source: int, target: int) -> Rendered | None:
     for_answer = target - kinds.count((True, True))
     if for_prompt < 0 or for_answer < 0:
         return None
-    return _kept(rendered, _pieces(rendered), for_prompt, for_answer)
+    return _kept(rendered, _pieces(rendered), (for_prompt, for_answer), whole)
 
 
 Pieces = list[tuple[tuple[bool, bool], int]]
@@ -97,15 +109,17 @@ def _pieces(rendered: Rendered) -> Pieces:
     ]
 
 
-def _kept(rendered: Rendered, pieces: Pieces, for_prompt: int, for_answer: int) -> Rendered:
+def _kept(rendered: Rendered, pieces: Pieces, rooms: tuple[int, int], whole: Whole) -> Rendered:
     """All specials, and of prompt and answer at most so many tokens."""
     shares = {}
-    for trained, room in ((False, for_prompt), (True, for_answer)):
+    for trained, room in zip((False, True), rooms, strict=True):
         lengths = [length for kind, length in pieces if kind == (False, trained)]
         shares[False, trained] = iter(fair_shares(lengths, min(room, sum(lengths))))
     kept, start = Rendered(), 0
     for kind, length in pieces:
         end = start + (length if kind[0] else next(shares[kind]))
+        if end < start + length:
+            end = start + whole(rendered.ids[start:end])
         kept.extend(rendered.ids[start:end], special=kind[0], trained=kind[1])
         start += length
     return kept

@@ -1,6 +1,7 @@
 """A model's tokenizer and renderer, as `data/` wants them."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,12 @@ from tuneglm.data_config import DataConfig
 from tuneglm.models.family import Family
 from tuneglm.models.loading import load_tokenizer, model_folder, resolved_family
 from tuneglm.models.tokenization import tokenizer_digest
+
+# what a decoder shows for a character whose bytes are not all there
+HALF = "\ufffd"
+BYTES_OF_A_CHARACTER = 4
+# before a place in a text, to know whether a character ends there
+TOKENS_READ = 8
 
 
 @dataclass(frozen=True)
@@ -27,11 +34,20 @@ class ModelEncoder:
 
 def encoder_of(config: DataConfig, tokenizer: Any, family: Family) -> Encoder:
     """How Examples become the rows that the family's model sees."""
+    rule = rule_of(config, family.answers_per_row)
     return Encoder(
         partial(family.render, tokenizer),
-        rule_of(config, family.answers_per_row),
+        replace(rule, whole=partial(whole_characters, tokenizer)),
         f"{family.name} {tokenizer_digest(tokenizer)}",
     )
+
+
+def whole_characters(tokenizer: Any, ids: Sequence[int]) -> int:
+    """How many of a text's first tokens end with a whole character: one may be several tokens."""
+    for count in range(len(ids), max(0, len(ids) - BYTES_OF_A_CHARACTER), -1):
+        if not tokenizer.decode(list(ids[max(0, count - TOKENS_READ) : count])).endswith(HALF):
+            return count
+    return len(ids)
 
 
 def load_encoder(model: ModelConfig, data: DataConfig) -> ModelEncoder:
