@@ -96,6 +96,17 @@ def test_the_step_holds_what_a_true_one_holds(
     assert planned.fullest.total - beside == pytest.approx(true, rel=0.01)
 
 
+def test_the_distance_from_the_base_takes_logits_twice(tmp_path: Path) -> None:
+    folder, batch = only_config(tmp_path, vocab_size=20_000), Batch(2, 96, 40)
+    replay = "data.train=[{path: my.json, replay: true}]"
+    plain, held = (
+        step_memory(step(folder, *FLOAT32, replay, f"stage.kl={kl}", batch=batch)) for kl in (0, 1)
+    )
+    logits = 2 * 40 * 20_000 * 4
+    assert held.operations > 1.2 * plain.operations
+    assert logits <= held.fullest.total - plain.fullest.total < 5 * logits
+
+
 def test_what_autograd_saves_is_counted(tmp_path: Path) -> None:
     """After the way forward: all that the hooks on saved tensors see, and nothing but it."""
     folder = only_config(tmp_path)

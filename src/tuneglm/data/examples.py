@@ -16,12 +16,13 @@ from random import Random
 from tuneglm.data.columns import RowError, listed, nearest, quoted
 from tuneglm.data.files import Notes, RawRow, read_rows
 from tuneglm.data.formats import FORMATS, KIND
+from tuneglm.data.identity_files import identity_file
 from tuneglm.data.messages import Example, Source
 from tuneglm.data.pipes import kept
 from tuneglm.data.recognise import ROWS_LOOKED_AT, Recognised, format_of
 from tuneglm.data.registered_set import RegisteredSet
 from tuneglm.data.registry import placeholders_of, registered_sets, resolve, set_notes
-from tuneglm.data_config import DataConfig, DatasetEntry
+from tuneglm.data_config import DataConfig, DatasetEntry, IdentityConfig
 from tuneglm.errors import DataError
 
 
@@ -154,7 +155,7 @@ def load_examples(config: DataConfig) -> ExampleSets:
 
     Raises DataError for what cannot be found, and where there is nothing.
     """
-    if not config.train and not config.evaluation:
+    if not config.train and not config.evaluation and config.identity is None:
         raise DataError(
             "There is nothing to train on: `data.train` is empty.",
             f"give a file, or a name: {', '.join(registered_sets())}",
@@ -162,6 +163,8 @@ def load_examples(config: DataConfig) -> ExampleSets:
     if config.streaming:
         _refuse_pipes(config)
     train = tuple(_example_set(entry, config) for entry in config.train)
+    if config.identity is not None:
+        train += (_identity_set(config.identity, config),)
     evaluation = tuple(_example_set(entry, config) for entry in config.evaluation)
     named = [(one.registered, one.file) for one in (*train, *evaluation)]
     return ExampleSets(train, evaluation, tuple(set_notes(named)))
@@ -259,6 +262,12 @@ def _example_set(entry: DatasetEntry, config: DataConfig) -> ExampleSet:
         found.sentence,
         pipe,
     )
+
+
+def _identity_set(identity: IdentityConfig, config: DataConfig) -> ExampleSet:
+    file = identity_file(identity, Path(config.dir))
+    entry = DatasetEntry(path=str(file), format="alpaca", share=identity.share)
+    return ExampleSet("identity", f"path: {file}", file, entry)
 
 
 def _format(

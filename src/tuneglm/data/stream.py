@@ -8,7 +8,7 @@ every n-th batch train on what one would.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import count, islice
 from random import Random
@@ -230,7 +230,8 @@ def _encoded(examples: ExampleSet, stream: Stream, tally: Tally) -> Iterator[Enc
             tally.add(len(block), encoded, counts)
             tally.use(used, encoded.cut, evaluated)
         read, given = read + len(block), given + int(used.sum())
-        yield from (encoded[int(i)] for i in np.flatnonzero(used))
+        replay = examples.entry.replay
+        yield from (replace(encoded[int(i)], replay=replay) for i in np.flatnonzero(used))
     if not given:
         raise tally.nothing_given(examples, stream.encoder.rule)
 
