@@ -192,6 +192,21 @@ def test_an_adapter_on_packed_weights(configure: Configure, tmp_path: Path, bits
     assert all(tensor.isfinite().all() for tensor in adapter_of(result.folder).values())
 
 
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_a_run_in_float16(configure: Configure, tmp_path: Path, method: str) -> None:
+    """Its losses are float32's, its loss is scaled, and its result answers from float16 weights."""
+    settings = (f"method={method}", "training.learning_rate=0.001", "training.max_steps=2")
+    exact = train(configure(tmp_path / "exact", *settings))
+    half = ("model.dtype=auto", "training.fp16=true", "training.bf16=false")
+    result = train(configure(tmp_path / "half", *settings, *half))
+    assert result.loss == pytest.approx(exact.loss, rel=5e-3)
+    scaler = torch.load(result.folder / "checkpoint-2" / "scaler.pt", weights_only=True)
+    assert scaler["scale"] >= 2**16
+    answers = load_model(result.folder, dtype="float16", device="cpu")
+    difference = logits_of(answers) - logits_of(load(result.folder))
+    assert difference.abs().max() < 0.05
+
+
 def test_full_tuning_refuses_packed_weights(configure: Configure, tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes")
     with pytest.raises(ConfigError, match="method=full"):

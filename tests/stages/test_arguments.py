@@ -8,8 +8,11 @@ import pytest
 import torch
 
 from tests.conftest import Configure
+from tuneglm.config import load_config
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.errors import ConfigError
+from tuneglm.models.precision import Capability
+from tuneglm.stages.arguments import training_arguments
 from tuneglm.stages.sharing import Kind, Sharing, check_sharing, sharing_of
 from tuneglm.stages.trainer import check_sharded
 from tuneglm.training import train
@@ -66,6 +69,29 @@ def test_label_smoothing_takes_part_in_the_loss(configure: Configure, tmp_path: 
     ).loss
     assert plain is not None and smooth is not None
     assert smooth > plain + 0.1
+
+
+@pytest.mark.parametrize(
+    ("capability", "setting", "expected"),
+    [
+        (Capability("cuda", bfloat16=True), "", (False, True)),
+        (Capability("cuda", bfloat16=False), "", (True, False)),
+        (Capability("cpu", bfloat16=False), "", (False, False)),
+        # float16 weights are never trained on without a scaled loss
+        (Capability("cuda", bfloat16=True), "model.dtype=float16", (True, False)),
+        (Capability("cuda", bfloat16=False), "training.fp16=false", (False, False)),
+    ],
+)
+def test_what_a_run_computes_in(
+    capability: Capability,
+    setting: str,
+    expected: tuple[bool, bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Capability, "of", classmethod(lambda _, __: capability))
+    given = ["model.path=x", "training.output_dir=out", *filter(None, [setting])]
+    arguments = training_arguments(load_config(None, given), evaluates=False, rows=8)
+    assert (arguments.fp16, arguments.bf16) == expected
 
 
 def test_one_process_where_several_were_asked_for(
