@@ -345,6 +345,7 @@ def _closing(
         trained=trainer.trained_tokens,
         peak=peak_memory(arguments.device),
         planned=planned,
+        kinds=progression.kinds,
         kept=state.best_global_step if is_best else None,
         doubt=doubt_of_rate(config.method.name, arguments.learning_rate),
     )

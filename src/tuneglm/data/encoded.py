@@ -47,6 +47,7 @@ class Encoded:
     special  whether the format put the token there; for `data show`, the model never sees it
     cut      whether something of the row was left out to fit the cutoff
     replay   whether it is of a set that keeps the model as it is (`data.train[].replay`)
+    kind     what kind of task it is, where the set says it
     """
 
     input_ids: list[int]
@@ -55,6 +56,7 @@ class Encoded:
     source: Source | None = None
     cut: bool = False
     replay: bool = False
+    kind: str = ""
 
     @property
     def length(self) -> int:
@@ -108,6 +110,7 @@ class EncodedRows(Sequence[Encoded]):
             (flags & SPECIAL > 0).tolist(),
             self._source(row),
             bool(row["cut"]),
+            kind=self.kinds[row["kind"]],
         )
 
     def _source(self, row: Any) -> Source | None:
@@ -136,10 +139,6 @@ class EncodedRows(Sequence[Encoded]):
         """(rows,) whether something of the row was left out."""
         cut: Array = self.rows["cut"]
         return cut
-
-    def kind_of(self, index: int) -> str:
-        """What kind of task a row is, where the set says it."""
-        return self.kinds[self.rows["kind"][index]]
 
 
 @dataclass(frozen=True, eq=False)

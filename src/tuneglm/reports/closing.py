@@ -1,6 +1,6 @@
 """What a run says when it has ended: what was saved, what it took, and what to do next."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -31,6 +31,7 @@ class Closing:
     seconds         since then
     tokens          since then, of all processes; `trained` of them were trained
     peak, planned   bytes at most, measured and foreseen; None where nobody knows
+    kinds           kind of task → the last evaluation loss of its rows
     kept            the step whose weights were kept as the best; None: the last
     doubt           what is to be said of the learning rate
     """
@@ -44,6 +45,7 @@ class Closing:
     trained: int
     peak: int | None
     planned: int | None
+    kinds: Mapping[str, float]
     kept: int | None
     doubt: str | None
 
@@ -80,6 +82,9 @@ def _lines(result: TrainingResult, closing: Closing) -> Iterator[tuple[str, str]
     figures = [_change("", closing.losses), _change("evaluation ", closing.held)]
     if any(figures):
         yield "Loss", " · ".join(filter(None, figures))
+    if closing.kinds:
+        each = [f"{kind} {loss:.4f}" for kind, loss in closing.kinds.items()]
+        yield "Kinds", "evaluation of " + " · ".join(each)
     if result.steps < closing.steps:
         yield "Ended", f"at step {result.steps:,} of {closing.steps:,}: {_patience(closing)}"
     if closing.kept is not None:

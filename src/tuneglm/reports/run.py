@@ -168,6 +168,15 @@ class Progression(TrainerCallback):
         """(step, value) of `loss` or `eval_loss`."""
         return [(entry["step"], entry[key]) for entry in self.history if key in entry]
 
+    @property
+    def kinds(self) -> dict[str, float]:
+        """Kind of task → the last evaluation loss of its rows; nothing where all are of one."""
+        last: dict[str, Any] = next(
+            (entry for entry in reversed(self.history) if "eval_loss" in entry), {}
+        )
+        start = "eval_loss_"
+        return {key.removeprefix(start): last[key] for key in last if key.startswith(start)}
+
 
 def _refuse_divergence(logs: Mapping[str, Any], step: int) -> None:
     for key in LOSSES:

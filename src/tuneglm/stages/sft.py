@@ -23,6 +23,7 @@ from tuneglm.data.encoded import UNTRAINED, lengths_of
 from tuneglm.methods.tuned import Tuned
 from tuneglm.stages.apart import check_rows_apart
 from tuneglm.stages.arguments import refusals
+from tuneglm.stages.kinds import kind_of_tokens, kinds_of, losses_by_kind, sums_by_kind
 from tuneglm.stages.kl import summed_kl
 from tuneglm.stages.trainer import StageTrainer, evaluating
 
@@ -112,6 +113,8 @@ class SftTrainer(StageTrainer):
         self.model_accepts_loss_kwargs = True
         network = self.accelerator.unwrap_model(self.model)
         self._keeps = keeps_logits(network)
+        evaluated: Any = self.eval_dataset or ()
+        self._kinds = kinds_of(evaluated)
         self._held: list[torch.Tensor] = []
 
     def create_optimizer(self, *arguments: Any, **named: Any) -> Any:
@@ -166,7 +169,11 @@ class SftTrainer(StageTrainer):
                 held = replay[:, 1:][:, trained] & (targets != UNTRAINED)
             total = total + self._kl * self._from_base(inputs, trained, held, logits)
         if not model.training:
-            self._hold(losses.detach().view_as(targets).sum(1), counts)
+            kinds = [self._kinds.index(kind) for kind in self._watch.sources.kinds]
+            kind = kind_of_tokens(inputs, kinds or [0] * len(targets), trained + 1)
+            is_trained = targets != UNTRAINED
+            losses = losses.detach().view_as(targets)
+            self._hold(sums_by_kind(losses, is_trained, kind, max(1, len(self._kinds))))
         if num_items_in_batch is None:
             loss = total / counts.sum()
         else:
@@ -200,16 +207,15 @@ class SftTrainer(StageTrainer):
             base = logits_at(model, chosen, positions[some], self._keeps)
         return summed_kl(logits[held], base[held[rows][:, some]])
 
-    def _hold(self, losses: torch.Tensor, counts: torch.Tensor) -> None:
-        """Keep an evaluation batch's loss and tokens, each of (rows,), of all processes.
+    def _hold(self, sums: torch.Tensor) -> None:
+        """Keep an evaluation batch's losses and tokens, (rows, kinds, 2), of all processes.
 
         What a process was given only to keep step with the others is left out: that is
         counted in what the batch was put together from, which is one group, or rows.
         """
-        pairs = torch.stack((losses, counts.to(losses)), dim=1)
         if self.args.eval_batch_size == 1:
-            pairs = pairs.sum(0, keepdim=True)
-        self._held.append(self.accelerator.gather_for_metrics(pairs).sum(0).cpu().double())
+            sums = sums.sum(0, keepdim=True)
+        self._held.append(self.accelerator.gather_for_metrics(sums).sum(0).cpu().double())
 
     def evaluation_loop(self, *arguments: Any, **named: Any) -> Any:
         """The Trainer's own, with the loss as in training: the mean over all trained tokens."""
@@ -217,6 +223,8 @@ class SftTrainer(StageTrainer):
         output = super().evaluation_loop(*arguments, **named)
         metrics = output.metrics or {}
         for name in [name for name in metrics if name.endswith("_loss") and self._held]:
-            loss, tokens = sum(self._held[1:], self._held[0]).tolist()
+            sums = sum(self._held[1:], self._held[0])
+            loss, tokens = sums.sum(0).tolist()
             metrics[name] = loss / tokens
+            metrics.update(losses_by_kind(sums, self._kinds, name))
         return output

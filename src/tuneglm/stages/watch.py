@@ -39,9 +39,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the rows of a batch stand; carried by the batch itself, which a worker may make."""
+    """Where the rows of a batch stand; carried by the batch itself, which a worker may make.
+
+    kinds  of what kind of task each row is
+    """
 
     names: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ class SourcedCollator:
         """Rows, or groups of rows."""
         rows = [row for item in items for row in (item if isinstance(item, tuple) else (item,))]
         names = tuple(str(row.source) for row in rows if row.source is not None)
-        return {**self.collator(items), SOURCES: Sources(names)}
+        kinds = tuple(row.kind for row in rows)
+        return {**self.collator(items), SOURCES: Sources(names, kinds)}
 
 
 class Watch:
@@ -68,7 +73,7 @@ class Watch:
         self, accelerator: Accelerator, locate: Callable[[Any], Place | None] = lambda _: None
     ) -> None:
         self.accelerator, self.locate = accelerator, locate
-        self._sources, self._inputs = Sources(), dict[str, Any]()
+        self.sources, self._inputs = Sources(), dict[str, Any]()
         self._batches: list[tuple[Tensor, Sources]] = []
         self._given: list[dict[str, Any]] = []
         self._tokens: Tensor | int | None = None
@@ -81,13 +86,13 @@ class Watch:
     def taken(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """A batch without its sources, which are kept until its loss is known."""
         inputs = dict(inputs)
-        self._sources = inputs.pop(SOURCES, Sources())
+        self.sources = inputs.pop(SOURCES, Sources())
         self._inputs = inputs
         return inputs
 
     def batch(self, loss: Tensor, tokens: Tensor | int | None) -> None:
         """The loss of the batch that was taken, and the trained tokens of its whole step."""
-        self._batches.append((loss, self._sources))
+        self._batches.append((loss, self.sources))
         self._given.append(self._inputs)
         self._tokens = tokens
 
