@@ -6,9 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
+from transformers import Trainer
 
 from tests.conftest import Configure
+from tuneglm.errors import ConfigError
 from tuneglm.plan.capacity import GIB
 from tuneglm.reports.closing import Closing, print_closing
 from tuneglm.reports.run import TrainingResult
@@ -72,6 +75,18 @@ def test_a_loss_that_does_not_fall_asks_for_another_rate(tmp_path: Path) -> None
     # known by heart from the first step on
     known = replace(CLOSING, losses=[(step, 0.01) for step in range(1, 11)])
     assert "Note:" not in printed(known, tmp_path)
+
+
+def test_a_gpu_that_is_full_is_one_sentence(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has")
+
+    monkeypatch.setattr(Trainer, "training_step", full)
+    with pytest.raises(ConfigError, match="more memory than there is: CUDA out") as caught:
+        train(configure(tmp_path / "out"))
+    assert "gradient_accumulation_steps" in str(caught.value)
 
 
 def test_a_real_run_counts_its_tokens_and_its_memory(

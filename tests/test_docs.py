@@ -1,5 +1,6 @@
 """Pages that are drawn from the code, links between pages, and snippets that run."""
 
+import ast
 import importlib.util
 import json
 import re
@@ -101,3 +102,35 @@ def test_every_problem_and_every_named_set_is_on_its_page(language: str) -> None
     assert [word for word in PROBLEMS if f"`{word}`" not in problems] == []
     sets = page_of(language, "named-sets").read_text(encoding="utf-8")
     assert [name for name in registered_sets() if f"`{name}`" not in sets] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_sentences_of_the_page_on_trouble_are_those_of_the_code(language: str) -> None:
+    """Of each, the longest run of words between values."""
+    said = "\n".join(spoken(path) for path in (ROOT / "src").rglob("*.py"))
+    sentences = re.findall(
+        r"^\| `(.+)` \|[^|]+\|$", page_of(language, "trouble").read_text("utf-8"), re.M
+    )
+    assert len(sentences) > 20
+    for sentence in sentences:
+        pieces = re.split(r"…|`[^`]*`|\(nan\)|[\w.]+=\S+|\b[\d,]+\w*|wandb", sentence)
+        longest = max((piece.strip(" ;,.") for piece in pieces), key=len)
+        assert longest in said, sentence
+
+
+def test_the_pages_on_trouble_tell_of_the_same() -> None:
+    pages = [page_of(language, "trouble").read_text("utf-8") for language in LANGUAGES]
+    first, second = (re.findall(r"^\| `(.+)` \|[^|]+\|$", page, re.M) for page in pages)
+    assert first == second
+
+
+def spoken(path: Path) -> str:
+    """The texts in a program, a value in them as `…`."""
+    texts = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.JoinedStr):
+            parts = [part.value if isinstance(part, ast.Constant) else "…" for part in node.values]
+            texts.append("".join(map(str, parts)))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            texts.append(node.value)
+    return "\n".join(texts)

@@ -43,7 +43,7 @@ from tuneglm.models.precision import Placement
 from tuneglm.models.quantization import held_bits, keep_trainable
 from tuneglm.models.undivided import undivided
 from tuneglm.plan.bits import with_bits
-from tuneglm.plan.capacity import forget_peak, peak_memory
+from tuneglm.plan.capacity import enough_memory, forget_peak, peak_memory
 from tuneglm.plan.planned_step import step_of
 from tuneglm.plan.planning import bits_that_fit, check_memory
 from tuneglm.probing import Probing, probes_of
@@ -85,6 +85,7 @@ def without_denormals() -> Iterator[None]:
 
 
 @without_denormals()
+@enough_memory()
 def train(config: RunConfig) -> TrainingResult:
     """Tune a model as `config` says; the result in `training.output_dir` loads by that one path.
 

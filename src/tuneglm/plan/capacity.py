@@ -3,8 +3,8 @@
 import os
 import re
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +62,21 @@ def device_memory(device: torch.device) -> int | None:
 def resident() -> int:
     """Bytes of this process that are in memory; 0 where the system does not say."""
     return _kilobytes(STATUS, "VmRSS") if STATUS.exists() else 0
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """A GPU that ran out of memory is one sentence; a processor's memory ends without one."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        asked = " ".join(str(error).split()).partition(". ")[0]
+        raise ConfigError(
+            f"The run needs more memory than there is: {asked}.",
+            "halve training.per_device_train_batch_size and double "
+            "training.gradient_accumulation_steps, or take training.gradient_checkpointing=true; "
+            "the same command goes on from the last checkpoint; `tuneglm plan` shows other choices",
+        ) from None
 
 
 def forget_peak(device: torch.device) -> None:
