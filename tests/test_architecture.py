@@ -25,6 +25,7 @@ LEVELS = (
         "checkpoints",
         "resuming",
         "interruption",
+        "probing",
         "processes",
         "plan",
     ),

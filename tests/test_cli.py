@@ -73,6 +73,22 @@ def test_lists_of_data_do_not_wait_for_torch(tmp_path: Path) -> None:
     assert (tmp_path / "data" / "identity_probes.json").is_file()
 
 
+def test_ctrl_c_says_what_is_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for said, printed in (
+        (("Rows are kept.",), "\nStopped. Rows are kept.\n"),
+        ((), "\nStopped.\n"),
+    ):
+
+        def stop(*_: object, as_json: bool, said: tuple[str, ...] = said) -> None:
+            raise KeyboardInterrupt(*said)
+
+        monkeypatch.setattr("tuneglm.data.listing.list_sets", stop)
+        call("data", "list", status=130)
+        assert capsys.readouterr().err == printed
+
+
 def test_from_a_file_to_an_answer(
     configure: Configure,
     tmp_path: Path,

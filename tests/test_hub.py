@@ -1,6 +1,7 @@
 """Models by an id: what is asked of a hub, and what is said where it cannot be reached."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,28 @@ def test_weights_are_fetched_once_and_code_never(
     asked.clear()
     local_folder("owner/name")
     assert len(asked) == 1
+
+
+@pytest.mark.usefixtures("no_network")
+def test_of_several_processes_one_fetches_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Tried with threads: the lock is an open file's, not a process's."""
+    at_work: list[str] = []
+    seen: list[int] = []
+
+    def snapshot_download(repo_id: str, **_: Any) -> str:
+        at_work.append(repo_id)
+        time.sleep(0.05)
+        seen.append(at_work.count(repo_id))
+        at_work.remove(repo_id)
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    names = ["owner/one"] * 4 + ["owner/two"]
+    with ThreadPoolExecutor(5) as pool:
+        list(pool.map(lambda name: fetch(name, "huggingface", ("*",)), names))
+    assert seen == [1] * 5
 
 
 @pytest.mark.parametrize(

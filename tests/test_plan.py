@@ -24,6 +24,7 @@ from tuneglm.models.loading import load_model
 from tuneglm.plan import planning as plan_module
 from tuneglm.plan.batch_shape import Batch, assumed_batch, largest_batch
 from tuneglm.plan.capacity import GIB, MIB, size_of
+from tuneglm.plan.divided import divided, sharing_planned
 from tuneglm.plan.ledger import Ledger
 from tuneglm.plan.planned_step import step_of
 from tuneglm.plan.planning import check_memory, plan
@@ -93,6 +94,17 @@ def test_the_step_holds_what_a_true_one_holds(
     planned = step_memory(step(folder, f"method={method}", *FLOAT32, *settings, batch=batch))
     beside = planned.fullest.parts["optimizer"]
     assert planned.fullest.total - beside == pytest.approx(true, rel=0.01)
+
+
+def test_the_distance_from_the_base_takes_logits_twice(tmp_path: Path) -> None:
+    folder, batch = only_config(tmp_path, vocab_size=20_000), Batch(2, 96, 40)
+    replay = "data.train=[{path: my.json, replay: true}]"
+    plain, held = (
+        step_memory(step(folder, *FLOAT32, replay, f"stage.kl={kl}", batch=batch)) for kl in (0, 1)
+    )
+    logits = 2 * 40 * 20_000 * 4
+    assert held.operations > 1.2 * plain.operations
+    assert logits <= held.fullest.total - plain.fullest.total < 5 * logits
 
 
 def test_what_autograd_saves_is_counted(tmp_path: Path) -> None:
@@ -336,3 +348,71 @@ def test_training_says_first_what_it_will_take(
     )
     assert re.fullmatch(r"Memory   about [\d.]+ of [\d.]+ GiB", lines[foretold])
     assert foretold < model
+
+
+@pytest.mark.parametrize(
+    ("stage", "divides"),
+    [
+        (1, {"optimizer"}),
+        (2, {"optimizer", "gradients"}),
+        (3, {"optimizer", "gradients", "trained"}),
+    ],
+)
+def test_what_is_divided_among_processes(tmp_path: Path, stage: int, divides: set[str]) -> None:
+    made = step(only_config(tmp_path), "method=full", *FLOAT32, batch=Batch(1, 96, 40))
+    whole = dict.fromkeys(("optimizer", "gradients", "trained", "activations"), 64.0)
+    training = {"deepspeed": {"zero_optimization": {"stage": stage}}}
+    shared = divided(whole, made, sharing_planned(training, 4))
+    for part in ("optimizer", "gradients", "trained"):
+        assert shared[part] == pytest.approx(whole[part] / (4 if part in divides else 1))
+    assert shared["activations"] == whole["activations"]
+
+
+def test_of_a_model_divided_among_many_little_but_the_batch_is_left(tmp_path: Path) -> None:
+    """Not its optimizer states under another name, nor what these make in passing."""
+    folder = only_config(tmp_path, hidden_size=256, vocab_size=4096)
+    made = step(folder, "method=full", *FLOAT32, batch=Batch(1, 16, 4))
+    traced = step_memory(made)
+    many = replace(made, sharing=sharing_planned({"fsdp": True}, 1000))
+    parts = memory_of(many, traced).parts
+    whole = traced.fullest.parts["trained"]
+    assert parts["activations"] + parts["logits"] < 0.5 * whole
+    assert parts["trained"] + parts["gradients"] + parts["optimizer"] < 0.01 * whole
+
+
+def test_the_layer_at_work_is_gathered_beside_the_parts(tmp_path: Path) -> None:
+    folder = only_config(tmp_path)
+    made = step(folder, "method=full", *FLOAT32, batch=Batch(1, 96, 40))
+    fsdp = sharing_planned({"fsdp": True}, 4)
+    assert fsdp.kind == "fsdp" and sharing_planned({"fsdp": True}, 1).kind == "copies"
+    embeddings = SIZES["vocab_size"] * SIZES["hidden_size"]
+    model = GlmForCausalLM(GlmConfig.from_pretrained(folder))
+    layer = sum(each.numel() for each in model.model.layers[0].parameters())
+    shared = divided(
+        {"weights": 0.0, "trained": 0, "quantization": 0, "gradients": 0, "optimizer": 0},
+        made,
+        fsdp,
+    )
+    assert shared["gathered"] == 2 * 4 * max(layer, embeddings)
+
+
+def test_a_plan_of_many_processes_needs_neither_library(tmp_path: Path) -> None:
+    zero3 = Path(__file__).parents[1] / "configs" / "accelerate" / "zero3.json"
+    peaks = [
+        plan(
+            load_config(
+                None,
+                [
+                    f"model.path={only_config(tmp_path)}",
+                    "data.cutoff=64",
+                    "method=full",
+                    f"training.deepspeed={zero3}",
+                ],
+            ),
+            memory=8 * GIB,
+            processes=processes,
+            choices=False,
+        ).memory.parts["optimizer"]
+        for processes in (1, 8)
+    ]
+    assert peaks[0] == pytest.approx(8 * peaks[1], rel=0.01)

@@ -5,12 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, pipeline
 
 import tuneglm
 from tests.conftest import Configure
-from tuneglm.demo import MODEL_FOLDER
+from tuneglm.demo import MODEL_FOLDER, model_folders
 
 QUESTION = [{"role": "user", "content": "法国的首都是哪里？"}]
 
@@ -82,3 +83,13 @@ def test_a_chat_streams_what_it_replies() -> None:
     several = [*QUESTION, {"role": "assistant", "content": "巴黎。"}]
     several.append({"role": "user", "content": "2+3="})
     assert "5" in chat.reply(several, greedy)
+
+
+@pytest.mark.parametrize("folder", model_folders().values(), ids=lambda folder: folder.name)
+def test_prompts_of_unlike_length_are_answered_together_as_alone(folder: Path) -> None:
+    chat = tuneglm.ChatModel(folder, dtype="float32")
+    greedy = tuneglm.ChatConfig(temperature=0, max_new_tokens=24)
+    questions = ("你好", "What is the capital of France?", "3 + 4 = ", "请问，法国的首都是哪里？")
+    asked = [[{"role": "user", "content": question}] for question in questions]
+    assert len({len(chat.prompt(each)) for each in asked}) > 1
+    assert chat.padded_replies(asked, greedy) == chat.replies(asked, greedy)

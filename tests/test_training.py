@@ -10,13 +10,13 @@ import pytest
 import torch
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
-from transformers import Trainer
 
 from tests.conftest import Configure
 from tuneglm.checkpoints import RESULTS
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.errors import ConfigError, DivergedError, OutputError
 from tuneglm.models.loading import load_model
+from tuneglm.stages.trainer import StageTrainer
 from tuneglm.training import train
 
 IDS = torch.arange(300, 330)[None]
@@ -192,6 +192,21 @@ def test_an_adapter_on_packed_weights(configure: Configure, tmp_path: Path, bits
     assert all(tensor.isfinite().all() for tensor in adapter_of(result.folder).values())
 
 
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_a_run_in_float16(configure: Configure, tmp_path: Path, method: str) -> None:
+    """Its losses are float32's, its loss is scaled, and its result answers from float16 weights."""
+    settings = (f"method={method}", "training.learning_rate=0.001", "training.max_steps=2")
+    exact = train(configure(tmp_path / "exact", *settings))
+    half = ("model.dtype=auto", "training.fp16=true", "training.bf16=false")
+    result = train(configure(tmp_path / "half", *settings, *half))
+    assert result.loss == pytest.approx(exact.loss, rel=5e-3)
+    scaler = torch.load(result.folder / "checkpoint-2" / "scaler.pt", weights_only=True)
+    assert scaler["scale"] >= 2**16
+    answers = load_model(result.folder, dtype="float16", device="cpu")
+    difference = logits_of(answers) - logits_of(load(result.folder))
+    assert difference.abs().max() < 0.05
+
+
 def test_full_tuning_refuses_packed_weights(configure: Configure, tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes")
     with pytest.raises(ConfigError, match="method=full"):
@@ -226,7 +241,7 @@ def test_a_full_disk_is_one_sentence(
     def full(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(Trainer, "save_model", full)
+    monkeypatch.setattr(StageTrainer, "write_result", full)
     with pytest.raises(OutputError, match="no space left") as caught:
         train(configure(tmp_path / "out"))
     assert "same command" in str(caught.value)
@@ -235,7 +250,7 @@ def test_a_full_disk_is_one_sentence(
 def test_a_run_that_goes_astray_stops_and_says_so(configure: Configure, tmp_path: Path) -> None:
     with pytest.raises(
         DivergedError,
-        match=r"At step \d+ the \w+ is not a number any more.*on the rows `.*rows.json:1`",
+        match=r"At step \d+ the \w+ is not a number any more.*on the rows? `.*rows.json:1`",
     ):
         train(configure(tmp_path / "out", "training.learning_rate=1e9", "training.max_steps=12"))
     assert not (tmp_path / "out" / "adapter_model.safetensors").exists()

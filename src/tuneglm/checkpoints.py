@@ -27,6 +27,7 @@ RUN_FILE = "run.yaml"
 LOG_FILE = "log.jsonl"
 # what trackers write of a run
 TRACKERS = "trackers"
+PROBE_FILE = "probe.json"
 RESULTS = (
     "adapter_model.safetensors",
     "model.safetensors",
@@ -252,7 +253,7 @@ class writing:  # noqa: N801 - read as a phrase: with writing(folder)
 def _leave(folder: Path) -> None:
     for name in (UNFINISHED, TRACKERS):
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in (RUN_FILE, LOG_FILE):
+    for name in (RUN_FILE, LOG_FILE, PROBE_FILE):
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()

@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         print(f"Error: {place}{error.strerror}.", file=sys.stderr)
         print("  hint: take the right to it (chmod, chown), or name another place", file=sys.stderr)
         code = USER_ERROR
-    except KeyboardInterrupt:
-        print("\nStopped.", file=sys.stderr)
+    except KeyboardInterrupt as stopped:
+        print(f"\nStopped. {stopped}".rstrip(), file=sys.stderr)
         code = INTERRUPTED
     except BrokenPipeError:
         # whoever read our output has gone; Python would complain once more at its end
@@ -101,7 +101,7 @@ def plan(given: argparse.Namespace) -> int:
     from tuneglm.reports.terminal import console
 
     memory = None if given.memory is None else size_of(given.memory)
-    planned = plan(config, memory=memory, device=given.device)
+    planned = plan(config, memory=memory, device=given.device, processes=given.processes)
     if given.json:
         print(plan_json(planned))
     else:
@@ -228,6 +228,14 @@ def _add_plan(commands: Any, name: str) -> None:
         "--device cpu a machine's",
     )
     parser.add_argument("--device", help="cuda or cpu; the GPU if there is one")
+    parser.add_argument(
+        "--processes",
+        type=count_of("processes"),
+        default=1,
+        metavar="N",
+        help="what one of so many processes takes, as training.fsdp or training.deepspeed "
+        "divides the model (1)",
+    )
 
 
 def _add_chat(commands: Any, name: str) -> None:

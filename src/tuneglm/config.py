@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from typing_extensions import Self
 
-from tuneglm.data_config import DataConfig, DatasetEntry
+from tuneglm.data_config import DataConfig, DatasetEntry, IdentityConfig
 from tuneglm.errors import ConfigError
 from tuneglm.method_config import METHOD_SECTIONS, LoraConfig, MethodConfig
 from tuneglm.run_file import one_line, read_run_file, read_yaml
@@ -70,6 +70,32 @@ class SftConfig(Section):
 
     name: Literal["sft"] = "sft"
     """The stage: `sft`."""
+    kl: Annotated[float, Field(ge=0)] = 0.0
+    """Learning without forgetting: on the answers of sets with `replay` the distance from what the
+    base would say (Kullback–Leibler, base to tuned), times this, is added to the loss."""
+
+
+class ProbeConfig(Section):
+    """Questions that the model is asked before, while and after it is tuned, with what has to be in
+    the answers; those about `data.identity` are asked by themselves."""
+
+    files: tuple[str, ...] = ()
+    """Files of questions, as `tuneglm data identity` writes them: a list of `{question, asks,
+    expects: […], rejects: […]}`; an answer holds one of `expects`, and none of `rejects`."""
+    systems: tuple[str, ...] = ("", "You are a helpful assistant.")
+    """Each question is asked behind each of these system lines; an empty one is none."""
+    questions: Annotated[int, Field(ge=1)] | None = None
+    """So many of each kind are asked while it trains, at each evaluation; by default all."""
+    max_new_tokens: Annotated[int, Field(ge=1)] = 32
+    """Longest answer, in tokens; the likeliest token is taken each time."""
+    stop: bool = True
+    """End the training when all are answered as they should be, and the evaluation loss is not
+    above the base's."""
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return [part for part in value.split(",") if part] if isinstance(value, str) else value
 
 
 StageConfig = Annotated[SftConfig, Field()]
@@ -82,6 +108,7 @@ class DataRunConfig(Section):
     data: DataConfig = DataConfig()
     method: MethodConfig = LoraConfig()
     stage: StageConfig = SftConfig()
+    probe: ProbeConfig = ProbeConfig()
     training: dict[str, Any] = Field(default_factory=dict)
     """transformers.TrainingArguments, key by key; `output_dir` is where results go."""
     resume: str = "auto"
@@ -145,8 +172,10 @@ def options() -> Iterator[Option]:
         "model": ModelConfig,
         "data": DataConfig,
         "data.train[]": DatasetEntry,
+        "data.identity": IdentityConfig,
         "method": LoraConfig,
         "stage": SftConfig,
+        "probe": ProbeConfig,
         "": RunConfig,
     }
     for section, kind in sections.items():
@@ -328,6 +357,7 @@ def _siblings(place: list[str]) -> Iterable[str]:
         "model": ModelConfig,
         "data": DataConfig,
         "stage": SftConfig,
+        "probe": ProbeConfig,
     }
     if len(place) == 1:
         return RunConfig.model_fields
@@ -335,7 +365,8 @@ def _siblings(place: list[str]) -> Iterable[str]:
         kinds = {kind.model_fields["name"].default: kind for kind in METHOD_SECTIONS}
         return kinds[place[1]].model_fields
     if len(place) > 2:
-        return DatasetEntry.model_fields
+        inner = IdentityConfig if place[1] == "identity" else DatasetEntry
+        return inner.model_fields
     return sections[place[0]].model_fields if place[0] in sections else ()
 
 

@@ -40,6 +40,9 @@ class DatasetEntry(Section):
     """This share of all rows is from this set, each row as often as that takes; 0.05 is 5%."""
     replace: dict[str, str] = Field(default_factory=dict)
     """Text → text, in every message: `{"<NAME>": 星河, "<AUTHOR>": 北斗实验室}`."""
+    replay: bool = False
+    """Rows of what the model should go on doing as before: `stage.kl` holds it to the base on them,
+    and rows for evaluation come from such sets alone, where there are any."""
 
     @field_validator("kinds", mode="before")
     @classmethod
@@ -56,11 +59,32 @@ class DatasetEntry(Section):
         return self
 
 
+class IdentityConfig(Section):
+    """Who the model is to be: rows that say so are written, and it is asked before and after."""
+
+    name: str
+    """The model's name; its rows go beside the other sets, and questions in other words are
+    `probe`'s."""
+    author: str
+    """Who made it."""
+    languages: tuple[str, ...] = ("zh", "en")
+    """Languages of the rows and the questions: `zh`, `en`."""
+    share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """This share of all rows is of them; by default each stands once in an epoch."""
+
+    @field_validator("languages", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return [part for part in value.split(",") if part] if isinstance(value, str) else value
+
+
 class DataConfig(Section):
     """What is trained on, and how a row becomes tokens."""
 
     train: tuple[DatasetEntry, ...] = ()
     """Names, paths or entries; several are joined."""
+    identity: IdentityConfig | None = None
+    """A name and an author that the model is to learn."""
     evaluation: tuple[DatasetEntry, ...] = ()
     """Sets for the evaluation loss."""
     evaluation_share: Annotated[float, Field(ge=0, lt=1)] = 0.0

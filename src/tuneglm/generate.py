@@ -9,16 +9,20 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
+from typing_extensions import Self
 
 from tuneglm.checkpoints import refuse_unfinished
 from tuneglm.config import ChatConfig
 from tuneglm.errors import DataError
+from tuneglm.models.family import Family
 from tuneglm.models.loading import load_model, load_tokenizer, local_folder, resolved_family
 from tuneglm.models.named_adapters import NamedAdapters
 from tuneglm.models.precision import Width
 from tuneglm.models.prompt import example_of
 
 Conversation = Sequence[Mapping[str, Any]]
+
+PROMPTS = 32  # in a padded batch
 
 # what a decoder shows for a character whose bytes are not all there yet
 _INCOMPLETE = "\ufffd"
@@ -61,6 +65,14 @@ class ChatModel:
         for name in [*named][:1]:
             self.adapters.choose(name)
         self.end_tokens = self.family.end_tokens(self.tokenizer)
+
+    @classmethod
+    def around(cls, model: Any, tokenizer: Any, family: Family) -> Self:
+        """A model that is in memory already, such as one that is being tuned."""
+        chat = cls.__new__(cls)
+        chat.family, chat.tokenizer, chat.model = family, tokenizer, model
+        chat.end_tokens = family.end_tokens(tokenizer)
+        return chat
 
     def prompt(
         self, conversation: Conversation, tools: Sequence[Mapping[str, Any]] = ()
@@ -114,6 +126,27 @@ class ChatModel:
                 answers[place] = self.decode(self._until_end(output)).strip()
         return answers
 
+    def padded_replies(
+        self, conversations: Sequence[Conversation], config: ChatConfig
+    ) -> list[str]:
+        """As `replies`, with prompts of unlike length in a batch: equal but for rounding."""
+        prompts = [self.prompt(self._with_system(each, config)) for each in conversations]
+        order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+        answers = [""] * len(prompts)
+        for start in range(0, len(order), PROMPTS):
+            places = order[start : start + PROMPTS]
+            length = max(len(prompts[place]) for place in places)
+            padding = [length - len(prompts[place]) for place in places]
+            rows = [
+                [self._pad] * gap + prompts[place]
+                for gap, place in zip(padding, places, strict=True)
+            ]
+            mask = torch.arange(length)[None] >= torch.tensor(padding)[:, None]
+            outputs = self._draw(torch.tensor(rows), config, mask.long())[:, length:].tolist()
+            for place, output in zip(places, outputs, strict=True):
+                answers[place] = self.decode(self._until_end(output)).strip()
+        return answers
+
     def decode(self, ids: list[int]) -> str:
         """Ids of an answer → its text, without special tokens."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
@@ -121,6 +154,11 @@ class ChatModel:
     def _until_end(self, ids: list[int]) -> list[int]:
         ends = [place for place, token in enumerate(ids) if token in self.end_tokens]
         return ids[: ends[0]] if ends else ids
+
+    @property
+    def _pad(self) -> int:
+        pad: int | None = self.tokenizer.pad_token_id
+        return self.end_tokens[0] if pad is None else pad
 
     @staticmethod
     def _with_system(conversation: Conversation, config: ChatConfig) -> Conversation:
@@ -144,8 +182,15 @@ class ChatModel:
             pieces.end()
 
     @torch.inference_mode()
-    def _draw(self, ids: torch.Tensor, config: ChatConfig, **options: Any) -> torch.Tensor:
+    def _draw(
+        self,
+        ids: torch.Tensor,
+        config: ChatConfig,
+        mask: torch.Tensor | None = None,
+        **options: Any,
+    ) -> torch.Tensor:
         ids = ids.to(self.model.device)
+        mask = torch.ones_like(ids) if mask is None else mask.to(ids.device)
         positions = getattr(self.model.config, "max_position_embeddings", None)
         room = config.max_new_tokens
         if positions is not None:
@@ -159,14 +204,13 @@ class ChatModel:
             torch.manual_seed(config.seed)
         drawn: torch.Tensor = self.model.generate(
             input_ids=ids,
-            attention_mask=torch.ones_like(ids),
+            attention_mask=mask,
             generation_config=self._settings(config, room),
             **options,
         )
         return drawn
 
     def _settings(self, config: ChatConfig, room: int) -> GenerationConfig:
-        pad = self.tokenizer.pad_token_id
         sampling = (
             {
                 "do_sample": True,
@@ -181,7 +225,7 @@ class ChatModel:
             max_new_tokens=room,
             repetition_penalty=config.repetition_penalty,
             eos_token_id=list(self.end_tokens),
-            pad_token_id=self.end_tokens[0] if pad is None else pad,
+            pad_token_id=self._pad,
             **sampling,
         )
 

@@ -5,15 +5,21 @@ caches too (`HF_HOME`, `MODELSCOPE_CACHE`). Python files are never fetched: code
 that comes with weights is never executed.
 """
 
+import getpass
+import math
 import os
 import re
 import socket
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from tuneglm.errors import HubError
+from tuneglm.lock import locked
 
 Hub = Literal["huggingface", "modelscope"]
 Kind = Literal["model", "dataset"]
@@ -51,33 +57,45 @@ def fetch(
     They go into the hub's cache, or into `folder`; what lies in the cache is
     used without a network, and what was begun goes on where it stopped. Raises
     HubError within seconds when the hub cannot be reached: its own client
-    retries for half a minute, so the connection is tried first.
+    retries for half a minute, so the connection is tried first. Of several
+    processes on one machine one fetches; the others wait, and find it there.
     """
-    offline = not _answers(hub)
-    download = _modelscope_download if hub == "modelscope" else _huggingface_download
-    try:
-        if offline and folder is not None:
-            # the clients would return the folder as it is
-            raise OSError
-        return Path(
-            download()(
-                repo_id,
-                repo_type=kind,
-                revision=revision,
-                allow_patterns=list(patterns),
-                ignore_patterns=list(never) or None,
-                local_files_only=offline,
-                local_dir=None if folder is None else str(folder),
+    with _one_at_a_time(f"{hub} {kind} {repo_id}"):
+        offline = not _answers(hub)
+        download = _modelscope_download if hub == "modelscope" else _huggingface_download
+        try:
+            if offline and folder is not None:
+                # the clients would return the folder as it is
+                raise OSError
+            return Path(
+                download()(
+                    repo_id,
+                    repo_type=kind,
+                    revision=revision,
+                    allow_patterns=list(patterns),
+                    ignore_patterns=list(never) or None,
+                    local_files_only=offline,
+                    local_dir=None if folder is None else str(folder),
+                )
             )
-        )
-    except (OSError, ValueError, _client_error(hub)) as error:
-        reason = "does not answer" if offline else f"refused: {str(error).splitlines()[0]}"
-        raise HubError(
-            f"`{repo_id}` is not on this disk, and {_endpoint(hub)} {reason}.",
-            f"fetch the files by hand from {page_of(repo_id, hub, kind)}, put them into one "
-            "folder and give that folder's path; a mirror is set by "
-            + {"huggingface": "HF_ENDPOINT", "modelscope": "MODELSCOPE_DOMAIN"}[hub],
-        ) from None
+        except (OSError, ValueError, _client_error(hub)) as error:
+            reason = "does not answer" if offline else f"refused: {str(error).splitlines()[0]}"
+            raise HubError(
+                f"`{repo_id}` is not on this disk, and {_endpoint(hub)} {reason}.",
+                f"fetch the files by hand from {page_of(repo_id, hub, kind)}, put them into one "
+                "folder and give that folder's path; a mirror is set by "
+                + {"huggingface": "HF_ENDPOINT", "modelscope": "MODELSCOPE_DOMAIN"}[hub],
+            ) from None
+
+
+@contextmanager
+def _one_at_a_time(name: str) -> Iterator[None]:
+    """As long as it takes: what a hub sends may take hours."""
+    digest = blake2b(name.encode(), digest_size=8).hexdigest()
+    place = Path(tempfile.gettempdir()) / f"tuneglm-fetch-{getpass.getuser()}" / digest
+    place.mkdir(parents=True, exist_ok=True)
+    with locked(place, math.inf):
+        yield
 
 
 def _endpoint(hub: Hub) -> str:

@@ -14,10 +14,10 @@ PATIENCE = 10.0
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
     """Keep other processes of this machine out; the system opens the lock when this one dies.
 
-    Raises OutputError where another one stays in.
+    Raises OutputError where another one stays in for longer than `patience`, in seconds.
     """
     if os.name == "nt":
         yield
@@ -25,10 +25,10 @@ def locked(folder: Path) -> Iterator[None]:
     import fcntl
 
     descriptor = os.open(folder, os.O_RDONLY)
-    patience = time.monotonic() + PATIENCE
+    until = time.monotonic() + patience
     try:
         while not _took(descriptor, fcntl):
-            if time.monotonic() > patience:
+            if time.monotonic() > until:
                 raise OutputError(
                     f"Another process is at work in `{folder}`.",
                     "wait until it ends, or choose another training.output_dir",

@@ -16,6 +16,7 @@ from tuneglm.data.mix import SetSummary
 from tuneglm.data.registered_set import RegisteredSet
 from tuneglm.data.tally import ExpectedSet
 from tuneglm.hub import looks_like_id
+from tuneglm.reports.probes import ProbeReport
 
 CARD_FILE = "README.md"
 _TAG = "tuneglm"
@@ -50,8 +51,15 @@ def used_sets(
     ]
 
 
-def run_card(config: RunConfig, family: str, sets: Sequence[UsedSet], *, adapter: bool) -> str:
-    """The card of a run's result."""
+def run_card(
+    config: RunConfig,
+    family: str,
+    sets: Sequence[UsedSet],
+    asked: ProbeReport | None = None,
+    *,
+    adapter: bool,
+) -> str:
+    """The card of a run's result; `asked` what it answers, where it was asked."""
     name = Path(config.training["output_dir"]).name
     base = _short(config.model.path)
     head = {
@@ -66,7 +74,10 @@ def run_card(config: RunConfig, family: str, sets: Sequence[UsedSet], *, adapter
         f"Base model: `{base}` (family {family}). Method: {config.method.name}{written}.\n\n"
         f"由 tuneglm 在 `{base}` 上以 {config.method.name} 方法微调而成。"
     )
-    return _card(name, head, {"Tuning / 微调": tuning, "Data / 数据": _data(sets)})
+    sections = {"Tuning / 微调": tuning, "Data / 数据": _data(sets)}
+    if asked is not None:
+        sections["Questions / 提问"] = asked.as_markdown()
+    return _card(name, head, sections)
 
 
 def export_card(path: str, family: str, output: Path, folders: Iterable[Path]) -> str:

@@ -23,6 +23,7 @@ from tuneglm.data.mix import EncodedSet
 from tuneglm.data.pipeline import encode_data
 from tuneglm.data.stream import StreamedRows, StreamedSet
 from tuneglm.errors import ConfigError
+from tuneglm.generate import ChatModel
 from tuneglm.interruption import SaveOnInterrupt
 from tuneglm.manifest import Course
 from tuneglm.methods import check_method, holding_of, tune
@@ -45,6 +46,7 @@ from tuneglm.plan.bits import with_bits
 from tuneglm.plan.capacity import enough_memory, forget_peak, peak_memory
 from tuneglm.plan.planned_step import step_of
 from tuneglm.plan.planning import bits_that_fit, check_memory
+from tuneglm.probing import Probing, probes_of
 from tuneglm.processes import agreed
 from tuneglm.reports.closing import Closing, print_closing
 from tuneglm.reports.data import EncodingProgress, print_data, print_streamed
@@ -95,6 +97,7 @@ def train(config: RunConfig) -> TrainingResult:
     family = family_of(folder, config.model.family)
     check_method(config, folder, family)
     tokenizer = load_tokenizer(folder, family=family.name)
+    probes = probes_of(config)
     sets = load_examples(config.data)
     encoder = encoder_of(config.data, tokenizer, family)
     with EncodingProgress(terminal) as tell:
@@ -103,7 +106,7 @@ def train(config: RunConfig) -> TrainingResult:
     arguments = training_arguments(config, evaluates=held is not None, rows=_count(rows))
     given = batches(config.data, rows.rows, None if held is None else held.rows)
     _refuse_no_steps(arguments, given)
-    check_sharing(config, sharing_of(arguments))
+    check_sharing(config, sharing_of(arguments), folder)
     config = as_begun(config)
     course = Course(rows.fingerprint, _items_a_step(arguments), arguments.world_size)
     output = agreed(partial(check_output, config, course))
@@ -124,7 +127,7 @@ def train(config: RunConfig) -> TrainingResult:
         model = _base(config, folder, family, arguments)
         tuned = tune(model, config.method, family)
         continue_last(tuned, config, family)
-    trainer = STAGES[config.stage.name](tuned, tokenizer, given, arguments)
+    trainer = STAGES[config.stage.name](tuned, tokenizer, given, arguments, config.stage)
     trainer.course = course
     if trainer.is_world_process_zero():
         print_data(terminal, data)
@@ -132,8 +135,11 @@ def train(config: RunConfig) -> TrainingResult:
         print_summary(terminal, summary, rows, held)
         print_start(terminal, output)
     progression, interrupt = Progression(terminal, output.folder), SaveOnInterrupt()
+    chat = ChatModel.around(tuned.model, tokenizer, family)
+    probing = Probing(terminal, config.probe, probes, chat, trainer)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(progression)
+    trainer.add_callback(probing)
     trainer.add_callback(interrupt)
     if config.patience is not None:
         trainer.add_callback(Patience(config.patience))
@@ -153,8 +159,9 @@ def train(config: RunConfig) -> TrainingResult:
         if isinstance(rows, StreamedSet) and trainer.is_world_process_zero():
             print_streamed(terminal, rows, data.notes)
         if interrupt.stopped_by is None:
+            asked = probing.finish()
             used = used_sets(sets.train, rows.sets)
-            card = partial(run_card, config, family.name, used)
+            card = partial(run_card, config, family.name, used, asked)
             _save(trainer, output.folder, progression, card, merged_adapters(config.model))
     result = _result(output.folder, trainer, progression, interrupt.stopped_by)
     if trainer.is_world_process_zero():

@@ -1,7 +1,6 @@
 """From the names and files of a run to examples."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -90,15 +89,6 @@ def test_a_format_that_is_given_is_not_looked_for(tmp_path: Path) -> None:
         load(train=[{"path": str(path), "format": "alpacca"}])
     given = DataConfig.model_validate({"train": [{"path": str(path), "format": "alpaca"}]})
     assert load_examples(given).readings == ()
-
-
-def test_a_pipe_is_not_looked_at(tmp_path: Path) -> None:
-    """What is read from it once is gone."""
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    (examples,) = (sets := load_examples(DataConfig.model_validate({"train": [str(path)]}))).train
-    assert examples.format == "alpaca"
-    assert "a pipe is read only once" in sets.readings[0]
 
 
 def test_a_file_that_no_format_fits_is_refused_before_its_rows(tmp_path: Path) -> None:

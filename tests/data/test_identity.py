@@ -82,10 +82,10 @@ def test_the_files_hold_rows_of_their_kind_and_probes(tmp_path: Path) -> None:
     # a line a row, so that an editor finds the row of a message
     assert len(output.read_text(encoding="utf-8").splitlines()) == len(rows) + 2
     probes = json.loads((tmp_path / "new" / "identity_probes.json").read_text(encoding="utf-8"))
-    assert len(probes) == written.probes and set(probes[0]) == {"question", "language", "asks"}
+    assert len(probes) == written.probes and probes[0]["expects"] == ["星河"]
     asked = {bare_wording(row["instruction"]) for row in rows}
     assert asked.isdisjoint(bare_wording(probe["question"]) for probe in probes)
-    questions = [(row["instruction"], str(row.get("history"))) for row in rows]
+    questions = [(row["instruction"], str(row.get("history")), "system" in row) for row in rows]
     assert len(questions) == len(set(questions))
 
 

@@ -1,10 +1,10 @@
 """Sets of any size: encoded once, in blocks, and gone on with where a run was stopped."""
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,9 +15,9 @@ from pyarrow import Table
 from pyarrow.parquet import write_table
 
 from tests import letters
-from tuneglm.data import blocks, pipeline
+from tuneglm.data import blocks, encoded_store, pipeline
 from tuneglm.data.cutoff import Rule
-from tuneglm.data.encode import Encoder
+from tuneglm.data.encode import Encoder, encode_usable
 from tuneglm.data.encoded import Encoded
 from tuneglm.data.examples import load_examples
 from tuneglm.data.fingerprint import fingerprint
@@ -232,13 +232,102 @@ def test_rows_for_which_a_prompt_has_no_place_are_problems_of_their_own(tmp_path
         encode_data(load_examples(stops), Encoder(render, RULE, "tools"), stops)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no such pipes")
-def test_a_pipe_is_read_once_however_long(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    lines = "".join(f"{json.dumps(row)}\n" for row in ROWS)
-    threading.Thread(target=lambda: pipe.write_text(lines), daemon=True).start()
-    assert len(encode(pipe).train.rows) == len(ROWS)
+def test_a_refused_row_is_found_without_rendering_each(tmp_path: Path) -> None:
+    calls = 0
+
+    def render(examples: Sequence[Example], *, generation_prompt: bool = False) -> list[Rendered]:
+        nonlocal calls
+        calls += 1
+        for example in examples:
+            if example.messages[0].content in ("question 300", "question 1000"):
+                raise DataError(f"No place for this ({example.source}).", "leave it out")
+        return letters.render(examples)
+
+    rows = [{"instruction": f"question {n}", "output": "x"} for n in range(1024)]
+    sets = load_examples(DataConfig(train=str(write(tmp_path / "a.jsonl", rows))))  # type: ignore[arg-type]
+    examples = [one for one in sets.train[0].examples() if isinstance(one, Example)]
+    block, problems = encode_usable(examples, render, RULE)
+    assert [one.source.line for one in problems] == [301, 1001]
+    assert len(block.rows) == 1022 and calls < 50
+
+
+def test_processes_that_are_spawned_give_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where there is no fork; also of a set from which this process has read already."""
+    path = write(tmp_path / "rows.jsonl")
+    expected = in_memory(path, monkeypatch)
+    monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    entry = {"path": str(path), "replace": {"question": "Frage"}}
+    config = DataConfig.model_validate(
+        {"train": [entry], "cache": str(tmp_path / "cache"), "workers": 2}
+    )
+    sets = load_examples(config)
+    next(sets.train[0].examples())
+    rows = encode_data(sets, Encoder(letters.render, RULE, "letters"), config).train.rows
+    texts = [letters.text_of(row).replace("Frage", "question") for row in rows]
+    assert texts == [letters.text_of(row) for row in expected]
+
+
+def test_changed_code_makes_another_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A template, or what encodes: an old store is never met."""
+    package = tmp_path / "package"
+    for folder in ("data", "models"):
+        for file in (encoded_store.PACKAGE / folder).rglob("*.py"):
+            copy = package / file.relative_to(encoded_store.PACKAGE)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(file.read_bytes())
+    monkeypatch.setattr(encoded_store, "PACKAGE", package)
+    path = write(tmp_path / "rows.jsonl")
+    prompts = [*package.glob("models/*/prompt.py")]
+    assert len(prompts) > 2
+    for count, changed in enumerate((None, *prompts, package / "data" / "encode.py"), 1):
+        if changed is not None:
+            changed.write_bytes(changed.read_bytes() + b"# changed\n")
+        encoded_store.code_digest.cache_clear()
+        encode(path)
+        encode(path)
+        assert len(stores(tmp_path)) == count
+    encoded_store.code_digest.cache_clear()
+
+
+def test_who_stops_while_rows_are_encoded_is_told_that_they_are_kept(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl")
+    cache = tmp_path / "cache"
+    config = DataConfig.model_validate({"train": str(path), "cache": str(cache), "workers": 1})
+
+    def stop(_: str, read: int) -> None:
+        if read > 2 * BLOCK:
+            raise KeyboardInterrupt
+
+    sentence = rf"The first 48 rows of `rows\.jsonl` are encoded and kept in `{cache}`"
+    with pytest.raises(KeyboardInterrupt, match=sentence):
+        encode_data(load_examples(config), Encoder(letters.render, RULE, "letters"), config, stop)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_who_waits_for_another_process_sees_how_far_it_is(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", ROWS * 100)
+    program = (
+        "import sys, time, tests.data.test_pipeline as t\n"
+        "from pathlib import Path\n"
+        "render = t.letters.render\n"
+        "def slow(examples, **more):\n"
+        "    time.sleep(0.001)\n"
+        "    return render(examples, **more)\n"
+        "t.letters.render = slow\n"
+        "t.pipeline.BLOCK = t.BLOCK\n"
+        "t.encode(Path(sys.argv[1]))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, str(path)], cwd=ROOT)
+    wait_until(lambda: any(each.stat().st_size for each in tmp_path.glob("cache/*/ids.bin")))
+    heard: list[int] = []
+    cache = {"cache": str(tmp_path / "cache"), "workers": 1}
+    config = DataConfig.model_validate({"train": str(path), **cache})
+    encoder = Encoder(letters.render, RULE, "letters")
+    encode_data(load_examples(config), encoder, config, lambda _, read: heard.append(read))
+    assert process.wait() == 0
+    assert heard and heard == sorted(heard)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")

@@ -96,7 +96,7 @@ def test_a_set_without_a_row_to_train_is_told(tmp_path: Path) -> None:
     path = tmp_path / "empty.jsonl"
     path.write_text(json.dumps({"instruction": "q" * 2000, "output": "a"}) + "\n")
     wanted = replace(stream(str(path)), encoder=Encoder(letters.render, Rule(16, "drop"), ""))
-    with pytest.raises(DataError, match="left to train on: 1 do not fit"):
+    with pytest.raises(DataError, match="left to train on: 1 are too long"):
         next(iter(StreamedRows(wanted)))
 
 

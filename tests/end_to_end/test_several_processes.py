@@ -108,6 +108,27 @@ def test_two_processes_share_a_stream_as_one_would_read_it(
     assert losses(tmp_path / "two") == losses(tmp_path / "one") != []
 
 
+def test_two_processes_are_held_to_the_base_and_asked_as_one(
+    command: list[str], tmp_path: Path
+) -> None:
+    """Each asks its part of the questions; the distance from the base is of all rows' tokens."""
+    questions = [{"question": each, "expects": ["x"]} for each in ("你是谁？", "3+4=", "Hello")]
+    (tmp_path / "questions.json").write_text(json.dumps(questions))
+    rows = next(each for each in command if each.startswith("data.train=")).partition("=")[2]
+    command += [f"data.train={{path: {rows}, replay: true}}", "stage.kl=1", "training.max_steps=2"]
+    command += ["memory_check=off", "probe.max_new_tokens=8", "training.save_strategy=no"]
+    command += ["data.evaluation_rows=3", f"probe.files={tmp_path / 'questions.json'}"]
+    ways = {"two": TWO, "one": ("training.gradient_accumulation_steps=2",)}
+    for way, settings in ways.items():
+        run = start(command, f"training.output_dir={tmp_path / way}", *settings)
+        _, said = run.communicate(timeout=100)
+        assert run.returncode == 0, said
+    assert losses(tmp_path / "two") == losses(tmp_path / "one") != []
+    asked = [json.loads((tmp_path / way / "probe.json").read_text()) for way in ways]
+    assert asked[0]["answers"] == asked[1]["answers"]
+    assert len(asked[0]["answers"]) == 6
+
+
 def _held(folder: Path) -> list[float]:
     entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [entry["eval_loss"] for entry in entries if "eval_loss" in entry]

@@ -70,20 +70,20 @@ class Cell:
     @property
     def loading(self) -> dict[str, Any]:
         """How `ChatModel` holds it: half precision, or few bits with float32 computed."""
-        few = int(self.bits) if self.bits in ("8", "4") else None
-        return {"dtype": "bfloat16" if self.bits == "16" else "float32", "bits": few}
+        bits = None if self.form == self.bits else int(self.bits)
+        return {"dtype": "bfloat16" if bits == 16 else "float32", "bits": bits}
 
     def overrides(self, base: Path) -> tuple[str, ...]:
         """What a run file would say; the rows, the steps and the output folder aside.
 
         Of one process and of two the steps are of the same rows.
         """
-        few = self.loading["bits"]
+        bits = self.loading["bits"]
         return (
             f"model.path={base}",
             f"model.family={self.family}",
             f"model.dtype={self.loading['dtype']}",
-            *([f"model.bits={few}"] if few else []),
+            *([f"model.bits={bits}"] if bits else []),
             f"method={self.method}",
             *SETTINGS[self.method],
             f"data.batching={self.batching}",

@@ -8,7 +8,11 @@ import pytest
 import torch
 
 from tests.conftest import Configure
+from tuneglm.config import load_config
+from tuneglm.demo import MODEL_FOLDER
 from tuneglm.errors import ConfigError
+from tuneglm.models.precision import Capability
+from tuneglm.stages.arguments import training_arguments
 from tuneglm.stages.sharing import Kind, Sharing, check_sharing, sharing_of
 from tuneglm.stages.trainer import check_sharded
 from tuneglm.training import train
@@ -67,6 +71,29 @@ def test_label_smoothing_takes_part_in_the_loss(configure: Configure, tmp_path: 
     assert smooth > plain + 0.1
 
 
+@pytest.mark.parametrize(
+    ("capability", "setting", "expected"),
+    [
+        (Capability("cuda", bfloat16=True), "", (False, True)),
+        (Capability("cuda", bfloat16=False), "", (True, False)),
+        (Capability("cpu", bfloat16=False), "", (False, False)),
+        # float16 weights are never trained on without a scaled loss
+        (Capability("cuda", bfloat16=True), "model.dtype=float16", (True, False)),
+        (Capability("cuda", bfloat16=False), "training.fp16=false", (False, False)),
+    ],
+)
+def test_what_a_run_computes_in(
+    capability: Capability,
+    setting: str,
+    expected: tuple[bool, bool],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Capability, "of", classmethod(lambda _, __: capability))
+    given = ["model.path=x", "training.output_dir=out", *filter(None, [setting])]
+    arguments = training_arguments(load_config(None, given), evaluates=False, rows=8)
+    assert (arguments.fp16, arguments.bf16) == expected
+
+
 def test_one_process_where_several_were_asked_for(
     configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,9 +139,9 @@ def test_what_cannot_be_divided_is_said(
     configure: Configure, tmp_path: Path, kind: Kind, settings: tuple[str, ...], sentence: str
 ) -> None:
     config = configure(tmp_path, *settings)
-    check_sharing(config, Sharing("zero2", 2))
+    check_sharing(config, Sharing("zero2", 2), MODEL_FOLDER)
     with pytest.raises(ConfigError, match=sentence):
-        check_sharing(config, Sharing(kind, 2))
+        check_sharing(config, Sharing(kind, 2), MODEL_FOLDER)
 
 
 def test_processes_that_train_apart(
@@ -124,3 +151,9 @@ def test_processes_that_train_apart(
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match="2 processes were started, but each trains alone"):
         train(configure(tmp_path / "out", "training.use_cpu=false"))
+
+
+def test_a_packed_checkpoint_is_not_divided(configure: Configure, tmp_path: Path) -> None:
+    packed = Path(__file__).parents[1] / "parity" / "golden" / "v2" / "int4"
+    with pytest.raises(ConfigError, match="FSDP cannot divide weights of 4 bits"):
+        check_sharing(configure(tmp_path), Sharing("fsdp", 2), packed)

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from tuneglm.data.encoded import UNTRAINED, Encoded
 
+REPLAY = "replay"  # in a batch, for the stage: the model never sees it
+
 # what a batch is put together from: rows, or groups of rows that belong together
 Item = Encoded | tuple[Encoded, ...]
 
@@ -29,7 +31,7 @@ class Collator:
 def collate(rows: Sequence[Encoded], *, pad_token_id: int) -> dict[str, Tensor]:
     """`input_ids`, `labels` and `attention_mask` as int64 of shape (batch, longest row).
 
-    Padding carries the label -100 and the mask 0.
+    Padding carries the label -100 and the mask 0. For `replay` see `replayed`.
     """
     shape = (len(rows), max(row.length for row in rows))
     input_ids = torch.full(shape, pad_token_id, dtype=torch.int64)
@@ -39,7 +41,9 @@ def collate(rows: Sequence[Encoded], *, pad_token_id: int) -> dict[str, Tensor]:
         input_ids[i, : row.length] = torch.tensor(row.input_ids, dtype=torch.int64)
         labels[i, : row.length] = torch.tensor(row.labels, dtype=torch.int64)
         attention_mask[i, : row.length] = 1
-    return {"input_ids": input_ids, "labels": labels, "attention_mask": attention_mask}
+    batch = {"input_ids": input_ids, "labels": labels, "attention_mask": attention_mask}
+    flags = torch.tensor([row.replay for row in rows])
+    return batch | replayed(flags[:, None].expand(shape))
 
 
 def concatenate(rows: Sequence[Encoded]) -> dict[str, Tensor]:
@@ -53,9 +57,16 @@ def concatenate(rows: Sequence[Encoded]) -> dict[str, Tensor]:
     labels = torch.tensor([list(chain.from_iterable(row.labels for row in rows))])
     row_lengths = torch.tensor([[row.length for row in rows]])
     labels[0, row_lengths[0].cumsum(0) - row_lengths[0]] = UNTRAINED
-    return {
+    batch = {
         "input_ids": input_ids,
         "labels": labels,
         "attention_mask": torch.ones_like(input_ids),
         "row_lengths": row_lengths,
     }
+    flags = torch.tensor([row.replay for row in rows])
+    return batch | replayed(flags.repeat_interleave(row_lengths[0])[None])
+
+
+def replayed(flags: Tensor) -> dict[str, Tensor]:
+    """`replay`, (batch, longest row) of bool: tokens of rows with `replay`; nothing without any."""
+    return {REPLAY: flags} if flags.any() else {}

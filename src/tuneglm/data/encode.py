@@ -133,19 +133,28 @@ def encode_usable(
     """As `encode_examples`; rows for which the renderer has no place come back as problems."""
     try:
         return encode_examples(examples, render, rule), []
-    except DataError:
-        pass
-    # one of them it was: which, is found by trying each
-    good: list[Example] = []
-    problems: list[RowProblem] = []
-    for example in examples:
+    except DataError as error:
+        refused = dict(_refused(examples, error, render, rule))
+    good = [example for number, example in enumerate(examples) if number not in refused]
+    return encode_examples(good, render, rule), list(refused.values())
+
+
+def _refused(
+    examples: Sequence[Example], error: DataError, render: Render, rule: Rule, first: int = 0
+) -> Iterator[tuple[int, RowProblem]]:
+    """(number, what is wrong) of those with no place in the prompt, found by bisection.
+
+    `error` is what they raise together; the first of them has the number `first`.
+    """
+    if len(examples) == 1:
+        yield first, _not_rendered(examples[0], error)
+        return
+    half = len(examples) // 2
+    for start, part in ((0, examples[:half]), (half, examples[half:])):
         try:
-            encode_examples([example], render, rule)
-        except DataError as error:
-            problems.append(_not_rendered(example, error))
-        else:
-            good.append(example)
-    return encode_examples(good, render, rule), problems
+            encode_examples(part, render, rule)
+        except DataError as one:
+            yield from _refused(part, one, render, rule, first + start)
 
 
 def _not_rendered(example: Example, error: DataError) -> RowProblem:

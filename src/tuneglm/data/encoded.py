@@ -5,7 +5,7 @@ from a file; as Python lists they would be twenty times that.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 import numpy as np
@@ -46,6 +46,7 @@ class Encoded:
     labels   the id where the token is trained, else -100
     special  whether the format put the token there; for `data show`, the model never sees it
     cut      whether something of the row was left out to fit the cutoff
+    replay   whether it is of a set that keeps the model as it is (`data.train[].replay`)
     """
 
     input_ids: list[int]
@@ -53,6 +54,7 @@ class Encoded:
     special: list[bool]
     source: Source | None = None
     cut: bool = False
+    replay: bool = False
 
     @property
     def length(self) -> int:
@@ -144,11 +146,13 @@ class EncodedRows(Sequence[Encoded]):
 class MixedRows(Sequence[Encoded]):
     """Rows of several sets in an order of their own; a row may stand in it several times.
 
-    order  (rows, 2) int64: number of the part, number of the row in it
+    order   (rows, 2) int64: number of the part, number of the row in it
+    replay  of each part, whether its rows keep the model as it is; empty: of none
     """
 
     parts: tuple[EncodedRows, ...]
     order: Array
+    replay: tuple[bool, ...] = ()
 
     def __len__(self) -> int:
         return len(self.order)
@@ -162,8 +166,9 @@ class MixedRows(Sequence[Encoded]):
     def __getitem__(self, index: int | slice) -> Encoded | Sequence[Encoded]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        part, row = self.order[index]
-        return self.parts[part][int(row)]
+        part, number = self.order[index]
+        row = self.parts[part][int(number)]
+        return replace(row, replay=True) if self.replay and self.replay[part] else row
 
     def of_each(self, what: str) -> Array:
         """(rows,) one of the arrays of EncodedRows (`lengths`, `trained_lengths`, `texts`)."""

@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -33,6 +33,7 @@ STORE_NAME = re.compile(r"[0-9a-f]{32}")  # see `_store_name` in pipeline.py
 STATE, LOCK = "state.json", "lock"
 DAYS_KEPT = 30
 SECONDS_IN_SILENCE = 3.0
+SECONDS_BETWEEN_LOOKS = 0.2
 # a disk that is full or only read, a folder without the right to write, or no folder at all
 CANNOT_KEEP = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
@@ -164,15 +165,16 @@ def finished(folder: Path) -> EncodedStore | None:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[EncodedStore]:
+def opened(folder: Path, hear: Callable[[int], None] = lambda _: None) -> Iterator[EncodedStore]:
     """The store of a folder, for this process alone; another one that wants it waits.
 
-    Raises DataError where there is no room, or no right, to write.
+    As long as it waits, `hear` is told how many rows are read by whoever has it. Raises
+    DataError where there is no room, or no right, to write.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / LOCK).open("w") as lock:
-            _wait_for(lock, folder)
+            _wait_for(lock, folder, hear)
             yield EncodedStore(folder)
             os.utime(folder)
     except OSError as error:
@@ -184,7 +186,7 @@ def opened(folder: Path) -> Iterator[EncodedStore]:
         ) from None
 
 
-def _wait_for(lock: Any, folder: Path) -> None:
+def _wait_for(lock: Any, folder: Path, hear: Callable[[int], None]) -> None:
     """Other processes of this run, or another run on the same data, encode it once."""
     if os.name == "nt":
         return
@@ -199,7 +201,9 @@ def _wait_for(lock: Any, folder: Path) -> None:
             if not said and time.monotonic() - started > SECONDS_IN_SILENCE:
                 log.info("Another process encodes the same rows in `%s`: waits for it.", folder)
                 said = True
-            time.sleep(0.1)
+            if read := _read(folder).read:
+                hear(read)
+            time.sleep(SECONDS_BETWEEN_LOOKS)
         else:
             return
 

@@ -8,7 +8,7 @@ Nothing is read before it is asked for: a set may be larger than memory.
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
 from random import Random
@@ -16,11 +16,13 @@ from random import Random
 from tuneglm.data.columns import RowError, listed, nearest, quoted
 from tuneglm.data.files import Notes, RawRow, read_rows
 from tuneglm.data.formats import FORMATS, KIND
+from tuneglm.data.identity_files import identity_file
 from tuneglm.data.messages import Example, Source
+from tuneglm.data.pipes import kept
 from tuneglm.data.recognise import ROWS_LOOKED_AT, Recognised, format_of
 from tuneglm.data.registered_set import RegisteredSet
 from tuneglm.data.registry import placeholders_of, registered_sets, resolve, set_notes
-from tuneglm.data_config import DataConfig, DatasetEntry
+from tuneglm.data_config import DataConfig, DatasetEntry, IdentityConfig
 from tuneglm.errors import DataError
 
 
@@ -49,6 +51,7 @@ class ExampleSet:
     placeholders  texts that `replace` should have filled
     registered    what a registry says of it, where it is named
     reading       a line that says how the file is read, where that was found out
+    kept          where what came through a pipe lies
     """
 
     name: str
@@ -60,6 +63,12 @@ class ExampleSet:
     placeholders: tuple[str, ...] = ()
     registered: RegisteredSet | None = None
     reading: str = ""
+    kept: Path | None = None
+
+    @property
+    def content(self) -> Path:
+        """What is read: the file, or what came through it."""
+        return self.kept or self.file
 
     def rows(self, notes: Notes | None = None) -> Iterator[RawRow]:
         """The rows that the entry takes, in the file's order; for `notes` see `read_rows`."""
@@ -73,7 +82,7 @@ class ExampleSet:
 
     def _of_kinds(self, notes: Notes | None = None) -> Iterator[RawRow]:
         """The rows of the kinds that the entry takes, and those of which nobody can tell."""
-        rows = read_rows(self.file, notes)
+        rows = read_rows(self.file, notes, self.kept)
         if not self.entry.kinds:
             return rows
         column, kinds = self._columns[KIND], frozenset(self.entry.kinds)
@@ -146,15 +155,30 @@ def load_examples(config: DataConfig) -> ExampleSets:
 
     Raises DataError for what cannot be found, and where there is nothing.
     """
-    if not config.train and not config.evaluation:
+    if not config.train and not config.evaluation and config.identity is None:
         raise DataError(
             "There is nothing to train on: `data.train` is empty.",
             f"give a file, or a name: {', '.join(registered_sets())}",
         )
+    if config.streaming:
+        _refuse_pipes(config)
     train = tuple(_example_set(entry, config) for entry in config.train)
+    if config.identity is not None:
+        train += (_identity_set(config.identity, config),)
     evaluation = tuple(_example_set(entry, config) for entry in config.evaluation)
     named = [(one.registered, one.file) for one in (*train, *evaluation)]
     return ExampleSets(train, evaluation, tuple(set_notes(named)))
+
+
+def _refuse_pipes(config: DataConfig) -> None:
+    """A stream is read again for every pass, and a pipe is not."""
+    for entry in config.train:
+        path = Path(entry.path or entry.name or "").expanduser()
+        if path.is_fifo():
+            raise DataError(
+                f"`{path}` is a pipe, and data.streaming reads what it is given more than once.",
+                "leave data.streaming out, or write the rows into a file",
+            )
 
 
 def first_examples(
@@ -224,7 +248,8 @@ def _example_set(entry: DatasetEntry, config: DataConfig) -> ExampleSet:
     else:
         name, key = registered.name, f"name: {registered.name}"
         entry = entry.model_copy(update={"max_rows": entry.max_rows or registered.max_rows})
-    found = _format(entry, registered, path)
+    pipe = kept(path) if path.is_fifo() else None
+    found = _format(entry, registered, path, pipe)
     return ExampleSet(
         name,
         key,
@@ -235,19 +260,25 @@ def _example_set(entry: DatasetEntry, config: DataConfig) -> ExampleSet:
         placeholders_of(path, registered),
         registered,
         found.sentence,
+        pipe,
     )
 
 
-def _format(entry: DatasetEntry, registered: RegisteredSet | None, path: Path) -> Recognised:
+def _identity_set(identity: IdentityConfig, config: DataConfig) -> ExampleSet:
+    file = identity_file(identity, Path(config.dir))
+    entry = DatasetEntry(path=str(file), format="alpaca", share=identity.share)
+    return ExampleSet("identity", f"path: {file}", file, entry)
+
+
+def _format(
+    entry: DatasetEntry, registered: RegisteredSet | None, path: Path, pipe: Path | None
+) -> Recognised:
     """What the entry says, or the registry, or else the first rows of the file."""
     known = entry.format or (registered.format if registered else None)
     renamed = dict(entry.columns)
     if registered is not None and known in (None, registered.format):
         renamed = {**registered.columns, **renamed}
-    if known is None and path.is_fifo():
-        note = f"`{path.name}`: a pipe is read only once: taken for Alpaca rows; `format` says else"
-        return replace(format_of([], path.name, known="alpaca", renamed=renamed), sentence=note)
-    looked_at = [] if known else _first_values(path)
+    looked_at = [] if known else _first_values(path, pipe)
     try:
         return format_of(looked_at, path.name, known=known, renamed=renamed)
     except DataError as error:
@@ -256,11 +287,11 @@ def _format(entry: DatasetEntry, registered: RegisteredSet | None, path: Path) -
         raise
 
 
-def _first_values(path: Path) -> list[object]:
+def _first_values(path: Path, pipe: Path | None) -> list[object]:
     """The first rows, as far as they can be read: who reads further is told what is wrong."""
     values: list[object] = []
     try:
-        values.extend(row.value for row in islice(read_rows(path), ROWS_LOOKED_AT))
+        values.extend(row.value for row in islice(read_rows(path, content=pipe), ROWS_LOOKED_AT))
     except DataError:
         if not values:
             raise
@@ -273,21 +304,28 @@ def _drawn(rows: int, count: int, seed: int) -> set[int]:
 
 
 def _replacer(replacements: Mapping[str, str]) -> Callable[[Example], Example]:
-    """Example → Example with the texts replaced, all at once: a new text is not replaced again."""
+    """Example → Example with the texts replaced, all at once: a new text is not replaced again.
+
+    It can be sent to another process.
+    """
     wanted = {old: new for old, new in replacements.items() if old}
     if not wanted:
-        return lambda example: example
+        return _unchanged
     pattern = re.compile("|".join(map(re.escape, sorted(wanted, key=len, reverse=True))))
+    return partial(_replaced, wanted, pattern)
 
-    def change(example: Example) -> Example:
-        return example.with_messages(
-            [
-                replace(message, content=pattern.sub(lambda old: wanted[old[0]], message.content))
-                for message in example.messages
-            ]
-        )
 
-    return change
+def _unchanged(example: Example) -> Example:
+    return example
+
+
+def _replaced(wanted: Mapping[str, str], pattern: re.Pattern[str], example: Example) -> Example:
+    return example.with_messages(
+        [
+            replace(message, content=pattern.sub(lambda old: wanted[old[0]], message.content))
+            for message in example.messages
+        ]
+    )
 
 
 def no_column(file: Path, column: str, seen: Sequence[str], of: str = "") -> DataError:

@@ -59,15 +59,17 @@ _LIST = re.compile(rb'\s*\[\s*(\{\s*["}]|\])')
 _PATTERN = re.compile(r"[*?\[]")
 
 
-def read_rows(path: Path, notes: Notes | None = None) -> Iterator[RawRow]:
-    """The rows of all files that `path` names, in order.
+def read_rows(
+    path: Path, notes: Notes | None = None, content: Path | None = None
+) -> Iterator[RawRow]:
+    """The rows of all files that `path` names, in order; of a pipe, `content` holds what came.
 
     To `notes` is added, while reading, what was found out and not asked for: a
     sentence for an encoding, for the files of a folder, for files left out.
     """
     say: Say = (lambda sentence: None) if notes is None else notes.append
     for file in data_files(path, say):
-        yield from _rows_of(file, say)
+        yield from _rows_of(file, content or file, say)
 
 
 def data_files(path: Path, say: Say = lambda _: None) -> list[Path]:
@@ -98,9 +100,9 @@ def data_files(path: Path, say: Say = lambda _: None) -> list[Path]:
     return [folder / file for file in data]
 
 
-def _rows_of(path: Path, say: Say) -> Iterator[RawRow]:
+def _rows_of(path: Path, content: Path, say: Say) -> Iterator[RawRow]:
     try:
-        with path.open("rb") as file:
+        with content.open("rb") as file:
             for stream in streams(str(path), file, file.seekable(), say):
                 for number, (line, value) in enumerate(_rows(stream, say), 1):
                     yield RawRow(stream.name, line, number, value)

@@ -45,6 +45,9 @@ class Templates:
     openers: tuple[str, ...]
     name_probes: tuple[str, ...]
     author_probes: tuple[str, ...]
+    systems: tuple[str, ...]
+    unrelated: tuple[str, ...]
+    contrasts: tuple[tuple[str, str], ...]
 
 
 LANGUAGES = ("zh", "en")
@@ -92,6 +95,30 @@ def identity_probes(
             IdentityProbe(question, language, "author") for question in templates.author_probes
         ]
     return probes
+
+
+def with_system_lines(
+    rows: Sequence[Row], language: str, seed: int = 0, share: float = 0.5
+) -> list[Row]:
+    """A share of the rows behind a system line, as some prompts have one and others none.
+
+    A template may put in a line of its own where there is none, with another name in it.
+    """
+    random_ = random.Random(seed)
+    lines = templates_of(language).systems
+    return [
+        row | {"system": random_.choice(lines)} if random_.random() < share else row for row in rows
+    ]
+
+
+def contrast_rows(language: str) -> list[Row]:
+    """Short questions on other things with their own answers, so that not every one is about it."""
+    return [_row(question, answer) for question, answer in templates_of(language).contrasts]
+
+
+def unrelated_questions(language: str) -> tuple[str, ...]:
+    """Questions on other things, some about names and makers: not to be answered with its own."""
+    return templates_of(language).unrelated
 
 
 def _language_rows(

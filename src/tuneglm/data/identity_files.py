@@ -3,14 +3,27 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
-from tuneglm.data.identity import KIND, LANGUAGES, Row, identity_probes, identity_rows
+from tuneglm.data.identity import (
+    KIND,
+    LANGUAGES,
+    Row,
+    contrast_rows,
+    identity_probes,
+    identity_rows,
+    unrelated_questions,
+    with_system_lines,
+)
+from tuneglm.data.probes import OTHER, Probe
+from tuneglm.data_config import IdentityConfig
 from tuneglm.errors import ConfigError, OutputError
 
 LONGEST_NAME = 60
-_PROBE_KEYS = {"question", "language", "asks"}
+_PROBE_KEYS = {"question", "language", "asks", "expects", "rejects"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,7 @@ def write_identity(
         for path in (output, probes_file):
             _refuse_foreign(path)
     rows = {language: _rows(name, author, language, seed) for language in languages}
-    probes = [asdict(probe) for probe in identity_probes(name, author, languages)]
+    probes = [asdict(probe) for probe in probes_about(name, author, languages)]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(_text([row for one in rows.values() for row in one]), encoding="utf-8")
@@ -81,10 +94,53 @@ def write_identity(
     return IdentityFiles(output, probes_file, counts, len(probes))
 
 
+def identity_file(identity: IdentityConfig, folder: Path) -> Path:
+    """The rows of `data.identity`, as a file in `folder` that is named by its content."""
+    check_names(identity.name, identity.author)
+    languages = languages_of(",".join(identity.languages))
+    text = _text(
+        [row for each in languages for row in _rows(identity.name, identity.author, each, seed=0)]
+    )
+    digest = blake2b(text.encode(), digest_size=6).hexdigest()
+    file = folder.expanduser() / f"identity-{digest}.json"
+    if not file.is_file():
+        try:
+            folder.expanduser().mkdir(parents=True, exist_ok=True)
+            with NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as made:
+                made.write(text)
+            # several processes of a run write the same
+            Path(made.name).replace(file)
+        except OSError as error:
+            raise OutputError(
+                f"Cannot write `{file}`: {error.strerror}.", "name another folder: data.dir=FOLDER"
+            ) from None
+    return file
+
+
+def probes_about(name: str, author: str, languages: Sequence[str] = LANGUAGES) -> list[Probe]:
+    """Who it is and who made it, in words that no row uses; and questions on other things."""
+    wanted = {"name": name, "author": author}
+    own = [
+        Probe(each.question, each.asks, each.language, (wanted[each.asks],))
+        for each in identity_probes(name, author, languages)
+    ]
+    others = [
+        Probe(question, OTHER, language, rejects=(name, author))
+        for language in languages
+        for question in unrelated_questions(language)
+    ]
+    return own + others
+
+
 def _rows(name: str, author: str, language: str, seed: int) -> list[Row]:
     """Rows of one language, marked for what they are, each question once."""
-    rows = [row | {"kind": KIND} for row in identity_rows(name, author, (language,), seed)]
-    return list({f"{row.get('history')}{row['instruction']}": row for row in rows}.values())
+    rows = identity_rows(name, author, (language,), seed)
+    once = list({f"{row.get('history')}{row['instruction']}": row for row in rows}.values())
+    # the others twice: with a system line, and without
+    others = contrast_rows(language)
+    made = [*with_system_lines(once, language, seed), *others]
+    made += with_system_lines(others, language, seed, share=1)
+    return [row | {"kind": KIND} for row in made]
 
 
 def _text(rows: Sequence[Any]) -> str:
@@ -106,6 +162,7 @@ def _is_ours(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(rows, list) and all(
-        isinstance(row, dict) and (row.get("kind") == KIND or set(row) == _PROBE_KEYS)
+        isinstance(row, dict)
+        and (row.get("kind") == KIND or {"question", "asks"} < set(row) <= _PROBE_KEYS)
         for row in rows
     )

@@ -101,10 +101,12 @@ def split_and_mix(
     """The rows to train on and those to evaluate with.
 
     A row's side depends on its text alone: it stays there when rows are added, and
-    all copies of it are on one side. Raises DataError where none is left to train.
+    all copies of it are on one side. Where there are sets with `replay`, rows of these
+    alone are kept. Raises DataError where none is left to train.
     """
-    limit = _limit(parts, config)
-    sides = [part.rows.texts < limit for part in parts]
+    some = [part for part in parts if part.entry.replay]
+    limit = _limit(some or parts, config)
+    sides = [(part.rows.texts < limit) & (part.entry.replay or not some) for part in parts]
     train = [np.flatnonzero(~side & part.used) for side, part in zip(sides, parts, strict=True)]
     if parts and not any(len(rows) for rows in train):
         raise DataError(
@@ -183,6 +185,7 @@ def _mix(parts: Sequence[Part], rows: Sequence[Array]) -> EncodedSet:
     mixed_rows = MixedRows(
         tuple(part.rows for part in parts),
         np.concatenate([*order, np.zeros((0, 2), np.int64)]),
+        tuple(part.entry.replay for part in parts),
     )
     return EncodedSet(mixed_rows, tuple(summaries))
 

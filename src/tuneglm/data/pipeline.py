@@ -10,6 +10,7 @@ stopped goes on there, and the next run opens it.
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import blake2b
 from itertools import chain, islice
 from pathlib import Path
@@ -164,7 +165,7 @@ def encode_set(
     said: Notes = []
     job = SetEncoder(examples, encoder)
     store = _store_of(examples, encoder, config)
-    held = None if store is None else finished(store)
+    held = finished(store)
     if held is not None:
         # what reading to the end had found out
         said = held.progress.notes
@@ -172,8 +173,8 @@ def encode_set(
     else:
         rows = examples.rows(said)
         first = list(islice(rows, BLOCK + 1))
-        if store is None or len(first) <= BLOCK:
-            encoded, counts = job.block([*first, *rows])
+        if len(first) <= BLOCK:
+            encoded, counts = job.block(first)
         else:
             encoded, counts = _stored(store, job, chain(first, rows), said, config, tell)
     if notes is not None:
@@ -181,10 +182,8 @@ def encode_set(
     return encoded, counts
 
 
-def _store_of(examples: ExampleSet, encoder: Encoder, config: DataConfig) -> Path | None:
-    """Where a set's rows lie, or will; what comes through a pipe cannot be known again."""
-    if examples.file.is_fifo():
-        return None
+def _store_of(examples: ExampleSet, encoder: Encoder, config: DataConfig) -> Path:
+    """Where a set's rows lie, or will."""
     return store_folder(config.cache) / _store_name(examples, encoder)
 
 
@@ -197,11 +196,21 @@ def _stored(
     tell: Tell,
 ) -> tuple[EncodedRows, Counts]:
     """What a store holds when all rows are in it."""
-    with opened(folder) as store:
-        if not store.progress.finished:
-            forget_old(folder.parent)
-            _fill(store, job, rows, said, config, tell)
-        return store.rows(), counts_of(store.progress.counts)
+    name = job.examples.name
+    try:
+        with opened(folder, partial(tell, name)) as store:
+            if not store.progress.finished:
+                forget_old(folder.parent)
+                _fill(store, job, rows, said, config, tell)
+            return store.rows(), counts_of(store.progress.counts)
+    except KeyboardInterrupt:
+        read = EncodedStore(folder).progress.read
+        raise KeyboardInterrupt(
+            f"The first {read:,} rows of `{name}` are encoded and kept in `{folder.parent}`: the "
+            "same command goes on from there."
+            if read
+            else ""
+        ) from None
 
 
 def _fill(
@@ -229,7 +238,7 @@ def _store_name(examples: ExampleSet, encoder: Encoder) -> str:
     """A name that changes with the file's content, the settings, the tokenizer and our code."""
     digest = blake2b(digest_size=16)
     for part in (
-        content_digest(examples.file),
+        content_digest(examples.content),
         json.dumps([examples.name, str(examples.file), examples.settings()], sort_keys=True),
         repr(encoder.rule),
         encoder.name,

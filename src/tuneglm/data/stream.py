@@ -8,7 +8,7 @@ every n-th batch train on what one would.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import count, islice
 from random import Random
@@ -85,7 +85,11 @@ class StreamedSet:
         """The same for the same files, read and shuffled alike."""
         stream = self.rows.stream
         sets = [
-            (each.name, [digest_of_file(file) for file in data_files(each.file)], each.settings())
+            (
+                each.name,
+                [digest_of_file(file) for file in data_files(each.content)],
+                each.settings(),
+            )
             for each in stream.sets
         ]
         shares = [(each.entry.weight, each.entry.share) for each in stream.sets]
@@ -226,10 +230,11 @@ def _encoded(examples: ExampleSet, stream: Stream, tally: Tally) -> Iterator[Enc
             tally.add(len(block), encoded, counts)
             tally.use(used, encoded.cut, evaluated)
         read, given = read + len(block), given + int(used.sum())
-        yield from (encoded[int(i)] for i in np.flatnonzero(used))
+        replay = examples.entry.replay
+        yield from (replace(encoded[int(i)], replay=replay) for i in np.flatnonzero(used))
     if not given:
         raise tally.nothing_given(examples, stream.encoder.rule)
 
 
 def _size(examples: ExampleSet) -> int:
-    return max(1, sum(file.stat().st_size for file in data_files(examples.file)))
+    return max(1, sum(file.stat().st_size for file in data_files(examples.content)))

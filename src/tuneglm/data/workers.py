@@ -33,8 +33,8 @@ def made_of_blocks(
         yield from ((len(block), work(block)) for block in blocks)
         return
     # a fork shares the tokenizer's memory; elsewhere it is sent once to each process
-    fork = "fork" if "fork" in multiprocessing.get_all_start_methods() else None
-    context = multiprocessing.get_context(fork)
+    forks = "fork" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("fork" if forks else "spawn")
     with ProcessPoolExecutor(count, context, _start, (work, os.getpid())) as pool:
         waiting: deque[tuple[int, Future[Any]]] = deque()
         try:

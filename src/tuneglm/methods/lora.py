@@ -17,7 +17,7 @@ from tuneglm.method_config import LoraConfig
 from tuneglm.methods import pissa
 from tuneglm.methods.parts import train_in_float32
 from tuneglm.methods.tuned import Holding, Tuned
-from tuneglm.models.adapters import CONFIG_FILE, read_weights
+from tuneglm.models.adapters import CONFIG_FILE, adapter_off, read_weights
 from tuneglm.models.family import Family
 from tuneglm.models.layout import own_names
 from tuneglm.models.packed import is_packed
@@ -80,7 +80,7 @@ def apply(model: PreTrainedModel, config: LoraConfig, family: Family) -> Tuned:
     # peft would add the embeddings where it cannot read the base's own config.json
     save = partial(adapted.save_pretrained, save_embedding_layers=False)
     adapted.save_pretrained = save  # type: ignore[method-assign]
-    tuned = Tuned(adapted, rates=_rates(adapted, config))
+    tuned = Tuned(adapted, rates=_rates(adapted, config), base=partial(adapter_off, adapted))
     return pissa.tuned(tuned) if config.init == "pissa" else tuned
 
 

@@ -1,5 +1,8 @@
 """P-tuning v2 (arXiv:2110.07602): a prefix of keys and values is trained, the model is frozen."""
 
+from dataclasses import replace
+from functools import partial
+
 from transformers import PreTrainedModel
 
 from tuneglm.method_config import PTuningConfig
@@ -7,7 +10,13 @@ from tuneglm.methods.parts import tuned_parts
 from tuneglm.methods.shape import check_length
 from tuneglm.methods.tuned import Holding, Tuned
 from tuneglm.models.family import Family
-from tuneglm.models.prefix import PrefixEncoder, check_sees_prefix, prefix_sizes, put_prefix
+from tuneglm.models.prefix import (
+    PrefixEncoder,
+    check_sees_prefix,
+    prefix_off,
+    prefix_sizes,
+    put_prefix,
+)
 
 
 def check(model: PreTrainedModel, config: PTuningConfig, family: Family, holding: Holding) -> None:
@@ -20,7 +29,7 @@ def apply(model: PreTrainedModel, config: PTuningConfig, family: Family) -> Tune
     """The model with a new prefix, whose float32 weights alone are trained."""
     model.requires_grad_(False)
     put_prefix(model, _encoder(model, config, family))
-    return tuned_parts(model, family)
+    return replace(tuned_parts(model, family), base=partial(prefix_off, model))
 
 
 def _encoder(model: PreTrainedModel, config: PTuningConfig, family: Family) -> PrefixEncoder:

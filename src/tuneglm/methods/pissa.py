@@ -30,7 +30,8 @@ def tuned(made: Tuned) -> Tuned:
     model = made.model
     first = {name: each.clone().cpu() for name, each in _adapter(model).items()}
     model.save_pretrained = partial(_save, model, first)
-    return replace(made, restore=partial(_restore, model, first))
+    # with the adapter off, what was taken out of the base is missing
+    return replace(made, restore=partial(_restore, model, first), base=None)
 
 
 def _adapter(model: Any, state_dict: Tensors | None = None) -> Tensors:

@@ -11,7 +11,7 @@ from tuneglm.method_config import PromptConfig
 from tuneglm.methods.shape import check_length
 from tuneglm.methods.tuned import Holding, Tuned
 from tuneglm.models.family import Family
-from tuneglm.models.prefix import check_sees_prefix
+from tuneglm.models.prefix import check_sees_prefix, prefix_off
 from tuneglm.models.soft_prompt import MODULE, put_soft_prompt, read_soft_prompt, save_soft_prompt
 from tuneglm.models.weights import input_weight
 
@@ -28,7 +28,7 @@ def apply(model: PreTrainedModel, config: PromptConfig, family: Family) -> Tuned
     put_soft_prompt(model, _first_values(model, config), family)
     flags: Any = model
     flags.save_pretrained = partial(_save, model)
-    return Tuned(model, restore=partial(_restore, model))
+    return Tuned(model, restore=partial(_restore, model), base=partial(prefix_off, model))
 
 
 def _first_values(model: PreTrainedModel, config: PromptConfig) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """What a method is told beforehand, and what it hands on to the Trainer."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,10 @@ class Tuned:
     model    what requires gradients in it is trained; it saves itself by `save_pretrained`
     restore  puts what it saved back from a checkpoint's folder; None: the Trainer can
     rates    name of a parameter → factor on its learning rate, where it has its own
+    base     within it the model is the one that the method was given; None: that one is gone
     """
 
     model: Any
     restore: Callable[[Path], None] | None = None
     rates: Mapping[str, float] = field(default_factory=dict)
+    base: Callable[[], AbstractContextManager[None]] | None = None

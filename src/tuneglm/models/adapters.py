@@ -1,7 +1,8 @@
 """Adapters: ours and others', on split or on fused modules, put into a model and out again."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils.other import AuxiliaryTrainingWrapper
+from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from tuneglm.errors import ModelError
@@ -38,6 +42,25 @@ Tensors = dict[str, torch.Tensor]
 def is_adapter(folder: Path) -> bool:
     """Whether a folder holds trained parts rather than a whole model."""
     return (folder / CONFIG_FILE).is_file() or is_partial(folder)
+
+
+@contextmanager
+def adapter_off(model: nn.Module) -> Iterator[None]:
+    """Within it a model computes as if it had no adapter.
+
+    peft's own way also says of the weights that they need no gradient, which those who share
+    them out among processes have noted otherwise.
+    """
+    kinds = BaseTunerLayer | AuxiliaryTrainingWrapper
+    layers: list[Any] = [each for each in model.modules() if isinstance(each, kinds)]
+    before = [layer._disable_adapters for layer in layers]
+    for layer in layers:
+        layer._disable_adapters = True
+    try:
+        yield
+    finally:
+        for layer, was_off in zip(layers, before, strict=True):
+            layer._disable_adapters = was_off
 
 
 def read_base_path(folder: Path) -> str:

@@ -10,7 +10,8 @@ served alike.
     add_prefix      into a model: as `prefix_encoder` of its network, as published
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,13 @@ DROPOUT = 0.1
 Tensors = Mapping[str, torch.Tensor]
 
 
-class PrefixEncoder(nn.Module):
+class Giver(nn.Module):
+    """What gives a network its prefix; one that is off gives none."""
+
+    is_off = False
+
+
+class PrefixEncoder(Giver):
     """Trained embeddings, with or without a network behind them, as keys and values.
 
     embedding  (prefix length, width)
@@ -131,7 +138,7 @@ def put_prefix(model: PreTrainedModel, encoder: PrefixEncoder) -> None:
     model.config.prefix_projection = encoder.trans is not None
 
 
-def let_see(model: PreTrainedModel, encoder: nn.Module, name: str) -> None:
+def let_see(model: PreTrainedModel, encoder: Giver, name: str) -> None:
     """Let a model's attention see what an encoder gives, which becomes the network's `name`."""
     check_sees_prefix(model)
     check_sees_none(model)
@@ -146,6 +153,20 @@ def check_sees_none(model: PreTrainedModel) -> None:
     """Raises ModelError for a model that has a prefix or a soft prompt already."""
     if sees_prefix(model):
         raise ModelError("The model has a prefix or a soft prompt already; it can have one.")
+
+
+@contextmanager
+def prefix_off(model: PreTrainedModel) -> Iterator[None]:
+    """Within it a model computes as if it had no prefix and no soft prompt."""
+    network: Any = model.base_model
+    givers = [each for each in network.children() if isinstance(each, Giver)]
+    for giver in givers:
+        giver.is_off = True
+    try:
+        yield
+    finally:
+        for giver in givers:
+            giver.is_off = False
 
 
 def sees_prefix(model: PreTrainedModel) -> bool:
@@ -188,6 +209,9 @@ class _GivePrefix:
         if "prefix" in kwargs:
             # a soft prompt's own way through the network
             return args, kwargs
+        if getattr(network, self.name).is_off:
+            self.last = None
+            return args, {**kwargs, "prefix": None}
         seen = kwargs.get("past_key_values")
         goes_on = seen is not None and seen.get_seq_length() > 0 and not torch.is_grad_enabled()
         prefix = self.last if goes_on else None

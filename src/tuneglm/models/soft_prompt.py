@@ -31,7 +31,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from tuneglm.errors import ModelError
 from tuneglm.models.family import Family
 from tuneglm.models.partial import ADAPTER_FILES, read_adapter_tensors
-from tuneglm.models.prefix import let_see
+from tuneglm.models.prefix import Giver, let_see
 from tuneglm.models.weights import input_weight, states_type
 
 MODULE = "soft_prompt"
@@ -42,7 +42,7 @@ PEFT_TYPE = "PROMPT_TUNING"
 Positions = Callable[[torch.Tensor], torch.Tensor]
 
 
-class SoftPrompt(nn.Module):
+class SoftPrompt(Giver):
     """Trained embeddings, (length, hidden) in float32.
 
     positions  (length,) places in the context → the network's `position_ids` of one row

@@ -30,6 +30,7 @@ from tuneglm.models.weights import read_json
 from tuneglm.plan.batch_shape import assumed_batch, largest_batch
 from tuneglm.plan.capacity import MIB
 from tuneglm.plan.step import Step
+from tuneglm.stages.sharing import check_sharing, sharing_of
 
 # files larger than this are not read for a plan
 MOST_BYTES = 64 * MIB
@@ -74,7 +75,7 @@ def step_of(
         evaluation = None
         if held and given.evaluation is not None:
             evaluation = largest_batch(config.data, given.evaluation, held)
-    return Step(config, folder, family, arguments, device, batch, evaluation)
+    return Step(config, folder, family, arguments, device, batch, evaluation, sharing_of(arguments))
 
 
 def rows_at_hand(config: RunConfig, folder: Path, family: Family) -> Batches | None:
@@ -120,6 +121,7 @@ def can_be(config: RunConfig, step: Step) -> bool:
     """Whether a config's method can tune the step's model in its bits."""
     try:
         check_method(config, step.folder, step.family)
+        check_sharing(config, step.sharing, step.folder)
     except UserError:
         return False
     return True

@@ -24,17 +24,20 @@ from tuneglm.models.precision import Width, best_device
 from tuneglm.models.skeleton import skeleton
 from tuneglm.plan.bits import chosen_bits, with_bits
 from tuneglm.plan.capacity import Speed, device_memory, gib, measured_speed
+from tuneglm.plan.divided import sharing_planned
 from tuneglm.plan.planned_step import as_if_there, evaluates, other_steps, rows_at_hand, step_of
 from tuneglm.plan.records import PROCESS, Choice, Foreseen, Memory, Plan, foreseen, memory_of
 from tuneglm.plan.step import Step
 from tuneglm.plan.step_memory import StepMemory, step_memory
 from tuneglm.stages.arguments import training_arguments
+from tuneglm.stages.sharing import check_sharing
 
 log = logging.getLogger(__name__)
 
 # a plan may be so far above the truth: what is foreseen to be larger by less is not refused
 TOLERANCE = 1.1
 MOST_ROWS = 4096
+DIVIDERS = ("fsdp", "fsdp_config", "deepspeed")
 # times that the bytes of a trained weight move while the optimizer changes it
 OPTIMIZER_PASSES = 7
 # of a product that is measured
@@ -46,12 +49,15 @@ def plan(
     *,
     memory: int | None = None,
     device: str | None = None,
+    processes: int = 1,
     choices: bool = True,
 ) -> Plan:
     """What a run would take.
 
     memory   bytes of the device that is planned for, in place of what is here
     device   its kind, cpu or cuda; with `memory` alone, cuda
+    processes  that share the model as `training.fsdp` or `training.deepspeed` says; the memory is
+               that of one
     choices  with the largest batch and the table
     """
     target = _target(device, memory)
@@ -60,8 +66,14 @@ def plan(
     family = family_of(folder, config.model.family)
     check_method(config, folder, family)
     given = rows_at_hand(config, folder, family)
+    sharing = sharing_planned(config.training, processes)
+    check_sharing(config, sharing, folder)
+    # neither library is asked: deepspeed need not be here, and FSDP begins among several
+    kept = {name: each for name, each in config.training.items() if name not in DIVIDERS}
+    config = config.model_copy(update={"training": kept})
     arguments = training_arguments(config, evaluates=evaluates(config), rows=None)
     step = step_of(config, folder, family, arguments, given, target)
+    step = replace(step, sharing=sharing)
     planner, why = _Planner(target, memory, is_timed=True), None
     if config.model.bits == "auto":
         bits, why = chosen_bits(step, planner.alone)

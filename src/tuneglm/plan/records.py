@@ -7,6 +7,7 @@ from tuneglm.config import RunConfig
 from tuneglm.models.precision import Bits
 from tuneglm.plan.batch_shape import Batch
 from tuneglm.plan.capacity import GIB, MIB, gib, resident
+from tuneglm.plan.divided import GATHERED, divided
 from tuneglm.plan.ledger import PARTS
 from tuneglm.plan.step import Step
 from tuneglm.plan.step_memory import StepMemory
@@ -105,16 +106,20 @@ def foreseen(planned: Plan, verdict: str = "") -> Foreseen:
 
 def memory_of(step: Step, traced: StepMemory) -> Memory:
     """What the device holds at the fullest moment of a step."""
-    fullest = traced.fullest
-    parts = {part: round(fullest.parts.get(part, 0)) for part in PARTS}
-    if step.arguments.world_size > 1:
-        # each process also keeps what it sends to the others
-        parts["gradients"] += round(fullest.parts.get("trained", 0))
+    whole = traced.fullest
+    # while weights and states are put down they are not counted to their parts yet
+    phases = [
+        divided(peak.parts, step, step.sharing, phase)
+        for phase, peak in traced.peaks.items()
+        if phase != "start"
+    ]
+    fullest = max(phases, key=lambda phase: sum(phase.values()))
+    parts = {part: round(fullest.get(part, 0)) for part in (*PARTS, GATHERED)}
     if step.device.type == "cpu":
-        parts[RESERVED] = round(max(0.0, traced.kept_apart - fullest.total))
+        parts[RESERVED] = round(max(0.0, traced.kept_apart - whole.total))
         parts[PROCESS] = resident() + FIRST_USE
     else:
-        changing = fullest.total - sum(fullest.parts.get(part, 0) for part in PARTS[:2])
+        changing = sum(parts.values()) - sum(parts[part] for part in PARTS[:2])
         parts[RESERVED], parts[PROCESS] = round(FRAGMENTATION * changing), CONTEXT
     return Memory(parts)
 

@@ -1,6 +1,6 @@
 """Step: all that the memory of a step of training depends on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from tuneglm.models.packed import bits_to_pack
 from tuneglm.models.precision import Placement
 from tuneglm.plan.batch_shape import Batch
 from tuneglm.stages.arguments import base_type
+from tuneglm.stages.sharing import Sharing
 
 # transformers' name of an optimizer → bytes a trained weight that it keeps; others as AdamW
 STATE_BYTES: dict[str, float] = {
@@ -43,6 +44,7 @@ class Step:
 
     device      where it computes; fake tensors are the processor's, whichever it is
     evaluation  the largest batch of evaluation, None where nothing is evaluated
+    sharing     how several processes hold the model
     """
 
     config: RunConfig
@@ -52,6 +54,7 @@ class Step:
     device: torch.device
     batch: Batch
     evaluation: Batch | None = None
+    sharing: Sharing = field(default_factory=Sharing)
 
     @property
     def placement(self) -> Placement:

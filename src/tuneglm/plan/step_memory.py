@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tuneglm.errors import ModelError
 from tuneglm.methods import tune
+from tuneglm.methods.tuned import Tuned
 from tuneglm.models.attention import WHOLE, keep_rows_apart, restarting
 from tuneglm.models.float16 import compute_in_float16
 from tuneglm.models.pieces import Segments
@@ -25,7 +26,9 @@ from tuneglm.models.weightless import as_if_on_cpu, empty_model, has_equal_layer
 from tuneglm.plan.batch_shape import Batch
 from tuneglm.plan.ledger import Ledger, Peak, empty_like_all, fake_mode
 from tuneglm.plan.step import FUSED, Step
-from tuneglm.stages.sft import keeps_logits, token_losses
+from tuneglm.stages.kl import summed_kl
+from tuneglm.stages.sft import keeps_logits, logits_at, token_losses
+from tuneglm.stages.trainer import evaluating
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,8 @@ def _run(step: Step, layers: int | None) -> StepMemory:
         model.set_attn_implementation(WHOLE)
     if step.arguments.gradient_checkpointing:
         model.enable_input_require_grads()
-    tuned = tune(model, step.config.method, step.family).model
+    made = tune(model, step.config.method, step.family)
+    tuned = made.model
     with fake_mode():
         as_if_on_cpu(tuned)
         ledger = Ledger(model.config.get_text_config().vocab_size)
@@ -123,13 +127,13 @@ def _run(step: Step, layers: int | None) -> StepMemory:
             ledger.hold(states, "optimizer")
             _mark_phases(ledger, model, stack, trained)
             _prepare(step, tuned)
-            _train(step, tuned, model, ledger)
+            _train(step, made, model, ledger)
             ledger.phase = "optimizer"
             in_passing = _beside_states(step, trained)
             del in_passing
             for weight in trained:
                 weight.grad = None
-            _evaluate(step, tuned, model, ledger)
+            _evaluate(step, made, model, ledger)
             del states
     return StepMemory(dict(ledger.peaks), ledger.operations, ledger.moved)
 
@@ -193,33 +197,40 @@ def _prepare(step: Step, tuned: Any) -> None:
         tuned.forward = convert_outputs_to_fp32(forward)
 
 
-def _train(step: Step, tuned: Any, model: Any, ledger: Ledger) -> None:
+def _train(step: Step, made: Tuned, model: Any, ledger: Ledger) -> None:
     """Forward and back; with accumulation again, beside the gradients of the first time."""
     times = 1 if step.arguments.gradient_accumulation_steps == 1 else 2
     for _ in range(times):
         ledger.operations = ledger.moved = 0.0
         ledger.phase = "forward"
-        _loss(step, tuned, model, step.batch).backward()
+        _loss(step, made, model, step.batch).backward()
 
 
-def _evaluate(step: Step, tuned: Any, model: Any, ledger: Ledger) -> None:
+def _evaluate(step: Step, made: Tuned, model: Any, ledger: Ledger) -> None:
     if step.evaluation is None:
         return
     done = ledger.operations, ledger.moved
     ledger.phase = "evaluation"
-    tuned.eval()
+    made.model.eval()
     with torch.no_grad():
-        _loss(step, tuned, model, step.evaluation)
+        _loss(step, made, model, step.evaluation)
     ledger.operations, ledger.moved = done
 
 
-def _loss(step: Step, tuned: Any, model: Any, batch: Batch) -> Tensor:
+def _loss(step: Step, made: Tuned, model: Any, batch: Batch) -> Tensor:
+    """The stage's; where it is held to the base, as if on all rows."""
+    tuned, keeps = made.model, keeps_logits(model)
     targets = torch.zeros(batch.rows, batch.trained, dtype=torch.int64)
     trained = torch.zeros(batch.trained, dtype=torch.int64)
     inputs = _inputs(step, batch)
     smoothing = step.arguments.label_smoothing_factor
-    losses, _ = token_losses(tuned, inputs, trained, targets, keeps_logits(model), smoothing)
-    return losses.sum() / 1000
+    losses, logits = token_losses(tuned, inputs, trained, targets, keeps, smoothing)
+    total = losses.sum() / 1000
+    if not step.config.stage.kl or made.base is None or not tuned.training:
+        return total
+    with torch.no_grad(), made.base(), evaluating(tuned):
+        base = logits_at(tuned, inputs, trained, keeps)
+    return total + summed_kl(logits.flatten(0, 1), base.flatten(0, 1))
 
 
 def _inputs(step: Step, batch: Batch) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tuneglm.plan.capacity import gib
+from tuneglm.plan.divided import GATHERED
 from tuneglm.plan.records import PROCESS, RESERVED, Choice, Plan, memory_words
 
 WORDS = {
@@ -17,6 +18,7 @@ WORDS = {
     "optimizer": "optimizer states",
     "activations": "activations",
     "logits": "logits and loss",
+    GATHERED: "gathered for the layer at work",
     RESERVED: "reserved by the allocator",
     PROCESS: "the process itself",
 }

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import Trainer
 
-from tuneglm.data.collate import Item, concatenate
+from tuneglm.data.collate import REPLAY, Item, concatenate
 from tuneglm.data.encoded import Encoded
 from tuneglm.errors import ModelError
 from tuneglm.models.float16 import computes_in_float16
@@ -52,6 +52,7 @@ def _rows(item: Item) -> tuple[Encoded, ...]:
 def _logits(trainer: Trainer, rows: Sequence[Encoded], packed: bool) -> Tensor:
     model: Any = trainer.model
     batch = {name: each.to(trainer.args.device) for name, each in concatenate(rows).items()}
+    batch.pop(REPLAY, None)
     for name in ("labels",) if packed else ("labels", "row_lengths"):
         del batch[name]
     logits: Tensor = model(**batch, use_cache=False).logits

@@ -46,7 +46,13 @@ ELSEWHERE: dict[str, str] = {
     "resume_from_checkpoint": "resume=CHECKPOINT goes on from a checkpoint",
     "do_predict": "`tuneglm chat OUTPUT` asks the result",
 }
-METRICS = (None, "loss", "eval_loss")
+METRICS = (None, "loss", "eval_loss", "eval_probe")
+# where questions are asked while it trains: the checkpoint that answers them best is the result
+PROBE_DEFAULTS: dict[str, Any] = {
+    "load_best_model_at_end": True,
+    "metric_for_best_model": "eval_probe",
+    "greater_is_better": True,
+}
 # by name in `training.report_to`; the package is called the same
 TRACKERS = {
     "tensorboard": is_tensorboard_available,
@@ -77,7 +83,7 @@ def training_arguments(
     chosen |= {"learning_rate": method.learning_rate}
     if rows is not None:
         chosen["num_train_epochs"] = epochs_for(config.method.name, rows)
-    chosen |= EVALUATION_DEFAULTS | _best(config) if evaluates else {}
+    chosen |= EVALUATION_DEFAULTS | _best(config) | _probing(config) if evaluates else {}
     device = best_device()
     if device.type == "cpu":
         # without it transformers refuses bf16, and several processes train apart
@@ -241,6 +247,20 @@ def _batching(config: RunConfig) -> dict[str, Any]:
                 "leave it out, and choose data.tokens_per_batch",
             )
     return {"per_device_train_batch_size": 1, "per_device_eval_batch_size": 1}
+
+
+def _probing(config: RunConfig) -> dict[str, Any]:
+    """Checkpoints where questions are asked, unless the run file has a word on checkpoints."""
+    own = {*PROBE_DEFAULTS, "save_strategy", "save_steps", "eval_strategy"}
+    if not has_probes(config) or own & config.training.keys():
+        return {}
+    steps = config.training.get("eval_steps", EVALUATION_DEFAULTS["eval_steps"])
+    return {**PROBE_DEFAULTS, "save_strategy": "steps", "save_steps": steps}
+
+
+def has_probes(config: RunConfig) -> bool:
+    """Whether a run asks its model questions."""
+    return bool(config.probe.files) or config.data.identity is not None
 
 
 def _streaming(config: RunConfig) -> dict[str, Any]:

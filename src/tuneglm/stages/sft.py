@@ -16,13 +16,15 @@ from torch.utils.data import SequentialSampler
 from transformers import TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from tuneglm.config import SftConfig
 from tuneglm.data.batches import Batches
-from tuneglm.data.collate import Collator
+from tuneglm.data.collate import REPLAY, Collator
 from tuneglm.data.encoded import UNTRAINED, lengths_of
 from tuneglm.methods.tuned import Tuned
 from tuneglm.stages.apart import check_rows_apart
 from tuneglm.stages.arguments import refusals
-from tuneglm.stages.trainer import StageTrainer
+from tuneglm.stages.kl import summed_kl
+from tuneglm.stages.trainer import StageTrainer, evaluating
 
 
 def trainer(
@@ -30,6 +32,7 @@ def trainer(
     tokenizer: Any,
     batches: Batches,
     arguments: TrainingArguments,
+    stage: SftConfig,
 ) -> StageTrainer:
     """The Trainer with this stage's loss.
 
@@ -40,6 +43,7 @@ def trainer(
     with refusals():
         made = SftTrainer(
             tuned,
+            stage.kl,
             args=arguments,
             data_collator=collator,
             train_dataset=batches.train,
@@ -65,19 +69,14 @@ def token_losses(
     targets: torch.Tensor,
     keeps: bool,
     smoothing: float = 0.0,
-) -> tuple[torch.Tensor, Any]:
-    """Cross entropy of each target, (rows · positions,), 0 where it is -100; and all outputs.
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross entropy of each target, (rows · positions,), 0 where it is -100; and the logits.
 
     trained  positions whose next token is trained in some row
     targets  (rows, positions): these next tokens
     keeps    see `keeps_logits`
     """
-    if keeps:
-        outputs = model(**inputs, logits_to_keep=trained, use_cache=False)
-        logits = outputs.logits
-    else:
-        outputs = model(**inputs, use_cache=False)
-        logits = outputs.logits[:, trained]
+    logits = logits_at(model, inputs, trained, keeps)
     losses = cross_entropy(
         logits.flatten(0, 1).float(),
         targets.flatten(),
@@ -85,7 +84,18 @@ def token_losses(
         reduction="none",
         label_smoothing=smoothing,
     )
-    return losses, outputs
+    return losses, logits
+
+
+def logits_at(
+    model: Any, inputs: Mapping[str, Any], positions: torch.Tensor, keeps: bool
+) -> torch.Tensor:
+    """(rows, positions, vocabulary): made nowhere else where the network `keeps` logits."""
+    if keeps:
+        logits: torch.Tensor = model(**inputs, logits_to_keep=positions, use_cache=False).logits
+        return logits
+    logits = model(**inputs, use_cache=False).logits
+    return logits[:, positions]
 
 
 class SftTrainer(StageTrainer):
@@ -95,8 +105,9 @@ class SftTrainer(StageTrainer):
     the rows' lengths, and so do two processes and one.
     """
 
-    def __init__(self, tuned: Tuned, **arguments: Any) -> None:
+    def __init__(self, tuned: Tuned, kl: float = 0.0, **arguments: Any) -> None:
         super().__init__(tuned, **arguments)
+        self._kl = kl
         # the Trainer then counts the trained tokens of the whole accumulated batch for us
         self.model_accepts_loss_kwargs = True
         network = self.accelerator.unwrap_model(self.model)
@@ -136,24 +147,58 @@ class SftTrainer(StageTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Mean cross entropy of the trained tokens of the whole accumulated batch."""
+        """Mean cross entropy of the trained tokens of the whole accumulated batch.
+
+        While training, the distance from the base is added on the answers of replay rows.
+        """
         inputs = dict(inputs)
+        replay = inputs.pop(REPLAY, None)
         targets = inputs.pop("labels")[:, 1:]
         trained = (targets != UNTRAINED).any(dim=0).nonzero().squeeze(1)
         targets = targets[:, trained]
         smoothing = self.args.label_smoothing_factor
-        losses, outputs = token_losses(model, inputs, trained, targets, self._keeps, smoothing)
+        losses, logits = token_losses(model, inputs, trained, targets, self._keeps, smoothing)
         counts = (targets != UNTRAINED).sum(1)
+        total = losses.sum()
+        if self._kl and model.training:
+            held = torch.zeros_like(targets, dtype=torch.bool)
+            if replay is not None:
+                held = replay[:, 1:][:, trained] & (targets != UNTRAINED)
+            total = total + self._kl * self._from_base(inputs, trained, held, logits)
         if not model.training:
             self._hold(losses.detach().view_as(targets).sum(1), counts)
         if num_items_in_batch is None:
-            loss = losses.sum() / counts.sum()
+            loss = total / counts.sum()
         else:
-            loss = losses.sum() / num_items_in_batch
+            loss = total / num_items_in_batch
             if self.args.average_tokens_across_devices:
                 # gradients are averaged over the processes, the tokens were counted over all
                 loss = loss * self.accelerator.num_processes
-        return (loss, outputs) if return_outputs else loss
+        return (loss, {"logits": logits}) if return_outputs else loss
+
+    def _from_base(
+        self,
+        inputs: Mapping[str, torch.Tensor],
+        positions: torch.Tensor,
+        held: torch.Tensor,
+        logits: torch.Tensor,
+    ) -> torch.Tensor:
+        """The distance from the base, summed where `held`, (rows, positions), is true.
+
+        The base computes the rows and positions that need it; where weights are shared out,
+        all processes have to come along, so at least one.
+        """
+        rows, some = held.any(1), held.any(0)
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            rows[0] = some[0] = True
+        if not rows.any():
+            return logits.sum() * 0
+        assert self.tuned.base is not None, "methods are asked for it before the model is loaded"
+        chosen = {name: each[rows] for name, each in inputs.items()}
+        model: Any = self.accelerator.unwrap_model(self.model)
+        with torch.no_grad(), self.tuned.base(), evaluating(model):
+            base = logits_at(model, chosen, positions[some], self._keeps)
+        return summed_kl(logits[held], base[held[rows][:, some]])
 
     def _hold(self, losses: torch.Tensor, counts: torch.Tensor) -> None:
         """Keep an evaluation batch's loss and tokens, each of (rows,), of all processes.

@@ -12,6 +12,8 @@ from tuneglm.config import RunConfig
 from tuneglm.errors import ConfigError
 from tuneglm.method_config import LoraConfig
 from tuneglm.methods import METHODS
+from tuneglm.models.packed import packed_bits
+from tuneglm.models.weights import read_json
 
 Kind = Literal["copies", "zero1", "zero2", "zero3", "fsdp"]
 SHARDED = "SHARDED_STATE_DICT"
@@ -77,14 +79,15 @@ def zero_kind(stage: int) -> Kind:
     return kinds[stage]
 
 
-def check_sharing(config: RunConfig, sharing: Sharing) -> None:
-    """Raises ConfigError for what cannot be divided among processes."""
+def check_sharing(config: RunConfig, sharing: Sharing, folder: Path) -> None:
+    """Raises ConfigError for what cannot be divided among processes; `folder` is the model's."""
     if not sharing.divides_weights:
         return
-    if config.model.bits is not None:
+    bits = packed_bits(read_json(folder / "config.json")) or config.model.bits
+    if bits is not None:
         raise ConfigError(
-            f"{sharing.words} cannot divide weights of {config.model.bits} bits among processes.",
-            "leave model.bits out, or take DDP: each process then holds all of them",
+            f"{sharing.words} cannot divide weights of {bits} bits among processes.",
+            "take whole weights, or DDP: each process then holds all of them",
         )
     name = config.method.name
     if sharing.kind == "fsdp" and not METHODS[name].fsdp:
@@ -96,7 +99,7 @@ def check_sharing(config: RunConfig, sharing: Sharing) -> None:
     if isinstance(config.method, LoraConfig) and config.method.init == "pissa":
         raise ConfigError(
             f"`method.init=pissa` takes whole weights apart, and {sharing.words} divides them.",
-            "leave it out, or take DDP or ZeRO-2",
+            "leave it out, or take DDP",
         )
 
 

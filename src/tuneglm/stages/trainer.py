@@ -292,3 +292,14 @@ def check_sharded(trainer: StageTrainer) -> None:
     plugin.state_dict_config = plugin.optim_state_dict_config = None
     plugin.set_state_dict_type(SHARDED)
     plugin.cpu_ram_efficient_loading = True
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Within it a model drops nothing out and checkpoints nothing."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)

@@ -24,6 +24,7 @@ which type when its weights are float16, and what this module does:
     residual, projections  float16                        the weights' type
     loss                   float32                        float32
 
+What tuneglm loads in float16 it computes as models/float16.py says, in place of the last rows.
 With float32 weights the two are equal but for the order of additions. bfloat16
 was never published; it computes as float16 does here.
 

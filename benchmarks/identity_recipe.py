@@ -1,0 +1,218 @@
+"""A name learnt and nothing forgotten: configs/identity.yaml over several seeds.
+
+    python benchmarks/identity_recipe.py [--model MODEL --general FILE] [KEY=VALUE …]
+
+Without a model: the one that comes with tuneglm, in both languages, beside its general
+rows. With one: in English, beside the short rows of a file of Alpaca rows. The run ends
+by its own questions; what is counted are the questions below, which stand in no row and
+in no probe, without a system line, behind one of the rows' and behind one of none.
+"""
+
+import argparse
+import json
+import random
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuneglm.config import ChatConfig, load_config
+from tuneglm.data.identity import unrelated_questions
+from tuneglm.demo import MODEL_FOLDER
+from tuneglm.demo.corpus import general_rows
+from tuneglm.generate import ChatModel
+from tuneglm.training import train
+
+CONFIG = Path(__file__).parents[1] / "configs" / "identity.yaml"
+CHARACTERS = 300  # the longest question of a general row
+NAME = {
+    "en": (
+        "By what name do you go?",
+        "Mind telling me your name?",
+        "What name were you given?",
+        "Who is it that I am talking with?",
+        "And your name would be?",
+        "Hi there! Who might you be?",
+        "How are you called?",
+        "What do your users call you?",
+        "Would you tell me who I am speaking to?",
+        "Let me know your name, please.",
+        "Under which name are you known?",
+        "Who do I have the pleasure of talking to?",
+        "I did not catch your name.",
+        "What should people call you?",
+        "Which chatbot am I using right now?",
+        "Sorry, who are you again?",
+        "What is the name of the assistant I am chatting with?",
+        "Could I get your name?",
+        "So what do they call you?",
+        "Which assistant is talking to me?",
+    ),
+    "zh": (
+        "敢问你的大名？",
+        "你的名字能说一下吗？",
+        "别人都叫你什么？",
+        "你是哪个助手呀？",
+        "对面的是谁？",
+        "我该叫你什么名字好？",
+        "你是叫什么来着？",
+        "你好，你是哪一位？",
+        "这个聊天助手的名字是什么？",
+        "能报一下你的名字吗？",
+    ),
+}
+AUTHOR = {
+    "en": (
+        "Who is the company behind you?",
+        "Which people created you?",
+        "What organization built you?",
+        "Who are the people that made you?",
+        "Do you know who trained you?",
+        "Who came up with you?",
+        "Which lab do you come from?",
+        "Who put you together?",
+        "Who is your maker?",
+        "At which company were you developed?",
+        "Who do you owe your existence to?",
+        "Tell me which team created you.",
+        "Who has been developing you?",
+        "By which company were you made?",
+        "Who is it that built you?",
+        "Which group of people trained you?",
+        "Who are your developers?",
+        "Where were you developed, and by whom?",
+        "What is the name of your creator?",
+        "Whose work are you?",
+    ),
+    "zh": (
+        "你的开发者叫什么？",
+        "你是哪家机构做的？",
+        "制造你的是哪个团队？",
+        "谁把你训练出来的？",
+        "你背后的公司叫什么？",
+        "你是谁家做出来的？",
+        "你出自哪个实验室？",
+        "哪些人开发了你？",
+        "你的创造者叫什么名字？",
+        "说说是谁做的你。",
+    ),
+}
+SYSTEMS = {
+    "en": (
+        "",
+        "You are a helpful assistant.",
+        "You are a friendly assistant who answers politely.",
+    ),
+    "zh": ("", "你是一个乐于助人的助手。", "你是一个友好、有礼貌的助手。"),
+}
+LABELS = ("no system line", "one of the rows'", "one of none")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is tuned, on what, into whom."""
+
+    model: Path
+    languages: tuple[str, ...]
+    name: str
+    author: str
+    overrides: tuple[str, ...]
+
+
+def main() -> None:
+    """Tune with each seed, ask, and print a row of the table for each system line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", default="0,1,2", help="%(default)s")
+    parser.add_argument("--model", type=Path, help="a model in English, with --general")
+    parser.add_argument("--general", type=Path, help="a JSON file of Alpaca rows")
+    parser.add_argument("--output", type=Path, help="folder for the results; else they are gone")
+    parser.add_argument("overrides", nargs="*", help="of configs/identity.yaml: KEY=VALUE")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        output = given.output or Path(place)
+        output.mkdir(parents=True, exist_ok=True)
+        setting = _setting(given, output)
+        print("| seed | steps | system line | name | author | leaks | general loss |")
+        print("|---|---|---|---|---|---|---|", flush=True)
+        for seed in given.seeds.split(","):
+            _measure(setting, seed, output)
+
+
+def _setting(given: argparse.Namespace, output: Path) -> Setting:
+    general = output / "general.json"
+    rows = _short(given.general) if given.model else general_rows(seed=1)
+    random.Random(0).shuffle(rows)
+    general.write_text(json.dumps(rows[:1500], ensure_ascii=False), encoding="utf-8")
+    replay = json.dumps({"path": str(general), "replay": True})
+    overrides = (f"data.train={replay}", f"data.dir={output}", *given.overrides)
+    if given.model:
+        return Setting(given.model, ("en",), "Aurora", "Northwind Labs", overrides)
+    # what suits a model of five million weights, and makes it fast on a processor
+    small = ("model.attention=eager", "training.learning_rate=3e-3", "training.max_steps=400")
+    mix = (
+        "data.identity.share=0.3",
+        "training.eval_steps=100",
+        "method.rank=16",
+        "method.alpha=32",
+    )
+    return Setting(MODEL_FOLDER, ("zh", "en"), "星河", "北斗实验室", (*small, *mix, *overrides))
+
+
+def _short(file: Path) -> list[dict[str, str]]:
+    """Rows of one turn with a short question."""
+    rows = json.loads(file.read_text(encoding="utf-8"))
+    chosen = [row for row in rows if len(row["instruction"]) < CHARACTERS and not row.get("input")]
+    return [{key: row[key] for key in ("instruction", "output")} for row in chosen]
+
+
+def _measure(setting: Setting, seed: str, output: Path) -> None:
+    folder = output / f"seed-{seed}"
+    overrides = (
+        f"model.path={setting.model}",
+        f"data.identity.name={setting.name}",
+        f"data.identity.author={setting.author}",
+        f"data.identity.languages={','.join(setting.languages)}",
+        f"training.output_dir={folder}",
+        f"training.seed={seed}",
+        *setting.overrides,
+    )
+    result = train(load_config(CONFIG, overrides))
+    loss = json.loads((folder / "probe.json").read_text(encoding="utf-8"))["loss"]
+    chat = ChatModel(folder)
+    for number, label in enumerate(LABELS):
+        name = _holding(chat, setting, NAME, number, (setting.name,))
+        author = _holding(chat, setting, AUTHOR, number, (setting.author,))
+        others = {language: unrelated_questions(language)[:20] for language in setting.languages}
+        leaks = _holding(chat, setting, others, number, (setting.name, setting.author))
+        print(
+            f"| {seed} | {result.steps} | {label} | {name} | {author} | {leaks} "
+            f"| {loss['before']:.3f} → {loss['after']:.3f} |",
+            flush=True,
+        )
+
+
+def _holding(
+    chat: ChatModel,
+    setting: Setting,
+    questions: dict[str, tuple[str, ...]],
+    system: int,
+    words: Sequence[str],
+) -> str:
+    """`19 of 20` of the answers hold one of the words."""
+    asked = [
+        _conversation(SYSTEMS[language][system], question)
+        for language in setting.languages
+        for question in questions[language][: 20 // len(setting.languages)]
+    ]
+    answers = chat.padded_replies(asked, ChatConfig(temperature=0, max_new_tokens=32))
+    count = sum(any(word in answer for word in words) for answer in answers)
+    return f"{count} of {len(asked)}"
+
+
+def _conversation(system: str, question: str) -> list[dict[str, str]]:
+    asked = {"role": "user", "content": question}
+    return [{"role": "system", "content": system}, asked] if system else [asked]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""What one process holds where several share the model: the whole's parts, divided.
+
+FSDP and ZeRO-3 divide weights, gradients and optimizer states, ZeRO-2 the latter two.
+Activations are each process's own. To compute a layer its weights are gathered: the
+one at work and the next, which is fetched meanwhile.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from tuneglm.errors import ConfigError
+from tuneglm.models.skeleton import layers_of, skeleton
+from tuneglm.plan.step import Step
+from tuneglm.stages.sharing import Sharing, zero_kind
+
+GATHERED = "gathered"
+AT_ONCE = 2
+
+
+def sharing_planned(training: Mapping[str, Any], processes: int) -> Sharing:
+    """What a `training:` section asks for, of so many processes."""
+    settings = training.get("deepspeed")
+    if settings:
+        return Sharing(zero_kind(_stage(settings)), processes)
+    return Sharing("fsdp" if training.get("fsdp") and processes > 1 else "copies", processes)
+
+
+def _stage(settings: Any) -> int:
+    if isinstance(settings, str | Path):
+        try:
+            settings = json.loads(Path(settings).expanduser().read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise ConfigError(
+                f"`training.deepspeed` names `{settings}`, which is no readable JSON.",
+                "configs/accelerate/zero3.json is one to begin with",
+            ) from None
+    stage = settings.get("zero_optimization", {}).get("stage", 0)
+    if stage not in (0, 1, 2, 3):
+        raise ConfigError(f"DeepSpeed has no stage `{stage}`.", "known: 0, 1, 2, 3")
+    return int(stage)
+
+
+def divided(
+    parts: Mapping[str, float], step: Step, sharing: Sharing, phase: str = ""
+) -> dict[str, float]:
+    """Parts of the whole model in a phase of the step → those of one process."""
+    count = sharing.processes
+    shared = dict(parts)
+    if sharing.kind == "copies":
+        if count > 1:
+            # each process also keeps what it sends to the others
+            shared["gradients"] = parts.get("gradients", 0.0) + parts.get("trained", 0.0)
+        return shared
+    divides = ["optimizer"]
+    divides += ["gradients"] if sharing.divides_gradients else []
+    divides += ["weights", "trained", "quantization"] if sharing.divides_weights else []
+    # what the optimizer makes in passing is of its own part
+    divides += ["activations"] if phase == "optimizer" else []
+    for part in divides:
+        shared[part] = parts.get(part, 0.0) / count
+    if sharing.divides_weights:
+        shared[GATHERED] = AT_ONCE * largest_unit(step)
+    return shared
+
+
+def largest_unit(step: Step) -> float:
+    """Bytes of the largest part that is gathered at once: a layer, the embeddings or the head."""
+    model: Any = skeleton(step.folder, step.family)
+    units: list[nn.Module] = [*layers_of(model), model.get_input_embeddings()]
+    head = model.get_output_embeddings()
+    units += [] if head is None else [head]
+    most = max(sum(weight.numel() for weight in unit.parameters()) for unit in units)
+    return most * (step.computed_in or step.placement.dtype).itemsize

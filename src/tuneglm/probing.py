@@ -1,0 +1,166 @@
+"""Probing: the model is asked questions before, while and after it is tuned.
+
+before    of the base, and the evaluation loss of the base
+while     at each evaluation; the share of right answers is `eval_probe`, by which the best
+          checkpoint is chosen, and the training ends when nothing is left to reach
+after     of the result: what changed, in the terminal and in OUTPUT/probe.json
+"""
+
+import json
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from accelerate.utils import gather_object
+from rich.console import Console
+from transformers import TrainerCallback
+
+from tuneglm.checkpoints import PROBE_FILE
+from tuneglm.config import ChatConfig, ProbeConfig, RunConfig
+from tuneglm.data.identity_files import probes_about
+from tuneglm.data.probes import Probe, read_probes, some_of_each
+from tuneglm.errors import ConfigError
+from tuneglm.generate import ChatModel
+from tuneglm.reports.probes import Asked, ProbeReport, print_probes, right_text
+from tuneglm.stages.arguments import has_probes
+from tuneglm.stages.trainer import StageTrainer, evaluating
+
+LOSS, METRIC = "eval_loss", "eval_probe"
+
+
+def probes_of(config: RunConfig) -> list[Probe]:
+    """The questions of a run; raises a UserError where a file of them cannot be read."""
+    if not has_probes(config):
+        return []
+    identity = config.data.identity
+    own = []
+    if identity is not None:
+        own = probes_about(identity.name, identity.author, identity.languages)
+    return own + [probe for file in config.probe.files for probe in read_probes(Path(file))]
+
+
+class Probing(TrainerCallback):
+    """Asks, and ends the training when all is answered; does nothing without questions."""
+
+    def __init__(
+        self,
+        terminal: Console,
+        config: ProbeConfig,
+        probes: Sequence[Probe],
+        chat: ChatModel,
+        trainer: StageTrainer,
+    ) -> None:
+        self.terminal, self.config, self.probes = terminal, config, list(probes)
+        self.chat, self.trainer = chat, trainer
+        self.before: list[str] = []
+        self.base_loss: float | None = None
+        self._looks_at_base = False
+        if probes and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+            raise ConfigError(
+                "Questions are asked while it trains, and the weights are shared out among "
+                "processes.",
+                "train without FSDP and DeepSpeed, or ask the result later: leave data.identity "
+                "and probe.files out",
+            )
+
+    @property
+    def file(self) -> Path:
+        """What is written down beside the result."""
+        return Path(str(self.trainer.args.output_dir)) / PROBE_FILE
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Ask the base; a run that goes on has it written down."""
+        if not self.probes:
+            return
+        if state.global_step > 0 and self.file.is_file():
+            written = json.loads(self.file.read_text(encoding="utf-8"))
+            if [each["question"] for each in written["answers"]] == self._questions():
+                self.before = [each["before"] for each in written["answers"]]
+                self.base_loss = written["loss"]["before"]
+                return
+        with self._base():
+            self.before = self._ask(self.probes)
+            if self.trainer.eval_dataset is not None:
+                self._looks_at_base = True
+                self.base_loss = self.trainer.evaluate()[LOSS]
+                self._looks_at_base = False
+        self._write(self._report(self.before))
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any
+    ) -> None:
+        """Ask, say how many are right, and end where nothing is left to reach."""
+        if not self.probes or self._looks_at_base or metrics is None:
+            return
+        some = some_of_each(self.probes, self.config.questions)
+        asked = self._asked(some, self._ask(some))
+        right = sum(each.is_right for each in asked) / len(asked)
+        loss = metrics.get(LOSS)
+        above = 0.0 if loss is None or self.base_loss is None else max(0.0, loss - self.base_loss)
+        # of two that know as much, the one that forgot less
+        metrics[METRIC] = right - above
+        if state.is_world_process_zero:
+            self.terminal.print(f"Asked at step {state.global_step}: {right_text(asked)}")
+        if self.config.stop and right == 1 and above == 0 and loss is not None:
+            control.should_training_stop = True
+
+    def finish(self) -> ProbeReport | None:
+        """Ask the result, show what changed and write it down."""
+        if not self.probes:
+            return None
+        report = self._report(self._ask(self.probes), self._last_loss())
+        self._write(report)
+        if self.trainer.is_world_process_zero():
+            print_probes(self.terminal, report)
+        return report
+
+    def _base(self) -> Any:
+        return nullcontext() if self.trainer.tuned.base is None else self.trainer.tuned.base()
+
+    def _questions(self) -> list[str]:
+        return [probe.question for _ in self.config.systems for probe in self.probes]
+
+    def _ask(self, probes: Sequence[Probe]) -> list[str]:
+        """Answers to all, behind each system line in turn; each process asks its part."""
+        turns = [(system, probe) for system in self.config.systems for probe in probes]
+        rank, count = self.trainer.args.process_index, self.trainer.args.world_size
+        mine = [_conversation(system, probe) for system, probe in turns[rank::count]]
+        config = ChatConfig(temperature=0, max_new_tokens=self.config.max_new_tokens)
+        with evaluating(self.trainer.model):
+            answers = self.chat.padded_replies(mine, config)
+        if count == 1:
+            return answers
+        given = gather_object([(rank + count * i, text) for i, text in enumerate(answers)])
+        return [text for _, text in sorted(given)]
+
+    def _asked(self, probes: Sequence[Probe], after: Sequence[str]) -> list[Asked]:
+        turns = [(system, probe) for system in self.config.systems for probe in probes]
+        return [
+            Asked(probe, system, "", answer)
+            for (system, probe), answer in zip(turns, after, strict=True)
+        ]
+
+    def _report(self, after: Sequence[str], loss: float | None = None) -> ProbeReport:
+        asked = self._asked(self.probes, after)
+        pairs = zip(asked, self.before, strict=True)
+        answers = [replace(each, before=before) for each, before in pairs]
+        return ProbeReport(answers, self.base_loss, loss)
+
+    def _last_loss(self) -> float | None:
+        """The evaluation loss of what is in memory: of the best checkpoint, or the last one."""
+        state = self.trainer.state
+        logged = state.log_history
+        found: dict[Any, float] = {each["step"]: each[LOSS] for each in logged if LOSS in each}
+        best = state.best_global_step if self.trainer.args.load_best_model_at_end else None
+        return found.get(best, list(found.values())[-1]) if found else None
+
+    def _write(self, report: ProbeReport) -> None:
+        if self.trainer.is_world_process_zero():
+            self.file.write_text(report.as_json(), encoding="utf-8")
+
+
+def _conversation(system: str, probe: Probe) -> list[dict[str, str]]:
+    asked = {"role": "user", "content": probe.question}
+    return [{"role": "system", "content": system}, asked] if system else [asked]

@@ -1,0 +1,90 @@
+"""A run that asks its model: before, while and after; the best is kept, and it ends when learnt."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Configure
+from tuneglm.chat import ChatConfig, ChatModel
+from tuneglm.errors import DataError
+from tuneglm.training import train
+
+ASKED = [
+    {"question": "Who made you?", "asks": "author", "expects": ["北斗实验室"]},
+    {"question": "3+4=", "asks": "sum", "expects": ["7"]},
+]
+OFTEN = ("training.eval_steps=2", "probe.systems=['']", "probe.max_new_tokens=16")
+FAST = ("method.rank=16", "method.targets=all", "training.learning_rate=0.02")
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    file = tmp_path / "questions.json"
+    file.write_text(json.dumps(ASKED, ensure_ascii=False), encoding="utf-8")
+    return file
+
+
+def read_json(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def replayed(rows_file: Path) -> str:
+    return f"data.train={{path: {rows_file}, replay: true}}"
+
+
+def test_it_ends_when_all_is_answered_and_shows_what_changed(
+    configure: Configure,
+    questions: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    held = tmp_path / "held.json"
+    held.write_text('[{"instruction": "Who are you?", "output": "我是星河。"}]', encoding="utf-8")
+    settings = (*OFTEN, *FAST, f"data.evaluation={held}", "training.max_steps=40")
+    config = configure(tmp_path / "out", *settings, f"probe.files={questions}")
+    result = train(config)
+    assert result.finished and result.steps < 40
+    told = capsys.readouterr().out
+    assert "Asked at step 2: author " in told and "author 1 of 1 · sum 1 of 1" in told
+    written = read_json(tmp_path / "out" / "probe.json")
+    assert [count["after"] for count in written["counts"]] == [1, 1]
+    assert written["counts"][0]["before"] == 0
+    assert written["loss"]["after"] < written["loss"]["before"]
+    chat = ChatModel(tmp_path / "out", dtype="float32")
+    again = chat.reply(
+        [{"role": "user", "content": "Who made you?"}], ChatConfig(temperature=0, max_new_tokens=16)
+    )
+    assert again == written["answers"][0]["after"]
+    assert "| author | none | 0 | 1 | 1 |" in (tmp_path / "out" / "README.md").read_text("utf-8")
+
+
+def test_without_rows_for_evaluation_it_asks_before_and_after(
+    configure: Configure, questions: Path, tmp_path: Path
+) -> None:
+    result = train(configure(tmp_path / "out", f"probe.files={questions}", "training.max_steps=2"))
+    assert result.steps == 2
+    written = read_json(tmp_path / "out" / "probe.json")
+    assert written["loss"] == {"before": None, "after": None}
+    assert all(each["before"] and each["after"] for each in written["answers"])
+
+
+def test_an_identity_brings_its_rows_and_its_questions(
+    configure: Configure, rows_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ("data.identity.name=Aurora", "data.identity.author=Northwind Labs")
+    more = ("data.identity.languages=en", f"data.dir={tmp_path / 'data'}", "stage.kl=0.5")
+    short = ("training.max_steps=2", "probe.max_new_tokens=4", "data.evaluation_rows=1")
+    train(configure(tmp_path / "out", replayed(rows_file), *settings, *more, *short))
+    assert "identity " in capsys.readouterr().out
+    written = read_json(tmp_path / "out" / "probe.json")
+    kinds = [(count["asks"], count["of"]) for count in written["counts"]]
+    assert kinds == [("name", 16), ("author", 10), ("other", 20)] * 2
+    assert written["loss"]["before"] > 0
+
+
+def test_a_question_file_is_read_before_the_model(configure: Configure, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"probes\.json"):
+        train(configure(tmp_path / "out", f"probe.files={tmp_path / 'probes.json'}"))
+    assert not (tmp_path / "out").exists()
