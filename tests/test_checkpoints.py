@@ -75,7 +75,7 @@ def test_the_folder_is_judged_before_the_model_is_loaded(
     def not_yet(*_: Any, **__: Any) -> None:
         pytest.fail("the model was loaded")
 
-    monkeypatch.setattr("tuneglm.training.load_model", not_yet)
+    monkeypatch.setattr("tuneglm.base_model.load_model", not_yet)
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "out", Path("/proc/out")):
         with pytest.raises(OutputError, match=f"`{folder}`"):

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 from torch import nn
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
+from tuneglm.base_model import base_model
 from tuneglm.checkpoints import as_begun, check_output, claimed, save_result, writing
 from tuneglm.config import RunConfig
 from tuneglm.data.batches import Batches, batches
@@ -26,26 +28,24 @@ from tuneglm.errors import ConfigError
 from tuneglm.generate import ChatModel
 from tuneglm.interruption import SaveOnInterrupt
 from tuneglm.manifest import Course
-from tuneglm.methods import check_method, holding_of, tune
+from tuneglm.methods import check_method, tune
 from tuneglm.methods.presets import doubt_of_rate
-from tuneglm.methods.start import continue_last, merge_earlier, merged_adapters
+from tuneglm.methods.start import continue_last, merged_adapters
 from tuneglm.model_card import CARD_FILE, run_card, used_sets
 from tuneglm.models import family_of
 from tuneglm.models.adapters import is_adapter
-from tuneglm.models.attention import keep_rows_apart
 from tuneglm.models.chain import write_chain
 from tuneglm.models.encoder import encoder_of
 from tuneglm.models.family import Family
-from tuneglm.models.float16 import compute_in_float16
-from tuneglm.models.hollow import can_be_hollow, hollow_model
-from tuneglm.models.loading import load_model, load_tokenizer, model_folder
-from tuneglm.models.precision import Placement
-from tuneglm.models.quantization import held_bits, keep_trainable
+from tuneglm.models.loading import load_tokenizer, model_folder
+from tuneglm.models.quantization import held_bits
 from tuneglm.models.undivided import undivided
 from tuneglm.plan.bits import with_bits
 from tuneglm.plan.capacity import enough_memory, forget_peak, peak_memory
 from tuneglm.plan.planned_step import step_of
 from tuneglm.plan.planning import bits_that_fit, check_memory
+from tuneglm.plan.records import Foreseen
+from tuneglm.plan.step import Step
 from tuneglm.probing import Probing, probes_of
 from tuneglm.processes import agreed
 from tuneglm.reports.closing import Closing, print_closing
@@ -62,9 +62,9 @@ from tuneglm.reports.run import (
 from tuneglm.reports.terminal import console
 from tuneglm.reports.trackers import print_trackers, tracked
 from tuneglm.stages import STAGES
-from tuneglm.stages.arguments import base_type, training_arguments
+from tuneglm.stages.arguments import training_arguments
 from tuneglm.stages.patience import Patience
-from tuneglm.stages.sharing import Sharing, check_sharing, sharing_of
+from tuneglm.stages.sharing import check_sharing, sharing_of
 from tuneglm.stages.trainer import StageTrainer
 
 # written by the libraries beside a result, and part of none; the model card is ours
@@ -112,19 +112,11 @@ def train(config: RunConfig) -> TrainingResult:
     output = agreed(partial(check_output, config, course))
     arguments.output_dir = str(output.folder)
     step = step_of(config, folder, family, arguments, given, arguments.device)
-    if config.model.bits == "auto":
-        bits, why = agreed(partial(bits_that_fit, step))
-        config = with_bits(config, bits)
-        step = replace(step, config=config)
-        if arguments.process_index == 0:
-            terminal.print(f"Bits     {bits}: {why}")
-    memory = agreed(partial(check_memory, step))
-    if memory is not None and arguments.process_index == 0:
-        terminal.print(f"Memory   {memory.words}")
+    config, memory = _planned(terminal, config, step)
     forget_peak(arguments.device)
     set_seed(arguments.seed)
     with undivided():
-        model = _base(config, folder, family, arguments)
+        model = base_model(config, folder, family, arguments)
         tuned = tune(model, config.method, family)
         continue_last(tuned, config, family)
     trainer = STAGES[config.stage.name](tuned, tokenizer, given, arguments, config.stage)
@@ -170,6 +162,21 @@ def train(config: RunConfig) -> TrainingResult:
     return result
 
 
+def _planned(terminal: Console, config: RunConfig, step: Step) -> tuple[RunConfig, Foreseen | None]:
+    """The run with its bits chosen, and the memory that it will take; both are said."""
+    says = step.arguments.process_index == 0
+    if config.model.bits == "auto":
+        bits, why = agreed(partial(bits_that_fit, step))
+        config = with_bits(config, bits)
+        step = replace(step, config=config)
+        if says:
+            terminal.print(f"Bits     {bits}: {why}")
+    memory = agreed(partial(check_memory, step))
+    if memory is not None and says:
+        terminal.print(f"Memory   {memory.words}")
+    return config, memory
+
+
 def _refuse_no_steps(arguments: TrainingArguments, given: Batches) -> None:
     if isinstance(given.train, StreamedRows):
         return
@@ -181,47 +188,6 @@ def _refuse_no_steps(arguments: TrainingArguments, given: Batches) -> None:
             f"{batch}, and training.dataloader_drop_last leaves the last one out.",
             "leave it out, or lower training.per_device_train_batch_size",
         )
-
-
-def _base(config: RunConfig, folder: Path, family: Family, arguments: Any) -> Any:
-    """The model before the method: in float32 where its own weights are trained."""
-    sharing, holding = sharing_of(arguments), holding_of(config, folder)
-    dtype = base_type(config, arguments, arguments.device)
-    attention = None if config.model.attention == "auto" else config.model.attention
-    # what is divided goes to the device part by part
-    device = torch.device("cpu") if sharing.divides_weights else arguments.device
-    if is_hollow(folder, sharing, arguments):
-        model = hollow_model(folder, family, Placement(dtype, device, None, attention))
-    else:
-        model = load_model(
-            folder,
-            family=family.name,
-            dtype=dtype,
-            bits=holding.bits,
-            device=device,
-            attention=attention,
-        )
-        merge_earlier(model, config.model, family)
-    if holding.bits is not None and not holding.is_packed:
-        keep_trainable(model)
-    if arguments.fp16:
-        compute_in_float16(model)
-    if config.data.batching == "packed":
-        keep_rows_apart(model, family.place_rows)
-    is_id = not Path(config.model.path).expanduser().is_dir()
-    if is_id and config.model.hub == "huggingface" and config.model.revision is None:
-        # an adapter names its base: an id is good on every machine, a cache's folder on one;
-        # only the folder says of which hub and revision it is
-        model.config.name_or_path = model.name_or_path = config.model.path
-    if arguments.gradient_checkpointing:
-        model.enable_input_require_grads()
-    return model
-
-
-def is_hollow(folder: Path, sharing: Sharing, arguments: TrainingArguments) -> bool:
-    """Whether this process needs no weights of its own: the first one sends each its part."""
-    is_first = arguments.process_index == 0
-    return sharing.divides_weights and not is_first and can_be_hollow(folder)
 
 
 def _summary(
