@@ -28,6 +28,7 @@ CLOSING = Closing(
     trained=2000,
     peak=6 * GIB,
     planned=None,
+    kinds={},
     kept=None,
     doubt=None,
 )
