@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneglm.data import pipeline
+from tuneglm.data.blocks import SetEncoder
 from tuneglm.data.encode import Encoder, rule_of
 from tuneglm.data.encoded_store import opened
 from tuneglm.data.examples import load_examples
@@ -170,7 +171,7 @@ def profiled(encoder: Encoder, tokenizer: Any, config: DataConfig) -> Counter[st
     gc.disable()
     tokenizer.encode_bulk = timed("tokenising", tokenizer.encode_bulk)
     render = timed("rendering", encoder.render)
-    job = pipeline._Job(examples, Encoder(render, encoder.rule, encoder.name))
+    job = SetEncoder(examples, Encoder(render, encoder.rule, encoder.name))
     block = timed("encoding", job.block)
     rows = examples.rows()
     with tempfile.TemporaryDirectory() as folder, opened(Path(folder) / "store") as store:
