@@ -11,6 +11,7 @@ that ends the turn:
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from jinja2 import TemplateError
@@ -39,6 +40,15 @@ class Format:
     prompt: str
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a prompt: whether it is trained, and whether it is what somebody says."""
+
+    text: str
+    trained: bool
+    content: bool
+
+
 @dataclass
 class Spans:
     """A prompt's text and parts of it, as pairs of positions."""
@@ -46,6 +56,15 @@ class Spans:
     text: str
     trained: list[tuple[int, int]] = field(default_factory=list)
     contents: list[tuple[int, int]] = field(default_factory=list)
+
+    def parts(self) -> list[Part]:
+        """The text, cut where one of the spans begins or ends."""
+        spans = [*self.trained, *self.contents]
+        places = sorted({0, len(self.text), *(at for span in spans for at in span)})
+        return [
+            Part(self.text[first:end], _is_in(first, self.trained), _is_in(first, self.contents))
+            for first, end in pairwise(places)
+        ]
 
 
 @dataclass(frozen=True)
@@ -57,13 +76,14 @@ class Conversation:
     guard: Guard
     example: Example
 
-    def prompt(self) -> Spans:
+    def prompt(self) -> list[Part]:
         """What inference sends."""
         messages, tools = self._entries()
         text = self._text(messages, tools, generation_prompt=True)
-        return Spans(text, [], self._contents(text, messages, tools, generation_prompt=True))
+        contents = self._contents(text, messages, tools, generation_prompt=True)
+        return Spans(text, [], contents).parts()
 
-    def whole(self) -> Spans:
+    def whole(self) -> list[Part]:
         """The whole conversation, with the end of its last answer."""
         messages, tools = self._entries()
         spans = Spans(self._text(messages, tools))
@@ -71,7 +91,7 @@ class Conversation:
         for index, message in enumerate(self.example.messages):
             if message.role == "assistant" and message.trained is not False:
                 self._train(spans, index, messages, tools)
-        return spans
+        return spans.parts()
 
     def _train(self, spans: Spans, index: int, messages: list[Entry], tools: Any) -> None:
         start = self._start(spans.text, index, messages, tools)
@@ -176,6 +196,10 @@ class Conversation:
 
     def _where(self) -> str:
         return f" ({self.example.source})" if self.example.source else ""
+
+
+def _is_in(place: int, spans: list[tuple[int, int]]) -> bool:
+    return any(first <= place < end for first, end in spans)
 
 
 def _entry(message: Message) -> Entry:

@@ -12,8 +12,9 @@ from jinja2 import TemplateError
 
 from tuneglm.data.messages import Example, Rendered
 from tuneglm.errors import ModelError
-from tuneglm.models.native.conversation import Conversation, Entry, Format, common_prefix
-from tuneglm.models.native.tokenization import Guard, Text, encode_texts
+from tuneglm.models.native.conversation import Conversation, Entry, Format, Part, common_prefix
+from tuneglm.models.native.shapes import Shapes
+from tuneglm.models.native.tokenization import Guard, Tokens, encode_texts
 
 _QUESTION: Entry = {"role": "user", "content": "a"}
 _ANSWER: Entry = {"role": "assistant", "content": "b"}
@@ -29,17 +30,15 @@ def render(
     tokenizer: Any, examples: Sequence[Example], *, generation_prompt: bool = False
 ) -> list[Rendered]:
     """See `tuneglm.models.family.Render`. Raises DataError where the template refuses a row."""
-    form = format_of(tokenizer)
-    guard = Guard.of(tokenizer)
-    rows = [Conversation(tokenizer, form, guard, example) for example in examples]
-    spans = [row.prompt() if generation_prompt else row.whole() for row in rows]
-    texts = [Text(each.text, guard.sentinel) for each in spans]
-    rendered = []
-    for each, text, tokens in zip(spans, texts, encode_texts(tokenizer, texts), strict=True):
-        trained = _flags(tokens.starts, [text.clean_span(span) for span in each.trained])
-        contents = _flags(tokens.starts, [text.clean_span(span) for span in each.contents])
-        rendered.append(Rendered(tokens.ids, trained, [not flag for flag in contents]))
-    return rendered
+    form, guard = format_of(tokenizer), Guard.of(tokenizer)
+    if generation_prompt:
+        rows = [Conversation(tokenizer, form, guard, example).prompt() for example in examples]
+    else:
+        shapes = Shapes(tokenizer, form, guard)
+        rows = [shapes.parts(example) for example in examples]
+    texts = ["".join([part.text for part in parts]) for parts in rows]
+    encoded = encode_texts(tokenizer, texts, guard)
+    return [_rendered(parts, tokens, guard) for parts, tokens in zip(rows, encoded, strict=True)]
 
 
 def end_tokens(tokenizer: Any) -> tuple[int, ...]:
@@ -92,10 +91,14 @@ def _end(tokenizer: Any, messages: list[Entry], following: Entry) -> str | None:
     return max(inside or after, key=len, default=None)
 
 
-def _flags(starts: Sequence[int], spans: Sequence[tuple[int, int]]) -> list[bool]:
-    """For each token, in the text's order, whether it starts in one of the spans."""
-    flags = [False] * len(starts)
-    for first, end in spans:
-        inside = slice(bisect_left(starts, first), bisect_left(starts, end))
-        flags[inside] = [True] * len(flags[inside])
-    return flags
+def _rendered(parts: Sequence[Part], tokens: Tokens, guard: Guard) -> Rendered:
+    """Ids, each with the flags of the part in which it starts."""
+    rendered = Rendered(tokens.ids)
+    end = first = 0
+    for part in parts:
+        end += tokens.size(guard.plain(part.text))
+        last = bisect_left(tokens.starts, end, first)
+        rendered.trained.extend([part.trained] * (last - first))
+        rendered.special.extend([not part.content] * (last - first))
+        first = last
+    return rendered
