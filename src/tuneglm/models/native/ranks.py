@@ -13,7 +13,7 @@ words faster. Reading the pairs takes seconds, so this is for many texts.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -21,8 +21,6 @@ import tiktoken
 from tokenizers.models import BPE
 
 from tuneglm.models.glm4.tokenization import WORDS, byte_characters
-
-Ranks = Mapping[bytes, int]
 
 
 def encoding_of(tokenizer: Any) -> tiktoken.Encoding | None:
@@ -74,27 +72,40 @@ def _proved(model: Mapping[str, Any]) -> dict[bytes, int] | None:
     plain = {"dropout": None, "unk_token": None, "byte_fallback": False, "ignore_merges": True}
     if any(model.get(key) != value for key, value in plain.items()):
         return None
+    vocabulary: Mapping[str, int] = model["vocab"]
     byte_of = {ord(character): byte for byte, character in enumerate(byte_characters())}
+    if model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"):
+        return None
+    if not vocabulary.keys() >= set(byte_characters()):
+        return None
+    if not _pairs_are_whole(vocabulary, model["merges"]):
+        return None
     try:
-        ranks = {_bytes(name, byte_of): number for name, number in model["vocab"].items()}
-        pairs = [(_bytes(a, byte_of), _bytes(b, byte_of)) for a, b in model["merges"]]
+        return {_bytes(name, byte_of): number for name, number in vocabulary.items()}
     except KeyError:
         # a name that is no bytes
         return None
-    if len({bytes([byte]) for byte in range(256)} - ranks.keys()):
-        return None
-    made = [ranks.get(left + right, -1) for left, right in pairs]
-    in_order = all(one <= following for one, following in pairwise(made))
-    return ranks if in_order and set(pairs) == set(_cuts(ranks)) else None
+
+
+def _pairs_are_whole(vocabulary: Mapping[str, int], pairs: Iterable[Sequence[str]]) -> bool:
+    """Whether all ways to make a token of two are there, each once, in the order of the tokens."""
+    count, last, cuts = 0, -1, set[int]()
+    for left, right in pairs:
+        token = vocabulary.get(left + right, -1)
+        if token < max(last, 0) or not {left, right} <= vocabulary.keys():
+            return False
+        if token > last:
+            last, cuts = token, set()
+        if len(left) in cuts:
+            return False
+        cuts.add(len(left))
+        count += 1
+    return count == sum(
+        name[:cut] in vocabulary and name[cut:] in vocabulary
+        for name in vocabulary
+        for cut in range(1, len(name))
+    )
 
 
 def _bytes(name: str, byte_of: Mapping[int, int]) -> bytes:
     return bytes([byte_of[ord(character)] for character in name])
-
-
-def _cuts(ranks: Ranks) -> Iterator[tuple[bytes, bytes]]:
-    """Every way to make a token of two."""
-    for token in ranks:
-        for cut in range(1, len(token)):
-            if token[:cut] in ranks and token[cut:] in ranks:
-                yield token[:cut], token[cut:]
