@@ -334,7 +334,7 @@ def test_the_command_prints_a_table_or_json(
     as_json, table = capsys.readouterr().out.split("\n}\n")
     assert json.loads(as_json + "}")["peak"] > 0
     assert "of 8.00 GiB on cuda: fits" in table
-    assert "→ the quickest that fits: method=lora" in table
+    assert "→ the quickest of method=lora that fits: method=lora" in table
 
 
 def test_training_says_first_what_it_will_take(

@@ -51,6 +51,8 @@ KEPT = (
     "adam_epsilon",
     "optim",
 )
+# where a run ends: it may go on longer, and then follows another schedule
+LENGTH = ("num_train_epochs", "max_steps", "warmup_steps")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ROOM = 2**22
 FULL_TEXTS = ("No space left", "quota exceeded", "File too large")
@@ -97,6 +99,8 @@ def check_output(config: RunConfig, course: Course | None = None) -> Output:
         checkpoint = named_checkpoint(Path(config.resume).expanduser())
     if checkpoint is not None and course is not None:
         notes += other_course(checkpoint, course, is_named)
+    if checkpoint is not None:
+        notes += _other_length(folder, config)
     _try_to_write(folder)
     return Output(folder, checkpoint, not (folder / RUN_FILE).exists(), tuple(notes))
 
@@ -318,6 +322,20 @@ def _differences(saved: RunConfig, ours: RunConfig, resumes: bool) -> Iterator[s
     for name in KEPT if resumes else ():
         if saved.training.get(name) != ours.training.get(name):
             yield f"training.{name}"
+
+
+def _other_length(folder: Path, config: RunConfig) -> Iterator[str]:
+    """What is to be said of a run that goes on to another end than it was begun with."""
+    saved = _saved_run(folder)
+    if saved is None:
+        return
+    for name in LENGTH:
+        before, now = saved.training.get(name), config.training.get(name)
+        if before != now:
+            yield (
+                f"training.{name} was {before or 'not given'} and is {now or 'not given'}: from "
+                "here on the learning rate follows another schedule."
+            )
 
 
 def _saved_run(folder: Path) -> RunConfig | None:

@@ -34,6 +34,7 @@ from tuneglm.methods.start import continue_last, merged_adapters
 from tuneglm.model_card import CARD_FILE, run_card, used_sets
 from tuneglm.models import family_of
 from tuneglm.models.adapters import is_adapter
+from tuneglm.models.bases import write_base
 from tuneglm.models.chain import write_chain
 from tuneglm.models.encoder import encoder_of
 from tuneglm.models.family import Family
@@ -272,6 +273,7 @@ def _save(
             (unfinished / name).unlink(missing_ok=True)
         if is_adapter(unfinished):
             write_chain(unfinished, merged)
+            write_base(unfinished)
         text = card(adapter=is_adapter(unfinished))
         (unfinished / CARD_FILE).write_text(text, encoding="utf-8")
         draw_chart(

@@ -18,6 +18,7 @@ CASES = [
     ("freeze", ("method.layers=-4",), "has 3 layers"),
     ("freeze", ("method.layers=0",), "nothing would be trained"),
     ("freeze", ("method.modules=mpl",), "did you mean `mlp`"),
+    ("lora", ("method.rank=4096",), "is more than the matrices have"),
     ("p_tuning", ("method.length=256",), "context has 256 tokens"),
     ("p_tuning", ("method.length=0",), "method.length"),
     ("prompt", ("method.length=300",), "context has 256 tokens"),

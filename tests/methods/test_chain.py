@@ -12,6 +12,7 @@ from tests.conftest import Configure
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.errors import ConfigError, ModelError
 from tuneglm.export import Export, export
+from tuneglm.models.bases import BASE_FILE
 from tuneglm.models.loading import load_model
 from tuneglm.training import train
 
@@ -99,7 +100,6 @@ def test_what_cannot_start_a_run(
     (other / "adapter_config.json").write_text(json.dumps(changed))
     on = "model.continue_last=true"
     cases: list[tuple[tuple[str, ...], type[Exception], str]] = [
-        ((f"model.adapters=[{lora},{other}]",), ModelError, "are of different models"),
         ((f"model.adapters={tmp_path}",), ModelError, "holds no adapter"),
         ((f"model.adapters={prefix}",), ConfigError, "is a prefix, which merges into no weights"),
         ((f"model.adapters={lora}", "model.bits=4"), ConfigError, "cannot be merged into weights"),
@@ -113,8 +113,32 @@ def test_what_cannot_start_a_run(
             train(configure(tmp_path / "out", *settings))
     with pytest.raises(ConfigError, match="no adapter to continue"):
         configure(tmp_path / "out", on)
+    # both say on which weights they were trained: the name alone counts where one does not
+    (other / BASE_FILE).unlink()
     with pytest.raises(ModelError, match="are of different models"):
         load_model(MODEL_FOLDER, adapters=[lora, other])
+
+
+def test_a_base_is_known_by_its_weights(
+    adapters: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not by its folder's name, which is that of many."""
+    moved, strange = tmp_path / "moved", tmp_path / "strange"
+    for folder in (moved, strange):
+        shutil.copytree(adapters["lora"], folder)
+        config = json.loads((folder / "adapter_config.json").read_text())
+        name = {"base_model_name_or_path": f"/models/{folder.name}"}
+        (folder / "adapter_config.json").write_text(json.dumps(config | name))
+    caplog.set_level("INFO", "tuneglm")
+    load_model(MODEL_FOLDER, adapters=[adapters["lora"], moved])
+    assert not caplog.messages
+    same_name = json.loads((adapters["lora"] / "adapter_config.json").read_text())
+    (strange / "adapter_config.json").write_text(json.dumps(same_name))
+    (strange / BASE_FILE).write_text(json.dumps({"fingerprint": "another"}))
+    with pytest.raises(ModelError, match="are of different models"):
+        load_model(MODEL_FOLDER, adapters=[adapters["lora"], strange])
+    load_model(MODEL_FOLDER, adapters=[strange])
+    assert "was trained on other weights" in caplog.text
 
 
 def test_an_earlier_one_that_is_gone_is_named(adapters: dict[str, Path], tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def check(model: PreTrainedModel, config: LoraConfig, family: Family, holding: H
     if set(targets) <= set(_named(config.exclude, family)):
         raise ConfigError("`method.exclude` leaves no module of `method.targets`.")
     _refuse_unknown_modules(model, config, family)
+    _refuse_large_rank(model, config, targets)
     vocabulary = len(input_weight(model))
     for token in config.tokens:
         if token >= vocabulary:
@@ -59,6 +60,20 @@ def check(model: PreTrainedModel, config: LoraConfig, family: Family, holding: H
         raise ConfigError(
             f"`method.init=pissa` cannot be had with {other}: it takes whole weights apart.",
             "leave it out",
+        )
+
+
+def _refuse_large_rank(model: PreTrainedModel, config: LoraConfig, targets: Sequence[str]) -> None:
+    """B·A has no more than its matrix's own rank; what is larger is trained for nothing."""
+    sides = [
+        min(module.in_features, module.out_features)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and name.rpartition(".")[2] in targets
+    ]
+    if sides and config.rank > max(sides):
+        raise ConfigError(
+            f"`method.rank={config.rank}` is more than the matrices have: {max(sides)} at most.",
+            "8 to 64 is usual; method=full trains all",
         )
 
 

@@ -5,7 +5,7 @@ import math
 from tuneglm.methods import METHODS
 
 # times the method's own learning rate
-FAR = 30
+FAR = 15
 # a model has to see some hundred rows before it shows anything, and a large set once
 ROWS_SEEN, FEWEST = 1000, 3
 LARGE_SETS = {50_000: 1, 10_000: 2}

@@ -8,7 +8,8 @@ from tuneglm.errors import ConfigError
 from tuneglm.methods import lora
 from tuneglm.methods.tuned import Holding, Tuned
 from tuneglm.models.adapters import add_adapter, merge_adapters
-from tuneglm.models.chain import kind_of, refuse_other_bases, with_earlier
+from tuneglm.models.bases import doubt_bases, refuse_other_bases
+from tuneglm.models.chain import kind_of, with_earlier
 from tuneglm.models.family import Family
 from tuneglm.models.loading import adapter_folder
 
@@ -44,6 +45,7 @@ def check_start(config: RunConfig, holding: Holding) -> None:
 
 def merge_earlier(model: Any, config: ModelConfig, family: Family) -> None:
     """Merge `model.adapters` into the model, but for one that goes on."""
+    doubt_bases([adapter_folder(path) for path in config.adapters], model.name_or_path)
     for number, folder in enumerate(merged_adapters(config)):
         add_adapter(model, folder, family, f"earlier_{number}")
         merge_adapters(model)

@@ -1,4 +1,4 @@
-"""Adapters that stand on others: which came before one, of what kind it is, and of which base.
+"""Adapters that stand on others: which came before one, and of what kind it is.
 
 A run that starts from adapters merges them into its model and trains its own part
 on that. Its folder names them in `earlier_adapters.json`; whoever loads it merges
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from tuneglm.errors import ModelError
-from tuneglm.models.adapters import CONFIG_FILE, base_key
+from tuneglm.models.adapters import CONFIG_FILE
 from tuneglm.models.partial import read_partial
 from tuneglm.models.prefix import MODULE
 from tuneglm.models.soft_prompt import PEFT_TYPE
@@ -54,21 +54,3 @@ def write_chain(folder: Path, adapters: Sequence[Path]) -> None:
     if adapters:
         text = json.dumps({"adapters": [str(path.resolve()) for path in adapters]}, indent=2)
         (folder / CHAIN_FILE).write_text(text + "\n", encoding="utf-8")
-
-
-def refuse_other_bases(folders: Sequence[Path]) -> None:
-    """Raises ModelError where two adapters were trained on models of different names."""
-    bases: dict[str, Path] = {}
-    for folder in folders:
-        file, key = base_key(folder)
-        base = read_json(file, {}).get(key)
-        if base:
-            # a model's folder and its id on a hub end alike
-            bases.setdefault(Path(base).name.lower(), folder)
-    if len(bases) > 1:
-        (one, first), (other, second) = list(bases.items())[:2]
-        raise ModelError(
-            f"The adapters `{first}` and `{second}` are of different models: `{one}` and "
-            f"`{other}`.",
-            "an adapter fits the model that it was trained on",
-        )

@@ -20,7 +20,8 @@ from tuneglm.models.adapters import (
     merge_adapters,
     read_base_path,
 )
-from tuneglm.models.chain import refuse_other_bases, with_earlier
+from tuneglm.models.bases import doubt_bases, refuse_other_bases
+from tuneglm.models.chain import with_earlier
 from tuneglm.models.family import Family, Layout
 from tuneglm.models.float16 import compute_in_float16
 from tuneglm.models.packed import bits_to_pack, packed_bits
@@ -71,6 +72,7 @@ def load_model(
         folder = base_folder(folder)
     _refuse_twice(adapter_folders)
     refuse_other_bases(adapter_folders)
+    doubt_bases(adapter_folders, folder)
     packing = bits_to_pack(folder, checked_bits(bits))
     placement = Placement(torch_dtype(dtype, target), target, packing, attention)
     layout = published_layout(chosen, folder)

@@ -20,7 +20,8 @@ from transformers import PreTrainedModel
 from tuneglm.errors import ModelError
 from tuneglm.models.adapters import CONFIG_FILE, add_adapter
 from tuneglm.models.attention import PREFIX
-from tuneglm.models.chain import CHAIN_FILE, kind_of, refuse_other_bases
+from tuneglm.models.bases import doubt_bases, refuse_other_bases
+from tuneglm.models.chain import CHAIN_FILE, kind_of
 from tuneglm.models.family import Family
 from tuneglm.models.loading import adapter_folder
 from tuneglm.models.partial import read_partial
@@ -58,6 +59,7 @@ class NamedAdapters:
             raise ModelError("An adapter cannot be called `base`: that is the model without one.")
         found = {name: adapter_folder(path) for name, path in folders.items()}
         refuse_other_bases(list(found.values()))
+        doubt_bases(list(found.values()), str(model.name_or_path))
         for name, folder in found.items():
             self._add(name, folder)
         if self._prefixes:

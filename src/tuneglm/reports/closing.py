@@ -7,6 +7,7 @@ from rich.console import Console
 
 from tuneglm.checkpoints import LOG_FILE
 from tuneglm.models.adapters import is_adapter
+from tuneglm.models.chain import kind_of
 from tuneglm.plan.capacity import gib
 from tuneglm.reports.run import CHART_FILE, TrainingResult, duration, size_text
 from tuneglm.reports.terminal import command, plain
@@ -67,7 +68,8 @@ def print_closing(terminal: Console, result: TrainingResult, closing: Closing) -
     adapter = is_adapter(result.folder)
     whole = result.folder.with_name(f"{result.folder.name}-whole")
     terminal.print(f"Talk to it:  [bold]{plain(command('chat', result.folder))}[/]")
-    if adapter:
+    if adapter and kind_of(result.folder) in ("lora", "freeze"):
+        # a prefix is no weights
         words = command("export", result.folder, whole)
         terminal.print(f"Whole weights:  [bold]{plain(words)}[/]")
 

@@ -145,4 +145,6 @@ def _table(planned: Plan) -> Table:
 def _advice(planned: Plan) -> str:
     if planned.cheapest is None:
         return "Nothing of it fits: take a smaller batch, or a smaller data.cutoff."
-    return f"→ the quickest that fits: {planned.cheapest.settings}"
+    own = planned.cheapest.method == planned.config.method.name
+    of = f" of method={planned.cheapest.method}" if own else ""
+    return f"→ the quickest{of} that fits: {planned.cheapest.settings}"

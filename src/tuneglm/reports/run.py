@@ -197,6 +197,7 @@ class _Line:
         self.first_tokens = state.num_input_tokens_seen
         self.printed = time.monotonic()
         self.loss = self.evaluation = ""
+        self.waiting: Any = None
         self.progress: Progress | None = None
         if terminal.is_terminal:
             self.progress = Progress(
@@ -211,14 +212,18 @@ class _Line:
             )
 
     def move(self, state: Any) -> None:
-        text = self._text(state)
+        self.waiting = state
         if self.progress is not None:
+            text = self._text(state)
             self.progress.update(self.task, completed=state.global_step, text=text)
             return
-        last = state.global_step == state.max_steps
-        if last or time.monotonic() - self.printed > SECONDS_BETWEEN_LINES:
-            self.printed = time.monotonic()
-            self.terminal.print(f"step {state.global_step}/{state.max_steps} · {text}")
+        if time.monotonic() - self.printed > SECONDS_BETWEEN_LINES:
+            self._print(state)
+
+    def _print(self, state: Any) -> None:
+        self.printed, self.waiting = time.monotonic(), None
+        text = self._text(state)
+        self.terminal.print(f"step {state.global_step}/{state.max_steps} · {text}")
 
     def note(self, logs: dict[str, Any]) -> None:
         if "loss" in logs:
@@ -227,6 +232,11 @@ class _Line:
             self.evaluation = f"evaluation {float(logs['eval_loss']):.4f} · "
 
     def close(self) -> None:
+        """Show the last step as it ended: its loss is logged after the line has moved."""
+        if self.waiting is not None and self.progress is not None:
+            self.progress.update(self.task, text=self._text(self.waiting))
+        elif self.waiting is not None:
+            self._print(self.waiting)
         if self.progress is not None:
             self.progress.stop()
 
