@@ -22,11 +22,13 @@ class ExpectedSet:
     """What one entry is to give, as far as its first rows tell.
 
     share   of the rows, at first: where no set has a weight, until one of them ends
+    about   whether that goes by an estimate of how many rows there are
     tokens, trained_tokens  of a row, on average
     """
 
     name: str
     share: float
+    about: bool
     tokens: float
     trained_tokens: float
 
@@ -35,7 +37,8 @@ class ExpectedSet:
 class Tally:
     """What became of the rows of one set, each counted when it is first read.
 
-    read       rows of the source
+    whole      rows of the source in all, as far as its first ones tell; see expected.py
+    read       rows of the source so far
     encoded    rows that came of them
     given      those that are trained on, and how many of these were cut
     evaluated  those that are not, for they are evaluated with
@@ -45,6 +48,7 @@ class Tally:
     notes      what reading found out
     """
 
+    whole: float = 0
     read: int = 0
     encoded: int = 0
     given: int = 0
@@ -76,6 +80,11 @@ class Tally:
         self.given += int(used.sum())
         self.cut += int((used & cut).sum())
         self.evaluated += int(evaluated.sum())
+
+    @property
+    def expected(self) -> float:
+        """Rows that a pass gives, as far as those tell that were read so far."""
+        return self.whole * self.given / max(1, self.read)
 
     def nothing_given(self, examples: ExampleSet, rule: Rule) -> DataError:
         """A set that was read to its end and gave no row to train on."""
