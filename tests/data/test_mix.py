@@ -45,7 +45,9 @@ def texts(rows: Any) -> list[str]:
         ({"repeats": 2.5}, {"a": 100, "b": 25}),
         ({"repeats": 0.5}, {"a": 100, "b": 5}),
         ({"share": 0.2}, {"a": 100, "b": 25}),
-        ({"share": 0.01}, {"a": 100, "b": 1}),
+        # reached, and not only nearly: a row less would be 0.99% and 4.8%
+        ({"share": 0.01}, {"a": 100, "b": 2}),
+        ({"share": 0.05}, {"a": 100, "b": 6}),
         ({"max_rows": 4}, {"a": 100, "b": 4}),
     ],
 )
