@@ -1,5 +1,6 @@
 """Sets of any size: encoded once, in blocks, and gone on with where a run was stopped."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -183,6 +184,22 @@ def test_files_of_any_kind_in_one_folder_are_one_set(workers: int, tmp_path: Pat
         f"`{folder / 'a.csv'}` is GBK: read as such",
     )
     assert copies.startswith("59 rows are doubtful (59 duplicate)")
+
+
+def test_where_no_folder_can_be_made_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As below /proc, where the system says that there is none."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with (
+        pytest.raises(DataError, match=r"cannot be kept in .*: No such file"),
+        encoded_store.opened(tmp_path / "cache" / "store"),
+    ):
+        pass
 
 
 def test_only_stores_that_nobody_opened_for_long_are_forgotten(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ SECONDS_BETWEEN_LOOKS = 0.2
 # a disk that is full or only read, a folder without the right to write, or no folder at all
 CANNOT_KEEP = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
-    *(errno.ENOTDIR, errno.EEXIST),
+    *(errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ELOOP, errno.ENAMETOOLONG),
 )
 PACKAGE = Path(__file__).parents[1]
 
