@@ -95,6 +95,8 @@ def write_identity(given: argparse.Namespace) -> int:
         overwrite=given.overwrite,
     )
     rows = " · ".join(f"{language} {count}" for language, count in written.rows.items())
+    for path in written.replaced:
+        print(f"Note: `{path}` held another identity, and is replaced.")
     print(f"Saved  {written.rows_file}: {sum(written.rows.values())} rows ({rows})")
     print(f"Saved  {written.probes_file}: {written.probes} questions in words that no row uses")
     print("Train on it beside other rows:  data.train=[OTHERS, {name: identity, share: 0.05}]")
