@@ -13,7 +13,7 @@ from itertools import chain, islice
 from pathlib import Path
 from random import Random
 
-from tuneglm.data.columns import RowError, listed, nearest, quoted
+from tuneglm.data.columns import RowError, listed, nearest
 from tuneglm.data.files import Notes, RawRow, read_rows
 from tuneglm.data.formats import FORMATS, KIND
 from tuneglm.data.identity_files import identity_file
@@ -91,6 +91,12 @@ class ExampleSet:
             for row in rows
             if not isinstance(row.value, dict) or str(row.value.get(column)) in kinds
         )
+
+    def kinds(self) -> set[str]:
+        """What the rows of the whole file say of their kinds."""
+        column = self._columns[KIND]
+        rows = (row.value for row in read_rows(self.file, content=self.kept))
+        return {str(row[column]) for row in rows if isinstance(row, dict) and row.get(column)}
 
     def convert(self, row: RawRow) -> Example | RowProblem:
         """A row as an Example with its source, or what is wrong with it."""
@@ -337,13 +343,8 @@ def no_column(file: Path, column: str, seen: Sequence[str], of: str = "") -> Dat
     )
 
 
-def no_rows(file: Path, problems: Sequence[RowProblem], kinds: Sequence[str] = ()) -> DataError:
-    """A set of which nothing can be used; `kinds` are those that were asked for."""
-    if not problems and kinds:
-        return DataError(
-            f"`{file}` holds no row of the kind {quoted(kinds)}.",
-            "`tuneglm data stats` counts them",
-        )
+def no_rows(file: Path, problems: Sequence[RowProblem]) -> DataError:
+    """A set of which nothing can be used."""
     if not problems:
         return DataError(f"`{file}` holds no rows.", "expected a list [{…}, {…}]")
     first = problems[0]

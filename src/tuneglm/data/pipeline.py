@@ -34,6 +34,7 @@ from tuneglm.data.encoded_store import (
 )
 from tuneglm.data.examples import ExampleSet, ExampleSets, RowProblem
 from tuneglm.data.files import Notes, RawRow
+from tuneglm.data.kinds import refuse_unseen_kinds
 from tuneglm.data.mix import (
     EncodedSet,
     Part,
@@ -132,6 +133,7 @@ def _encoded(
         if not len(rows):
             raise nothing_usable(examples, counts, encoder.rule)
         refuse_unseen(examples, counts)
+        refuse_unseen_kinds(examples, rows.kinds)
         notes += filter(None, [placeholder_note(examples, counts.placeholders, len(rows))])
         parts.append(Part(examples, rows, np.ones(len(rows), bool)))
         total += counts

@@ -12,8 +12,9 @@ import numpy as np
 
 from tuneglm.data.doubts import DOUBT_BITS, describe_doubt, digest, doubts_of, marked, row_text
 from tuneglm.data.encoded import Array
-from tuneglm.data.examples import ExampleSet, RowProblem, load_examples, no_column
+from tuneglm.data.examples import ExampleSet, RowProblem, load_examples, no_column, no_rows
 from tuneglm.data.files import Notes, RawRow
+from tuneglm.data.kinds import refuse_unseen_kinds
 from tuneglm.data.language import languages
 from tuneglm.data.messages import Example, Source
 from tuneglm.data.near import HASHES, LOOKED_AT, sketches
@@ -176,15 +177,23 @@ class Scanner:
             remedy = f"fill it: {waiting[1]}"
             self.found(RowProblem(self._waiting, sentence, remedy, "placeholder"))
         first = Source(self.examples.name, str(self.examples.file), 1, 1)
-        if not self._read and self._stopped is None:
-            self.found(
-                RowProblem(first, "there is no row", "expected a list [{…}, {…}]", "no_rows")
-            )
+        if self._stopped is None:
+            self._rows_wanted(first)
         unseen = sorted(self.examples.named_columns - self._seen)
         # where no row can be used, each has said what it lacks
         if unseen and any(map(len, self._tables)):
             error = no_column(self.examples.file, unseen[0], self._columns)
             self.found(RowProblem(first, error.sentence[:-1], error.hint or "", "missing_column"))
+
+    def _rows_wanted(self, first: Source) -> None:
+        """That there are rows, and of each kind that the entry takes."""
+        try:
+            refuse_unseen_kinds(self.examples, self._kinds)
+            if not self._read:
+                raise no_rows(self.examples.file, ())
+        except DataError as error:
+            sentence = error.sentence.removesuffix(".")
+            self.found(RowProblem(first, sentence, error.hint or "", "no_rows"))
 
 
 def unreadable(error: DataError, name: str, file: str) -> RowProblem:
