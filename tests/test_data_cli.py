@@ -176,6 +176,37 @@ def test_an_answer_that_is_cut_is_a_problem_of_the_check(call: Call, tmp_path: P
     assert [(note["line"], note["problem"]) for note in objects(out)] == [(2, "left_out")]
 
 
+def test_a_set_of_which_nothing_is_left_does_not_pass(call: Call, tmp_path: Path) -> None:
+    """Rows that are left out are not without a problem; without any other, nothing is trained."""
+    path = write(tmp_path / "rows.jsonl", *LONG)
+    drop = (MODEL, "data.over_cutoff=drop")
+    out, _ = call("data", "check", path, *drop, "data.cutoff=32")
+    said = " ".join(out.split())
+    assert "4 rows: 3 without a problem, 0 cannot be used, 0 doubtful, 1 left out" in said
+    path = write(tmp_path / "long.jsonl", LONG[1])
+    out, _ = call("data", "check", path, *drop, "data.cutoff=32", status=1)
+    said = " ".join(out.split())
+    assert "no row of `long.jsonl` is left to train on" in said
+    assert "1 row: 0 without a problem" in said and "1 left out" in said
+
+
+def test_rows_that_the_prompt_has_no_place_for_cannot_be_used(call: Call, tmp_path: Path) -> None:
+    """Which only the model tells: `check` and `stats` count them alike."""
+    called = [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "tool_calls": [{"name": "f", "arguments": {}}]},
+        {"role": "tool", "content": "1"},
+        {"role": "assistant", "content": "a"},
+    ]
+    rows = [{"messages": called}, {"messages": [called[0], called[3]]}]
+    path = write(tmp_path / "rows.jsonl", *rows)
+    model = f"model.path={MODEL_FOLDER.with_name('model_chatglm')}"
+    out, _ = call("data", "check", path, model, status=1)
+    assert "1 without a problem, 1 cannot be used (1 not_rendered)" in " ".join(out.split())
+    (found,) = objects(call("data", "stats", path, model, "--json")[0])
+    assert (found["rows"], found["unusable"], found["turns"]) == (1, 1, 2)
+
+
 LONG = [
     {"instruction": "one", "output": "two"},
     {"instruction": "one", "output": "three four five " * 60},
