@@ -15,6 +15,7 @@ from tuneglm.data.files import RawRow
 from tuneglm.data.kinds import refuse_unseen_kinds
 from tuneglm.data.messages import Example
 from tuneglm.data.placeholders import placeholders_in
+from tuneglm.data.unused import unused_in
 from tuneglm.errors import DataError
 
 
@@ -40,6 +41,7 @@ class SetEncoder:
             len(bad),
             self._seen(rows),
             self._placeholders(good),
+            unused_in(self.examples, rows),
         )
         return block.rows, counts
 

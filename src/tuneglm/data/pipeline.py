@@ -44,6 +44,7 @@ from tuneglm.data.mix import (
     without_evaluated,
 )
 from tuneglm.data.placeholders import placeholder_note
+from tuneglm.data.unused import unused_note
 from tuneglm.data.workers import made_of_blocks, processors
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
@@ -134,7 +135,8 @@ def _encoded(
             raise nothing_usable(examples, counts, encoder.rule)
         refuse_unseen(examples, counts)
         refuse_unseen_kinds(examples, rows.kinds)
-        notes += filter(None, [placeholder_note(examples, counts.placeholders, len(rows))])
+        unfilled = placeholder_note(examples, counts.placeholders, len(rows))
+        notes += filter(None, [unfilled, unused_note(examples, counts.unused)])
         parts.append(Part(examples, rows, np.ones(len(rows), bool)))
         total += counts
     return parts, total

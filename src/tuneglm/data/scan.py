@@ -19,6 +19,7 @@ from tuneglm.data.language import languages
 from tuneglm.data.messages import Example, Source
 from tuneglm.data.near import HASHES, LOOKED_AT, sketches
 from tuneglm.data.placeholders import placeholders_in, unfilled
+from tuneglm.data.unused import most, unused_in, unused_note
 from tuneglm.data_config import DataConfig, DatasetEntry
 from tuneglm.errors import DataError
 
@@ -84,6 +85,7 @@ class Scanner:
         self._seen: set[str] = set()
         self._columns: list[str] = []
         self._placeholders: Counter[str] = Counter()
+        self._unused: Counter[str] = Counter()
         self._waiting: Source | None = None
         self._tables: list[Array] = []
         self._sketches: list[Array] = []
@@ -94,6 +96,7 @@ class Scanner:
             self._look_at(block)
             self._read += len(block)
             tell(self.examples.name, self._read)
+        notes += filter(None, [unused_note(self.examples, self._unused)])
         self._whole_set()
         return ScannedSet(
             self.examples,
@@ -126,6 +129,7 @@ class Scanner:
         entries: list[tuple[int, ...]] = []
         texts: list[str] = []
         wanted = self.examples.named_columns - self._seen
+        self._unused = most(self._unused + unused_in(self.examples, block))
         for row in block:
             if wanted and isinstance(row.value, dict):
                 self._columns = self._columns or list(row.value)

@@ -14,6 +14,7 @@ from tuneglm.data.encoded import Array, EncodedRows
 from tuneglm.data.examples import ExampleSet
 from tuneglm.data.files import Notes
 from tuneglm.data.placeholders import placeholder_note
+from tuneglm.data.unused import unused_note
 from tuneglm.errors import DataError
 
 
@@ -103,9 +104,8 @@ def tally_notes(
     """What there is to tell of the rows that were read so far."""
     for examples, tally in zip(sets, tallies, strict=True):
         yield from dict.fromkeys(tally.notes)  # each pass finds the same
-        note = placeholder_note(examples, tally.counts.placeholders, tally.encoded)
-        if note:
-            yield note
+        unfilled = placeholder_note(examples, tally.counts.placeholders, tally.encoded)
+        yield from filter(None, [unfilled, unused_note(examples, tally.counts.unused)])
     total = _total(tallies)
     of = f" of the {total.read:,} read so far"
     counts = total.counts
