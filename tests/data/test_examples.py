@@ -94,6 +94,23 @@ def test_a_kind_that_no_row_is_of_is_named_with_the_one_that_was_meant(tmp_path:
         assert (problem, remedy) == ("no_rows", hint)
 
 
+def test_files_of_unlike_formats_in_a_folder_are_sets_of_their_own(tmp_path: Path) -> None:
+    """Said once, and not for each row; a file of another order of columns is no other format."""
+    first = write(tmp_path / "a.json", ROW)
+    write(tmp_path / "b.json", {"output": "b", "instruction": "a", "more": 1})
+    write(tmp_path / "c.json", *[ROW] * 9)
+    assert load(train=[str(tmp_path)]) == ["a/b"] * 11
+    turns = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]
+    other = write(tmp_path / "g.json", *[{"conversations": turns}] * 3)
+    problems: list[RowProblem] = []
+    with pytest.raises(DataError, match=r"g\.json` looks like ShareGPT") as refused:
+        load(train=[str(tmp_path)])
+    assert f"data.train=[{other}, OTHERS]" in str(refused.value.hint)
+    both = DataConfig.model_validate({"train": [str(tmp_path), str(first)]})
+    check(both, problems.append)
+    assert [one.problem for one in problems if one.problem != "duplicate"] == ["missing_column"]
+
+
 def test_a_file_is_recognised_and_that_is_said(tmp_path: Path) -> None:
     turns = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]
     path = write(tmp_path / "chats.json", {"conversations": turns})

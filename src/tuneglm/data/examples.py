@@ -15,11 +15,12 @@ from random import Random
 
 from tuneglm.data.columns import RowError, listed, nearest
 from tuneglm.data.files import Notes, RawRow, read_rows
+from tuneglm.data.first_rows import first_values, refuse_unlike_files
 from tuneglm.data.formats import FORMATS, KIND
 from tuneglm.data.identity_files import identity_file
 from tuneglm.data.messages import Example, Source
 from tuneglm.data.pipes import kept
-from tuneglm.data.recognise import ROWS_LOOKED_AT, Recognised, format_of
+from tuneglm.data.recognise import Recognised, format_of
 from tuneglm.data.registered_set import RegisteredSet
 from tuneglm.data.registry import placeholders_of, registered_sets, resolve, set_notes
 from tuneglm.data_config import DataConfig, DatasetEntry, IdentityConfig
@@ -51,6 +52,7 @@ class ExampleSet:
     placeholders  texts that `replace` should have filled
     registered    what a registry says of it, where it is named
     reading       a line that says how the file is read, where that was found out
+    unused        columns of which that line says that they are not used
     kept          where what came through a pipe lies
     """
 
@@ -63,6 +65,7 @@ class ExampleSet:
     placeholders: tuple[str, ...] = ()
     registered: RegisteredSet | None = None
     reading: str = ""
+    unused: tuple[str, ...] = ()
     kept: Path | None = None
 
     @property
@@ -131,6 +134,11 @@ class ExampleSet:
         """Columns that the file must have; one renamed to "" it has not."""
         columns = FORMATS[self.format].columns
         return {theirs for ours, theirs in self.renamed.items() if theirs and ours in columns}
+
+    @property
+    def read_columns(self) -> set[str]:
+        """The file's columns that an Example is made of, as far as they are there."""
+        return {self._columns[ours] for ours in FORMATS[self.format].columns}
 
     @cached_property
     def _columns(self) -> dict[str, str]:
@@ -266,6 +274,7 @@ def _example_set(entry: DatasetEntry, config: DataConfig) -> ExampleSet:
         placeholders_of(path, registered),
         registered,
         found.sentence,
+        found.unused,
         pipe,
     )
 
@@ -284,24 +293,16 @@ def _format(
     renamed = dict(entry.columns)
     if registered is not None and known in (None, registered.format):
         renamed = {**registered.columns, **renamed}
-    looked_at = [] if known else _first_values(path, pipe)
+    looked_at = [] if known else first_values(path, pipe)
     try:
-        return format_of(looked_at, path.name, known=known, renamed=renamed)
+        found = format_of(looked_at, path.name, known=known, renamed=renamed)
     except DataError as error:
         # there the file's name alone was known
         error.at = error.at and (str(path), error.at[1], error.at[2])
         raise
-
-
-def _first_values(path: Path, pipe: Path | None) -> list[object]:
-    """The first rows, as far as they can be read: who reads further is told what is wrong."""
-    values: list[object] = []
-    try:
-        values.extend(row.value for row in islice(read_rows(path, content=pipe), ROWS_LOOKED_AT))
-    except DataError:
-        if not values:
-            raise
-    return values
+    if pipe is None and not known:
+        refuse_unlike_files(path, found)
+    return found
 
 
 def _drawn(rows: int, count: int, seed: int) -> set[int]:
