@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -139,7 +140,9 @@ def _settings(given: argparse.Namespace) -> tuple[Path | None, list[str]]:
 def _is_run_file(word: str) -> bool:
     """By its name; folders of a run or a model are meant for one, which is then said."""
     path = Path(word)
-    holds_run = any((path / name).is_file() for name in ("run.yaml", "config.json"))
+    # whether a folder that may not be entered can be read, is said where its rows are wanted
+    is_open = os.access(path, os.X_OK)
+    holds_run = is_open and any((path / name).is_file() for name in ("run.yaml", "config.json"))
     return path.suffix.lower() in RUN_FILES or holds_run
 
 
