@@ -206,6 +206,23 @@ def test_columns_that_only_some_rows_have_are_told_of(tmp_path: Path) -> None:
     assert not encode(path, train=[{"path": str(path), "format": "alpaca"}]).notes
 
 
+@pytest.mark.parametrize("name", ["ids", "flags", "rows"])
+def test_damaged_bytes_are_not_trained_on(name: str, tmp_path: Path) -> None:
+    """Zeros in place of what was written: encoded anew, whole or not yet finished."""
+    path = write(tmp_path / "rows.jsonl")
+    before = encode(path)
+    (store,) = stores(tmp_path)
+    array = store / f"{name}.bin"
+    state = json.loads((store / "state.json").read_text())
+    for changed in ({}, {"finished": False, "read": 96}):
+        content = array.read_bytes()
+        array.write_bytes(content[:40] + bytes(60) + content[100:])
+        (store / "state.json").write_text(json.dumps(state | changed))
+        after = encode(path)
+        assert fingerprint(after.train.rows) == fingerprint(before.train.rows)
+        assert array.read_bytes() == content
+
+
 def test_a_store_keeps_what_waits_to_be_filled(tmp_path: Path) -> None:
     rows = [{"instruction": f"q{i}", "output": "I am <NAME>."} for i in range(60)]
     path = write(tmp_path / "rows.jsonl", rows)
