@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tuneglm.data.doubts import row_numbers
 from tuneglm.data.encoded import Array, EncodedRows, MixedRows
 from tuneglm.data.examples import ExampleSet
 from tuneglm.data.fingerprint import fingerprint
@@ -32,9 +33,13 @@ class Part:
 
 @dataclass(frozen=True)
 class SetSummary:
-    """What one entry gives: rows that differ, then as often as the mix takes them."""
+    """What one entry gives: rows that differ, then as often as the mix takes them.
+
+    sources  rows of its files that they were made of: of a conversation may come several
+    """
 
     name: str
+    sources: int
     different: int
     rows: int
     tokens: int
@@ -57,6 +62,12 @@ class EncodedSet:
     def trained_tokens(self) -> int:
         """Tokens that carry a label."""
         return sum(each.trained_tokens for each in self.sets)
+
+    @property
+    def sources(self) -> int | None:
+        """Rows of the files that they were made of, where these are other than the rows."""
+        count = sum(each.sources for each in self.sets)
+        return None if count == sum(each.different for each in self.sets) else count
 
     @property
     def fingerprint(self) -> str:
@@ -198,8 +209,10 @@ def _mix(parts: Sequence[Part], rows: Sequence[Array]) -> EncodedSet:
 
 
 def _summary(part: Part, chosen: Array) -> SetSummary:
+    (numbers,) = row_numbers([part.rows.rows[chosen]], [part.rows.files])
     return SetSummary(
         part.examples.name,
+        len(np.unique(numbers)),
         len(np.unique(chosen)),
         len(chosen),
         int(part.rows.lengths[chosen].sum()),

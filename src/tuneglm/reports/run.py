@@ -82,7 +82,8 @@ def print_summary(
         rows = f"{', '.join(each.name for each in train.sets)} · streamed"
     else:
         figures = f"{train.tokens:,} tokens, {train.trained_tokens:,} trained"
-        rows = f"{len(train.rows):,} rows · {figures}"
+        made = f", one an answer, of {train.sources:,} in the files" if train.sources else ""
+        rows = f"{len(train.rows):,} rows{made} · {figures}"
     if evaluation is not None:
         rows += f" · evaluation {len(evaluation.rows):,} rows"
     share = 100 * summary.trained / summary.parameters
