@@ -73,6 +73,10 @@ def test_a_loss_that_does_not_fall_asks_for_another_rate(tmp_path: Path) -> None
     )
     doubted = replace(flat, doubt="training.learning_rate=1e-09 is a 100th of what suits.")
     assert "training.learning_rate=1e-09 is a 100th" in printed(doubted, tmp_path)
+    rising = replace(CLOSING, losses=[(step, 10.0 + step / 10) for step in range(1, 21)])
+    told = printed(rising, tmp_path)
+    assert "has risen (means of 2 entries of the log, 10.1500 → 11.9500): a lower " in told
+    assert "hardly fallen" not in told
     # known by heart from the first step on
     known = replace(CLOSING, losses=[(step, 0.01) for step in range(1, 11)])
     assert "Note:" not in printed(known, tmp_path)

@@ -71,3 +71,9 @@ def test_a_key_that_stands_twice(tmp_path: Path) -> None:
     run_file.write_text("model: {path: a}\ntraining:\n  seed: 1\n  seed: 2\n")
     with pytest.raises(ConfigError, match="the key `seed` stands twice"):
         load_config(run_file)
+
+
+def test_an_option_that_is_like_none_is_not_answered_with_a_hundred_names() -> None:
+    with pytest.raises(ConfigError, match=r"no option `training\.qqqq`") as refused:
+        load_config(None, ["model.path=m", "training.qqqq=1"])
+    assert len(str(refused.value.hint)) < 100

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -174,6 +175,52 @@ def test_an_answer_that_is_cut_is_a_problem_of_the_check(call: Call, tmp_path: P
     drop = (MODEL, "data.cutoff=32", "data.over_cutoff=drop", "--json")
     out, _ = call("data", "check", path, *drop)
     assert [(note["line"], note["problem"]) for note in objects(out)] == [(2, "left_out")]
+
+
+def test_a_set_of_which_nothing_is_left_does_not_pass(call: Call, tmp_path: Path) -> None:
+    """Rows that are left out are not without a problem; without any other, nothing is trained."""
+    path = write(tmp_path / "rows.jsonl", *LONG)
+    drop = (MODEL, "data.over_cutoff=drop")
+    out, _ = call("data", "check", path, *drop, "data.cutoff=32")
+    said = " ".join(out.split())
+    assert "4 rows: 3 without a problem, 0 cannot be used, 0 doubtful, 1 left out" in said
+    path = write(tmp_path / "long.jsonl", LONG[1])
+    out, _ = call("data", "check", path, *drop, "data.cutoff=32", status=1)
+    said = " ".join(out.split())
+    assert "no row of `long.jsonl` is left to train on" in said
+    assert "1 row: 0 without a problem" in said and "1 left out" in said
+
+
+def test_white_space_that_a_vocabulary_spells_is_not_called_plain_text(
+    call: Call, tmp_path: Path
+) -> None:
+    rows = [{"instruction": f"a{text}b", "output": "c"} for text in ("<|blank_5|>", "<|tab|>")]
+    path = write(tmp_path / "rows.jsonl", *rows, {"instruction": "<|user|>", "output": "d"})
+    found = objects(call("data", "check", path, "--json", status=1)[0])
+    assert [one["problem"] for one in found] == ["special_text"] * 3
+    assert ["white space" in one["remedy"] for one in found] == [True, True, False]
+
+
+def test_an_unknown_flag_is_said_by_the_command_that_was_typed(call: Call) -> None:
+    _, error = call("data", "identity", "--name", "a", "--author", "b", "--nme", "c", status=2)
+    assert "unrecognized arguments: --nme" in error and "tuneglm data identity --help" in error
+
+
+def test_rows_that_the_prompt_has_no_place_for_cannot_be_used(call: Call, tmp_path: Path) -> None:
+    """Which only the model tells: `check` and `stats` count them alike."""
+    called = [
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "tool_calls": [{"name": "f", "arguments": {}}]},
+        {"role": "tool", "content": "1"},
+        {"role": "assistant", "content": "a"},
+    ]
+    rows = [{"messages": called}, {"messages": [called[0], called[3]]}]
+    path = write(tmp_path / "rows.jsonl", *rows)
+    model = f"model.path={MODEL_FOLDER.with_name('model_chatglm')}"
+    out, _ = call("data", "check", path, model, status=1)
+    assert "1 without a problem, 1 cannot be used (1 not_rendered)" in " ".join(out.split())
+    (found,) = objects(call("data", "stats", path, model, "--json")[0])
+    assert (found["rows"], found["unusable"], found["turns"]) == (1, 1, 2)
 
 
 LONG = [
@@ -437,6 +484,22 @@ def test_a_file_where_encoded_rows_should_be_kept_is_one_sentence(
     run = (MODEL, f"data.train={path}", f"data.cache={path}", "training.max_steps=1")
     _, error = call("train", *run, f"training.output_dir={tmp_path / 'out'}", status=2)
     assert "Encoded rows cannot be kept" in error and "data.cache=FOLDER" in error
+
+
+def test_a_folder_that_may_not_be_entered_is_named_itself(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And none of the files that might be in it."""
+    write(tmp_path / "run.yaml", LONG[0])
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    _, error = call("data", "check", tmp_path, status=2)
+    assert f"`{tmp_path}` cannot be read: Permission denied" in error
+
+
+@pytest.mark.parametrize("words", [[""], ["data.train=['']"]])
+def test_an_empty_name_is_not_the_folder_where_one_is(words: list[str], call: Call) -> None:
+    _, error = call("data", "check", *words, status=2)
+    assert "empty" in error
 
 
 def test_what_may_not_be_read_is_one_sentence(

@@ -40,6 +40,8 @@ def test_a_run_goes_on_at_the_exact_row(
     assert losses(again) == losses(whole)
     assert len(losses(whole)) == 9
     out = capsys.readouterr().out
+    each = {"padded": "2 rows each", "packed": "1 pack each"}[batching]
+    assert f"9 · {each}" in out
     assert re.search(rf"{rows_file.name} +100\.0% +\d", out)
 
 

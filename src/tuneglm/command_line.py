@@ -22,6 +22,13 @@ class Parser(argparse.ArgumentParser):
         print(f"Error: {message}\n  hint: {self.prog} --help", file=sys.stderr)
         sys.exit(USER_ERROR)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As argparse does it; an option that is none is said by the command that was typed."""
+        given, rest = super().parse_known_args(args, namespace)
+        if any(word.startswith("-") for word in rest):
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return given, rest
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         choices = action.choices
         if choices is None or value in choices or not isinstance(action.choices, dict):
@@ -66,6 +73,10 @@ def split_settings(given: argparse.Namespace) -> tuple[Sequence[str], Sequence[s
     if not given.settings:
         raise ConfigError(
             "There is nothing to do: no run file and no overrides.", f"tuneglm {given.example}"
+        )
+    if "" in given.settings:
+        raise ConfigError(
+            "One of the words is empty.", "a variable of the shell that is not set is nothing"
         )
     return (
         [setting for setting in given.settings if "=" not in setting],

@@ -24,6 +24,8 @@ from tuneglm.run_file import one_line, read_run_file, read_yaml
 from tuneglm.section import Section
 from tuneglm.trainer_options import expected_value, trainer_options
 
+LISTED = 40  # more names than that are not read
+
 
 class ModelConfig(Section):
     """Which model, from where, and how it is held in memory."""
@@ -342,6 +344,9 @@ def _unknown(dotted: str, key: str, known: Iterable[str]) -> str:
     prefix = dotted[: -len(key)]
     if near:
         return f"There is no option `{dotted}`.\ndid you mean `{prefix}{near[0]}`?"
+    if len(names) > LISTED:
+        known = "those of transformers.TrainingArguments"
+        return f"There is no option `{dotted}`.\nknown here: {known}"
     return f"There is no option `{dotted}`.\nknown here: {', '.join(names)}"
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -95,6 +96,8 @@ def write_identity(given: argparse.Namespace) -> int:
         overwrite=given.overwrite,
     )
     rows = " · ".join(f"{language} {count}" for language, count in written.rows.items())
+    for path in written.replaced:
+        print(f"Note: `{path}` held another identity, and is replaced.")
     print(f"Saved  {written.rows_file}: {sum(written.rows.values())} rows ({rows})")
     print(f"Saved  {written.probes_file}: {written.probes} questions in words that no row uses")
     print("Train on it beside other rows:  data.train=[OTHERS, {name: identity, share: 0.05}]")
@@ -137,7 +140,9 @@ def _settings(given: argparse.Namespace) -> tuple[Path | None, list[str]]:
 def _is_run_file(word: str) -> bool:
     """By its name; folders of a run or a model are meant for one, which is then said."""
     path = Path(word)
-    holds_run = any((path / name).is_file() for name in ("run.yaml", "config.json"))
+    # whether a folder that may not be entered can be read, is said where its rows are wanted
+    is_open = os.access(path, os.X_OK)
+    holds_run = is_open and any((path / name).is_file() for name in ("run.yaml", "config.json"))
     return path.suffix.lower() in RUN_FILES or holds_run
 
 

@@ -219,6 +219,7 @@ def _summary(
         parameters=parameter_count(model),
         steps=math.ceil(steps),
         rows_a_step=rows_a_step,
+        packs=isinstance(given.train, StreamedRows) and given.train.stream.capacity is not None,
         epochs=_epochs(config, arguments, _count(rows)),
         doubt=doubt_of_rate(config.method.name, arguments.learning_rate),
         batches=given.sentence,

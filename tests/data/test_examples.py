@@ -6,9 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from tests import letters
 from tests.published import data_file
+from tuneglm.data.check import check
+from tuneglm.data.cutoff import Rule
+from tuneglm.data.encode import Encoder
 from tuneglm.data.examples import ExampleSet, RowProblem, load_examples
 from tuneglm.data.messages import Example
+from tuneglm.data.pipeline import encode_data
+from tuneglm.data.stats import stats
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
 
@@ -66,6 +72,43 @@ def test_rows_of_some_kinds_only(tmp_path: Path) -> None:
     path = str(write(tmp_path / "other.json", *other))
     entry = {"path": path, "columns": {"kind": "task"}, "kinds": ["NLI"]}
     assert load(train=[entry]) == ["0/t", "2/t"]
+
+
+def test_a_kind_that_no_row_is_of_is_named_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    rows = [{"kind": kind, "input": "q", "target": "t"} for kind in ("NLI", "Poem")]
+    path = str(write(tmp_path / "firefly.json", *rows))
+    for kinds, hint in (
+        (["NLI", "Poems"], "did you mean `Poem`?"),
+        (["圆"], "its kinds: NLI, Poem"),
+    ):
+        config = DataConfig.model_validate({"train": [{"path": path, "kinds": kinds}]})
+        encoder = Encoder(letters.render, Rule(), "letters")
+        with pytest.raises(DataError, match=f"of the kind `{kinds[-1]}`") as refused:
+            encode_data(load_examples(config), encoder, config)
+        with pytest.raises(DataError, match=f"of the kind `{kinds[-1]}`"):
+            stats(config, encoder)
+        assert refused.value.hint == hint
+        problems: list[RowProblem] = []
+        check(config, problems.append)
+        ((problem, remedy),) = [(one.problem, one.remedy) for one in problems]
+        assert (problem, remedy) == ("no_rows", hint)
+
+
+def test_files_of_unlike_formats_in_a_folder_are_sets_of_their_own(tmp_path: Path) -> None:
+    """Said once, and not for each row; a file of another order of columns is no other format."""
+    first = write(tmp_path / "a.json", ROW)
+    write(tmp_path / "b.json", {"output": "b", "instruction": "a", "more": 1})
+    write(tmp_path / "c.json", *[ROW] * 9)
+    assert load(train=[str(tmp_path)]) == ["a/b"] * 11
+    turns = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]
+    other = write(tmp_path / "g.json", *[{"conversations": turns}] * 3)
+    problems: list[RowProblem] = []
+    with pytest.raises(DataError, match=r"g\.json` looks like ShareGPT") as refused:
+        load(train=[str(tmp_path)])
+    assert f"data.train=[{other}, OTHERS]" in str(refused.value.hint)
+    both = DataConfig.model_validate({"train": [str(tmp_path), str(first)]})
+    check(both, problems.append)
+    assert [one.problem for one in problems if one.problem != "duplicate"] == ["missing_column"]
 
 
 def test_a_file_is_recognised_and_that_is_said(tmp_path: Path) -> None:

@@ -112,6 +112,29 @@ def test_another_persons_file_is_not_overwritten(tmp_path: Path) -> None:
         write_identity("a", "b", output)
 
 
+def test_a_folder_and_a_table_are_no_names_for_the_rows(tmp_path: Path) -> None:
+    for output in (Path(), tmp_path):
+        with pytest.raises(OutputError, match=r"is a folder") as refused:
+            write_identity("a", "b", output)
+        assert "identity.json" in str(refused.value.hint)
+    with pytest.raises(OutputError, match=r"not written as `rows\.csv`"):
+        write_identity("a", "b", tmp_path / "rows.csv")
+
+
+def test_rows_as_lines_where_the_name_says_so(tmp_path: Path) -> None:
+    written = write_identity("a", "b", tmp_path / "rows.jsonl")
+    lines = (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(list(map(json.loads, lines))) == sum(written.rows.values())
+
+
+@pytest.mark.parametrize("name", ["identity.json", "identity.jsonl"])
+def test_another_identity_that_is_replaced_is_told_of(name: str, tmp_path: Path) -> None:
+    output = tmp_path / name
+    assert not write_identity("a", "b", output).replaced
+    assert not write_identity("a", "b", output).replaced
+    assert write_identity("c", "b", output).replaced == (output, tmp_path / "identity_probes.json")
+
+
 @pytest.mark.parametrize(("text", "words"), [("zn", "known: zh, en"), ("", "names none")])
 def test_languages_without_wordings(text: str, words: str) -> None:
     assert languages_of("en, zh,en") == ("en", "zh")

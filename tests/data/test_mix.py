@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -12,6 +12,7 @@ from tuneglm.config import load_config
 from tuneglm.data.cutoff import Rule
 from tuneglm.data.encode import Encoder
 from tuneglm.data.examples import load_examples
+from tuneglm.data.mix import EncodedSet
 from tuneglm.data.pipeline import EncodedData, encode_data
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError, DataError
@@ -45,7 +46,9 @@ def texts(rows: Any) -> list[str]:
         ({"repeats": 2.5}, {"a": 100, "b": 25}),
         ({"repeats": 0.5}, {"a": 100, "b": 5}),
         ({"share": 0.2}, {"a": 100, "b": 25}),
-        ({"share": 0.01}, {"a": 100, "b": 1}),
+        # reached, and not only nearly: a row less would be 0.99% and 4.8%
+        ({"share": 0.01}, {"a": 100, "b": 2}),
+        ({"share": 0.05}, {"a": 100, "b": 6}),
         ({"max_rows": 4}, {"a": 100, "b": 4}),
     ],
 )
@@ -64,6 +67,21 @@ def test_sets_with_weights_are_in_proportion(tmp_path: Path) -> None:
         for name, count, weight in (("a", 100, 1), ("b", 60, 2), ("c", 500, 4))
     ]
     assert given(load(*entries)) == {"a": 30, "b": 60, "c": 120}
+
+
+def test_rows_of_an_answer_each_are_told_apart_from_those_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    rows = [{"instruction": f"{i}", "output": "x", "history": [["q", "r"]]} for i in range(5)]
+    path.write_text(json.dumps(rows))
+    config = DataConfig.model_validate({"train": str(path)})
+    counts = []
+    sides: tuple[Literal["all", "one"], ...] = ("all", "one")
+    for answers in sides:
+        encoder = Encoder(letters.render, Rule(answers_per_row=answers), "letters")
+        train = encode_data(load_examples(config), encoder, config).train
+        assert isinstance(train, EncodedSet)
+        counts.append((len(train.rows), train.sources))
+    assert counts == [(5, None), (10, 5)]
 
 
 def test_a_share_is_of_all_rows(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Sets of any size: encoded once, in blocks, and gone on with where a run was stopped."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -16,10 +17,11 @@ from pyarrow.parquet import write_table
 
 from tests import letters
 from tuneglm.data import blocks, encoded_store, pipeline
+from tuneglm.data.check import check
 from tuneglm.data.cutoff import Rule
 from tuneglm.data.encode import Encoder, encode_usable
 from tuneglm.data.encoded import Encoded
-from tuneglm.data.examples import load_examples
+from tuneglm.data.examples import RowProblem, load_examples
 from tuneglm.data.fingerprint import fingerprint
 from tuneglm.data.messages import Example, Rendered
 from tuneglm.data.pipeline import EncodedData, encode_data
@@ -183,6 +185,66 @@ def test_files_of_any_kind_in_one_folder_are_one_set(workers: int, tmp_path: Pat
         f"`{folder / 'a.csv'}` is GBK: read as such",
     )
     assert copies.startswith("59 rows are doubtful (59 duplicate)")
+
+
+def test_columns_that_only_some_rows_have_are_told_of(tmp_path: Path) -> None:
+    """Counted over all rows, also those of a store; a name that is nearly ours is proposed."""
+    rows: list[dict[str, str]] = [{"instruction": f"q{i}", "output": "a"} for i in range(60)]
+    rows[57] |= {"systm": "s", "extra": "e"}
+    rows[58] |= {"extra": "e", "Input": "i"}
+    path = tmp_path / "some.json"
+    path.write_text(json.dumps(rows))
+    told = (
+        "`some.json`: not used, for only some rows have it: `extra` (2 rows), `systm` (1 row: "
+        "did you mean `system`?), `Input` (1 row: did you mean `input`?)."
+    )
+    for _ in range(2):
+        assert told in encode(path).notes
+    problems: list[RowProblem] = []
+    config = DataConfig.model_validate({"train": str(path)})
+    assert told in check(config, problems.append).notes
+    assert not encode(path, train=[{"path": str(path), "format": "alpaca"}]).notes
+
+
+@pytest.mark.parametrize("name", ["ids", "flags", "rows"])
+def test_damaged_bytes_are_not_trained_on(name: str, tmp_path: Path) -> None:
+    """Zeros in place of what was written: encoded anew, whole or not yet finished."""
+    path = write(tmp_path / "rows.jsonl")
+    before = encode(path)
+    (store,) = stores(tmp_path)
+    array = store / f"{name}.bin"
+    state = json.loads((store / "state.json").read_text())
+    for changed in ({}, {"finished": False, "read": 96}):
+        content = array.read_bytes()
+        array.write_bytes(content[:40] + bytes(60) + content[100:])
+        (store / "state.json").write_text(json.dumps(state | changed))
+        after = encode(path)
+        assert fingerprint(after.train.rows) == fingerprint(before.train.rows)
+        assert array.read_bytes() == content
+
+
+def test_a_store_keeps_what_waits_to_be_filled(tmp_path: Path) -> None:
+    rows = [{"instruction": f"q{i}", "output": "I am <NAME>."} for i in range(60)]
+    path = write(tmp_path / "rows.jsonl", rows)
+    for _ in range(2):
+        (note,) = encode(path).notes
+        assert "still holds `<NAME>` in 60 rows" in note
+
+
+def test_where_no_folder_can_be_made_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As below /proc, where the system says that there is none."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with (
+        pytest.raises(DataError, match=r"cannot be kept in .*: No such file"),
+        encoded_store.opened(tmp_path / "cache" / "store"),
+    ):
+        pass
 
 
 def test_only_stores_that_nobody_opened_for_long_are_forgotten(tmp_path: Path) -> None:

@@ -48,6 +48,16 @@ def test_a_run_reads_it_and_finds_its_format(pipe: Path) -> None:
     assert rows[4].source is not None and str(rows[4].source) == f"{pipe}:5"
 
 
+def test_a_table_in_a_pipe_is_told_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    text = "instruction,output\nq,a\n"
+    threading.Thread(target=lambda: path.write_text(text), daemon=True).start()
+    with pytest.raises(DataError, match="expected a list") as refused:
+        load_examples(config_of(path))
+    assert "write what comes through the pipe into such a file" in str(refused.value.hint)
+
+
 def test_rows_are_drawn_from_it(pipe: Path) -> None:
     config = config_of(pipe, {"max_rows": 10, "seed": 1})
     assert len(encode_data(load_examples(config), ENCODER, config).train.rows) == 10

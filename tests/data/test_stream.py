@@ -1,5 +1,6 @@
 """Rows that are read, encoded and shuffled as a run goes on."""
 
+import gzip
 import json
 from collections import Counter
 from dataclasses import replace
@@ -201,6 +202,29 @@ def test_what_each_set_is_to_give(tmp_path: Path) -> None:
     last = train.sets[-1]
     # two roles, `c0`, `x` and an end
     assert (last.name, last.tokens, last.trained_tokens) == ("c.jsonl", 6, 2)
+
+
+def test_a_share_is_of_rows_however_many_bytes_they_take(tmp_path: Path) -> None:
+    """Also of those that `max_rows` takes, and of files that are compressed."""
+    large = Path(write(tmp_path, "a", 6000))
+    packed = tmp_path / "b.jsonl.gz"
+    packed.write_bytes(gzip.compress(large.read_bytes()))
+    long = lines(tmp_path / "c.jsonl", [{"instruction": "q" * 900, "output": "x"}] * 100)
+    few = {"path": str(large), "max_rows": 3}
+    train, _ = streamed(tmp_path, long, few)
+    assert [each.share for each in train.sets] == pytest.approx([100 / 103, 3 / 103])
+    assert not any(each.about for each in train.sets)
+    train, _ = streamed(tmp_path, str(large), str(packed))
+    assert [each.share for each in train.sets] == pytest.approx([0.5, 0.5], abs=0.05)
+    assert all(each.about for each in train.sets)
+
+
+def test_kinds_count_as_many_rows_as_they_take(tmp_path: Path) -> None:
+    rows = [{"instruction": f"q{i}", "output": "x", "kind": "ab"[i % 3 > 0]} for i in range(9000)]
+    path = lines(tmp_path / "kinds.jsonl", rows)
+    some = {"path": path, "kinds": ["a"]}
+    train, _ = streamed(tmp_path, path, some)
+    assert [each.share for each in train.sets] == pytest.approx([0.75, 0.25], abs=0.02)
 
 
 def test_too_few_rows_of_identity_are_told(tmp_path: Path) -> None:

@@ -12,8 +12,10 @@ from tuneglm.data.encode import Encoder, encode_usable
 from tuneglm.data.encoded import EncodedRows
 from tuneglm.data.examples import ExampleSet, RowProblem, bad_row, no_column, no_rows
 from tuneglm.data.files import RawRow
+from tuneglm.data.kinds import refuse_unseen_kinds
 from tuneglm.data.messages import Example
 from tuneglm.data.placeholders import placeholders_in
+from tuneglm.data.unused import unused_in
 from tuneglm.errors import DataError
 
 
@@ -39,6 +41,7 @@ class SetEncoder:
             len(bad),
             self._seen(rows),
             self._placeholders(good),
+            unused_in(self.examples, rows),
         )
         return block.rows, counts
 
@@ -84,4 +87,5 @@ def nothing_usable(examples: ExampleSet, counts: Counts, rule: Rule) -> DataErro
             "answer.",
             "each row needs an answer that is trained",
         )
-    return no_rows(examples.file, counts.problems, examples.entry.kinds)
+    refuse_unseen_kinds(examples)
+    return no_rows(examples.file, counts.problems)

@@ -81,6 +81,7 @@ _COMPRESSIONS: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"BZh": bz2.BZ2File,
 }
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_PARQUET = b"PAR1"
 
 
 def streams(name: str, file: IO[bytes], on_disk: bool, say: Say) -> Iterator[Stream]:
@@ -97,6 +98,11 @@ def streams(name: str, file: IO[bytes], on_disk: bool, say: Say) -> Iterator[Str
                     refuse = "is a zip in a zip, or an office document"
                     raise DataError(f"`{inner_name}` {refuse}.", f"unpack `{name}` first")
                 yield inner
+
+
+def is_packed(start: bytes) -> bool:
+    """Whether what begins so takes less room than the rows in it."""
+    return start.startswith((*_COMPRESSIONS, *_ZIP, _PARQUET))
 
 
 def _unpacked(stream: Stream) -> Stream:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tuneglm.data.examples import RowProblem
 from tuneglm.data.messages import Source
+from tuneglm.data.unused import most
 
 LISTED_PROBLEMS = 1000
 
@@ -18,6 +19,7 @@ class Counts:
     left_out      the first of those that were dropped, or hold nothing to train
     columns       those of the renamed ones that were seen
     placeholders  text → number of rows that still hold it
+    unused        column that only some rows have, and nothing reads → number of those rows
     """
 
     dropped: int = 0
@@ -27,6 +29,7 @@ class Counts:
     skipped: int = 0
     seen: frozenset[str] = frozenset()
     placeholders: Counter[str] = field(default_factory=Counter)
+    unused: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -37,6 +40,7 @@ class Counts:
             self.skipped + other.skipped,
             self.seen | other.seen,
             self.placeholders + other.placeholders,
+            most(self.unused + other.unused),
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -48,7 +52,8 @@ class Counts:
             "problems": _as_lists(self.problems),
             "skipped": self.skipped,
             "seen": sorted(self.seen),
-            "placeholders": self.placeholders,
+            "placeholders": dict(self.placeholders),
+            "unused": dict(self.unused),
         }
 
 
@@ -64,6 +69,7 @@ def counts_of(held: Mapping[str, Any]) -> Counts:
         held["skipped"],
         frozenset(held["seen"]),
         Counter(held["placeholders"]),
+        Counter(held["unused"]),
     )
 
 

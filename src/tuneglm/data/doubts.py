@@ -29,7 +29,11 @@ REPLACEMENT = "\ufffd"
 # bytes of text; its columns' names and its escapes make it a megabyte in a file
 LARGE_ROW = 950_000
 WHICH = "`tuneglm data check` says which"
-SPECIAL_TEXT = re.compile(r"<\|[A-Za-z_]{2,24}\|>|\[[gs]?MASK\]|<(?:sop|eop|/?s|unk|pad|bos|eos)>")
+SPECIAL_TEXT = re.compile(
+    r"<\|(?:[A-Za-z_]{2,24}|blank_\d+)\|>|\[[gs]?MASK\]|<(?:sop|eop|/?s|unk|pad|bos|eos)>"
+)
+# how a vocabulary without white space spells it
+WHITE_SPACE = re.compile(r"<\|(?:tab|blank_\d+)\|>")
 
 
 def row_text(example: Example) -> str:
@@ -86,6 +90,8 @@ def describe_doubt(problem: str, example: Example) -> tuple[str, str]:
         found = SPECIAL_TEXT.search(message.content)
         if found is not None:
             sentence = f"the {message.role}'s text spells the special token `{found[0]}`"
+            if WHITE_SPACE.fullmatch(found[0]):
+                return sentence, "some models read it as white space: write that, or remove it"
             return sentence, "it will be plain text: remove it, or write roles as messages"
     return "a tool's text spells a special token", "remove it"
 

@@ -20,6 +20,7 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -37,7 +38,7 @@ SECONDS_BETWEEN_LOOKS = 0.2
 # a disk that is full or only read, a folder without the right to write, or no folder at all
 CANNOT_KEEP = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
-    *(errno.ENOTDIR, errno.EEXIST),
+    *(errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ELOOP, errno.ENAMETOOLONG),
 )
 PACKAGE = Path(__file__).parents[1]
 
@@ -52,6 +53,7 @@ class Progress:
     read       rows of the source that were read
     finished   whether that was all; then `digest` is of its tokens, `notes` of its reading
     sizes      entries of each array
+    checks     CRC-32 of each array: thrice as fast to read as a digest, and damage is no attack
     """
 
     read: int = 0
@@ -59,6 +61,7 @@ class Progress:
     digest: str = ""
     notes: list[str] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ARRAYS, 0))
+    checks: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ARRAYS, 0))
     counts: dict[str, Any] = field(default_factory=dict)
     dataset: str = ""
     files: list[str] = field(default_factory=list)
@@ -80,14 +83,18 @@ class EncodedStore:
         table["end"] += self.progress.sizes["ids"]
         table["file"] = np.array(files[1] or [0])[table["file"]]
         table["kind"] = np.array(kinds[1])[table["kind"]]
-        sizes = {}
+        sizes, checks = {}, {}
         for name, array in (("ids", rows.ids), ("flags", rows.flags), ("rows", table)):
-            sizes[name] = self._write(name, array)
+            content = array.astype(ARRAYS[name], copy=False).tobytes()
+            self._write(name, content)
+            sizes[name] = self.progress.sizes[name] + len(array)
+            checks[name] = crc32(content, self.progress.checks[name])
         self._save(
             replace(
                 self.progress,
                 read=read,
                 sizes=sizes,
+                checks=checks,
                 counts=counts,
                 dataset=rows.dataset or self.progress.dataset,
                 files=files[0],
@@ -119,13 +126,27 @@ class EncodedStore:
             digest=state.digest,
         )
 
-    def _write(self, name: str, array: Any) -> int:
+    def is_sound(self) -> bool:
+        """Whether the files hold what was written: a disk, or a person, may have changed them."""
+        state = self.progress
+        return all(
+            _check(self.folder / f"{name}.bin", state.sizes[name] * kind.itemsize)
+            == state.checks[name]
+            for name, kind in ARRAYS.items()
+        )
+
+    def forget(self) -> None:
+        """Begin anew; who has the files mapped keeps them."""
+        for name in ARRAYS:
+            (self.folder / f"{name}.bin").unlink(missing_ok=True)
+        self.progress = Progress()
+
+    def _write(self, name: str, content: bytes) -> None:
         path, held = self.folder / f"{name}.bin", self.progress.sizes[name]
         with path.open("r+b" if path.exists() else "wb") as file:
             file.truncate(held * ARRAYS[name].itemsize)
             file.seek(0, os.SEEK_END)
-            file.write(array.astype(ARRAYS[name], copy=False).tobytes())
-        return held + len(array)
+            file.write(content)
 
     def _save(self, progress: Progress) -> None:
         unfinished = self.folder / f"{STATE}.unfinished"
@@ -152,12 +173,22 @@ def _read(folder: Path) -> Progress:
     return state if whole else Progress()
 
 
+def _check(path: Path, size: int) -> int:
+    """CRC-32 of the first bytes of a file."""
+    check, left = 0, size
+    if size:
+        for piece in pieces_of(path):
+            check = crc32(piece[:left], check)
+            left -= min(left, len(piece))
+    return check
+
+
 def finished(folder: Path) -> EncodedStore | None:
-    """The store of a folder, if it holds all that it ever will."""
+    """The store of a folder, if it holds all that it ever will, undamaged."""
     if not (folder / STATE).is_file():
         return None
     store = EncodedStore(folder)
-    if not store.progress.finished:
+    if not store.progress.finished or not store.is_sound():
         return None
     with suppress(OSError):  # of others, or on a disk that is only read: good all the same
         os.utime(folder)
@@ -175,7 +206,11 @@ def opened(folder: Path, hear: Callable[[int], None] = lambda _: None) -> Iterat
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / LOCK).open("w") as lock:
             _wait_for(lock, folder, hear)
-            yield EncodedStore(folder)
+            store = EncodedStore(folder)
+            if not store.is_sound():
+                log.info("The encoded rows in `%s` are damaged: they are encoded anew.", folder)
+                store.forget()
+            yield store
             os.utime(folder)
     except OSError as error:
         if error.errno not in CANNOT_KEEP:

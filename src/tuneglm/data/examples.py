@@ -13,13 +13,14 @@ from itertools import chain, islice
 from pathlib import Path
 from random import Random
 
-from tuneglm.data.columns import RowError, listed, nearest, quoted
+from tuneglm.data.columns import RowError, listed, nearest
 from tuneglm.data.files import Notes, RawRow, read_rows
+from tuneglm.data.first_rows import first_values, refuse_unlike_files
 from tuneglm.data.formats import FORMATS, KIND
 from tuneglm.data.identity_files import identity_file
 from tuneglm.data.messages import Example, Source
 from tuneglm.data.pipes import kept
-from tuneglm.data.recognise import ROWS_LOOKED_AT, Recognised, format_of
+from tuneglm.data.recognise import Recognised, format_of
 from tuneglm.data.registered_set import RegisteredSet
 from tuneglm.data.registry import placeholders_of, registered_sets, resolve, set_notes
 from tuneglm.data_config import DataConfig, DatasetEntry, IdentityConfig
@@ -51,6 +52,7 @@ class ExampleSet:
     placeholders  texts that `replace` should have filled
     registered    what a registry says of it, where it is named
     reading       a line that says how the file is read, where that was found out
+    unused        columns of which that line says that they are not used
     kept          where what came through a pipe lies
     """
 
@@ -63,6 +65,7 @@ class ExampleSet:
     placeholders: tuple[str, ...] = ()
     registered: RegisteredSet | None = None
     reading: str = ""
+    unused: tuple[str, ...] = ()
     kept: Path | None = None
 
     @property
@@ -91,6 +94,12 @@ class ExampleSet:
             for row in rows
             if not isinstance(row.value, dict) or str(row.value.get(column)) in kinds
         )
+
+    def kinds(self) -> set[str]:
+        """What the rows of the whole file say of their kinds."""
+        column = self._columns[KIND]
+        rows = (row.value for row in read_rows(self.file, content=self.kept))
+        return {str(row[column]) for row in rows if isinstance(row, dict) and row.get(column)}
 
     def convert(self, row: RawRow) -> Example | RowProblem:
         """A row as an Example with its source, or what is wrong with it."""
@@ -125,6 +134,11 @@ class ExampleSet:
         """Columns that the file must have; one renamed to "" it has not."""
         columns = FORMATS[self.format].columns
         return {theirs for ours, theirs in self.renamed.items() if theirs and ours in columns}
+
+    @property
+    def read_columns(self) -> set[str]:
+        """The file's columns that an Example is made of, as far as they are there."""
+        return {self._columns[ours] for ours in FORMATS[self.format].columns}
 
     @cached_property
     def _columns(self) -> dict[str, str]:
@@ -260,6 +274,7 @@ def _example_set(entry: DatasetEntry, config: DataConfig) -> ExampleSet:
         placeholders_of(path, registered),
         registered,
         found.sentence,
+        found.unused,
         pipe,
     )
 
@@ -278,24 +293,16 @@ def _format(
     renamed = dict(entry.columns)
     if registered is not None and known in (None, registered.format):
         renamed = {**registered.columns, **renamed}
-    looked_at = [] if known else _first_values(path, pipe)
+    looked_at = [] if known else first_values(path, pipe)
     try:
-        return format_of(looked_at, path.name, known=known, renamed=renamed)
+        found = format_of(looked_at, path.name, known=known, renamed=renamed)
     except DataError as error:
         # there the file's name alone was known
         error.at = error.at and (str(path), error.at[1], error.at[2])
         raise
-
-
-def _first_values(path: Path, pipe: Path | None) -> list[object]:
-    """The first rows, as far as they can be read: who reads further is told what is wrong."""
-    values: list[object] = []
-    try:
-        values.extend(row.value for row in islice(read_rows(path, content=pipe), ROWS_LOOKED_AT))
-    except DataError:
-        if not values:
-            raise
-    return values
+    if pipe is None and not known:
+        refuse_unlike_files(path, found)
+    return found
 
 
 def _drawn(rows: int, count: int, seed: int) -> set[int]:
@@ -337,13 +344,8 @@ def no_column(file: Path, column: str, seen: Sequence[str], of: str = "") -> Dat
     )
 
 
-def no_rows(file: Path, problems: Sequence[RowProblem], kinds: Sequence[str] = ()) -> DataError:
-    """A set of which nothing can be used; `kinds` are those that were asked for."""
-    if not problems and kinds:
-        return DataError(
-            f"`{file}` holds no row of the kind {quoted(kinds)}.",
-            "`tuneglm data stats` counts them",
-        )
+def no_rows(file: Path, problems: Sequence[RowProblem]) -> DataError:
+    """A set of which nothing can be used."""
     if not problems:
         return DataError(f"`{file}` holds no rows.", "expected a list [{…}, {…}]")
     first = problems[0]

@@ -150,10 +150,13 @@ def _json(text: TextBlocks, by_lines: bool) -> Iterator[NumberedRow]:
     elif not by_lines:
         line = text.head[: len(text.head) - len(start)].count(b"\n") + 1
         found = start[:60].decode("utf-8", "replace").splitlines()[0][:20]
+        named = "if it is a table or plain text, call it .csv, .tsv or .txt"
+        if Path(text.name).is_fifo():
+            named += ": write what comes through the pipe into such a file"
         raise DataError(
             f"`{text.name}:{line}`: expected a list `[{{…}}, …]` or one object `{{…}}` a line, "
             f"found `{found}`.",
-            "if it is a table or plain text, call it .csv, .tsv or .txt",
+            named,
             at=(text.name, line, "bad_json"),
         )
     return json_lines(text)

@@ -28,12 +28,13 @@ _PROBE_KEYS = {"question", "language", "asks", "expects", "rejects"}
 
 @dataclass(frozen=True)
 class IdentityFiles:
-    """What was written; `rows` counts them by language."""
+    """What was written; `rows` counts them by language, `replaced` are other files of before."""
 
     rows_file: Path
     probes_file: Path
     rows: dict[str, int]
     probes: int
+    replaced: tuple[Path, ...] = ()
 
 
 def check_names(name: str, author: str) -> None:
@@ -73,25 +74,33 @@ def write_identity(
 ) -> IdentityFiles:
     """Write `output`, and the probes beside it as `…_probes.json`.
 
-    Raises OutputError where one of them is a file that was not written here.
+    A name that ends with .jsonl gets a row a line without the list. Raises OutputError for
+    another ending than that and .json, and for a file that was not written here.
     """
     check_names(name, author)
+    _refuse_other_names(output)
     probes_file = output.with_name(f"{output.stem}_probes.json")
     if not overwrite:
         for path in (output, probes_file):
             _refuse_foreign(path)
     rows = {language: _rows(name, author, language, seed) for language in languages}
     probes = [asdict(probe) for probe in probes_about(name, author, languages)]
+    every = [row for one in rows.values() for row in one]
+    texts = {
+        output: _lines(every) if output.suffix.lower() == ".jsonl" else _text(every),
+        probes_file: _text(probes),
+    }
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(_text([row for one in rows.values() for row in one]), encoding="utf-8")
-        probes_file.write_text(_text(probes), encoding="utf-8")
+        replaced = tuple(path for path, text in texts.items() if _is_other(path, text))
+        for path, text in texts.items():
+            path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError(
             f"Cannot write `{output}`: {error.strerror}.", "name another place: --output FILE"
         ) from None
     counts = {language: len(one) for language, one in rows.items()}
-    return IdentityFiles(output, probes_file, counts, len(probes))
+    return IdentityFiles(output, probes_file, counts, len(probes), replaced)
 
 
 def identity_file(identity: IdentityConfig, folder: Path) -> Path:
@@ -148,6 +157,26 @@ def _text(rows: Sequence[Any]) -> str:
     return "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n"
 
 
+def _lines(rows: Sequence[Any]) -> str:
+    return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+
+
+def _is_other(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() != text.encode()
+
+
+def _refuse_other_names(output: Path) -> None:
+    if not output.name or output.is_dir():
+        raise OutputError(
+            f"`{output}` is a folder.", f"name a file in it: --output {output / 'identity.json'}"
+        )
+    if output.suffix.lower() not in (".json", ".jsonl"):
+        raise OutputError(
+            f"Rows of an identity are not written as `{output.name}`.",
+            "give a name that ends with .json or .jsonl",
+        )
+
+
 def _refuse_foreign(path: Path) -> None:
     if path.exists() and not _is_ours(path):
         raise OutputError(
@@ -158,7 +187,9 @@ def _refuse_foreign(path: Path) -> None:
 
 def _is_ours(path: Path) -> bool:
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        lines = path.suffix.lower() == ".jsonl"
+        rows = list(map(json.loads, text.splitlines())) if lines else json.loads(text)
     except (OSError, ValueError):
         return False
     return isinstance(rows, list) and all(

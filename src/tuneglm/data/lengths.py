@@ -1,7 +1,7 @@
 """How long the rows of a set are in tokens, and what a cutoff does to them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class Lengths:
     rule      of the run
     no_end    (rows,) whether no token that ends an answer stands at the end
     gone      the first rows that the model never sees, and why
+    refused   rows for which the prompt has no place
+    lost      (rows of the scanned set,) whether the model never sees the row
     """
 
     scanned: ScannedSet
@@ -41,6 +43,8 @@ class Lengths:
     dropped: int
     no_end: Array
     gone: tuple[RowProblem, ...] = ()
+    refused: int = 0
+    lost: Array = field(default_factory=lambda: np.zeros(0, bool))
 
     @property
     def name(self) -> str:
@@ -85,11 +89,22 @@ def measured(
     for each in sets:
         if each.stopped is None:
             rows, counts = encode_set(each.examples, encoder, skipping, tell)
+            refused = counts.skipped - (each.read - len(each.table))
             full, no_end = rows.rows["full"].astype(np.int64), ~_ends(rows, end_tokens)
-            refused = (one for one in counts.problems if one.problem == "not_rendered")
-            gone = (*refused, *counts.left_out)
-            found.append(Lengths(each, rows, full, rule, counts.dropped, no_end, gone))
+            unlike = (one for one in counts.problems if one.problem == "not_rendered")
+            gone = (*unlike, *counts.left_out)
+            lost = ~given_rows(each, rows, uncut=rule.over_cutoff == "drop")
+            found.append(
+                Lengths(each, rows, full, rule, counts.dropped, no_end, gone, refused, lost)
+            )
     return found
+
+
+def given_rows(scanned: ScannedSet, rows: EncodedRows, *, uncut: bool = False) -> Array:
+    """(rows of the scanned set,) whether the model sees something of each: `uncut`, all."""
+    tables = [scanned.table, rows.rows[~rows.cut] if uncut else rows.rows]
+    numbers, given = row_numbers(tables, [scanned.files, rows.files])
+    return np.isin(numbers, given)
 
 
 def _ends(rows: EncodedRows, end_tokens: Sequence[int]) -> Array:
@@ -144,6 +159,15 @@ def histogram(lengths: Lengths, bars: int = BARS) -> list[Bar]:
         Bar(i * width, None if i == bars - 1 else (i + 1) * width, int(counts[i]))
         for i in range(last + 1)
     ]
+
+
+def none_left(lengths: Lengths) -> RowProblem | None:
+    """What is wrong with a set of which the model sees no row, though rows of it can be used."""
+    if not len(lengths.lost) or not lengths.lost.all():
+        return None
+    source = Source(lengths.name, str(lengths.scanned.examples.file), 1, 1)
+    sentence = f"no row of `{lengths.name}` is left to train on ({lengths.rule.limit})"
+    return RowProblem(source, sentence, lengths.rule.remedy, "no_rows")
 
 
 def length_notes(lengths: Lengths, doubtful: Array) -> Iterator[RowProblem]:

@@ -1,10 +1,12 @@
 """Which rows of which set a run trains on, how often, and which it keeps for evaluation."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tuneglm.data.doubts import row_numbers
 from tuneglm.data.encoded import Array, EncodedRows, MixedRows
 from tuneglm.data.examples import ExampleSet
 from tuneglm.data.fingerprint import fingerprint
@@ -31,9 +33,13 @@ class Part:
 
 @dataclass(frozen=True)
 class SetSummary:
-    """What one entry gives: rows that differ, then as often as the mix takes them."""
+    """What one entry gives: rows that differ, then as often as the mix takes them.
+
+    sources  rows of its files that they were made of: of a conversation may come several
+    """
 
     name: str
+    sources: int
     different: int
     rows: int
     tokens: int
@@ -56,6 +62,12 @@ class EncodedSet:
     def trained_tokens(self) -> int:
         """Tokens that carry a label."""
         return sum(each.trained_tokens for each in self.sets)
+
+    @property
+    def sources(self) -> int | None:
+        """Rows of the files that they were made of, where these are other than the rows."""
+        count = sum(each.sources for each in self.sets)
+        return None if count == sum(each.different for each in self.sets) else count
 
     @property
     def fingerprint(self) -> str:
@@ -142,10 +154,16 @@ def mixed(parts: Sequence[Part], available: Sequence[Array]) -> list[Array]:
 
 def repeated(rows: Array, times: float, seed: int | None) -> Array:
     """Each row so many times; of a fraction, that many of the rows once more, drawn by `seed`."""
-    whole, part = divmod(times, 1.0)
-    count = round(part * len(rows))
-    extra = np.random.default_rng(seed or 0).permutation(len(rows))[:count]
-    return np.concatenate([np.tile(rows, int(whole)), rows[np.sort(extra)]])
+    return taken(rows, round(times * len(rows)), seed)
+
+
+def taken(rows: Array, count: int, seed: int | None) -> Array:
+    """So many of the rows: each as often as that takes, and those once more that `seed` draws."""
+    if not len(rows):
+        return rows
+    whole, more = divmod(count, len(rows))
+    extra = np.random.default_rng(seed or 0).permutation(len(rows))[:more]
+    return np.concatenate([np.tile(rows, whole), rows[np.sort(extra)]])
 
 
 def _weighted(parts: Sequence[Part], given: list[Array]) -> list[Array]:
@@ -173,9 +191,9 @@ def _shared(parts: Sequence[Part], given: list[Array]) -> list[Array]:
             "a share is of all rows: below 1, beside a set without a share",
         )
     for i, share in shares.items():
-        wanted = share / (1 - total) * others
-        if len(given[i]):
-            given[i] = repeated(given[i], wanted / len(given[i]), parts[i].entry.seed)
+        # a row too many rather than one too few: the share that is asked for is reached
+        wanted = math.ceil(round(share / (1 - total) * others, 6))
+        given[i] = taken(given[i], wanted, parts[i].entry.seed)
     return given
 
 
@@ -191,8 +209,10 @@ def _mix(parts: Sequence[Part], rows: Sequence[Array]) -> EncodedSet:
 
 
 def _summary(part: Part, chosen: Array) -> SetSummary:
+    (numbers,) = row_numbers([part.rows.rows[chosen]], [part.rows.files])
     return SetSummary(
         part.examples.name,
+        len(np.unique(numbers)),
         len(np.unique(chosen)),
         len(chosen),
         int(part.rows.lengths[chosen].sum()),
@@ -205,7 +225,7 @@ def identity_note(parts: Sequence[Part], mix: EncodedSet) -> str | None:
     own = [i for i, part in enumerate(parts) if is_identity(part.examples, _kinds(part.rows))]
     count = int(np.isin(mix.rows.order[:, 0], own).sum())
     rows = max(1, len(mix.rows))
-    # a share is rounded to whole rows: one that was asked for may be a row short
+    # another set's share, rounded to whole rows, may have made one that was asked for a row short
     if not count or count + 1 > IDENTITY_SHARE * rows:
         return None
     return too_few(parts[own[0]].examples, count / rows)

@@ -34,6 +34,7 @@ from tuneglm.data.encoded_store import (
 )
 from tuneglm.data.examples import ExampleSet, ExampleSets, RowProblem
 from tuneglm.data.files import Notes, RawRow
+from tuneglm.data.kinds import refuse_unseen_kinds
 from tuneglm.data.mix import (
     EncodedSet,
     Part,
@@ -43,6 +44,7 @@ from tuneglm.data.mix import (
     without_evaluated,
 )
 from tuneglm.data.placeholders import placeholder_note
+from tuneglm.data.unused import unused_note
 from tuneglm.data.workers import made_of_blocks, processors
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
@@ -132,7 +134,9 @@ def _encoded(
         if not len(rows):
             raise nothing_usable(examples, counts, encoder.rule)
         refuse_unseen(examples, counts)
-        notes += filter(None, [placeholder_note(examples, counts.placeholders, len(rows))])
+        refuse_unseen_kinds(examples, rows.kinds)
+        unfilled = placeholder_note(examples, counts.placeholders, len(rows))
+        notes += filter(None, [unfilled, unused_note(examples, counts.unused)])
         parts.append(Part(examples, rows, np.ones(len(rows), bool)))
         total += counts
     return parts, total

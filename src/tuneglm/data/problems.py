@@ -12,7 +12,7 @@ Severity = Literal["error", "doubt", "note"]
 
 ERRORS: dict[str, str] = {
     "unreadable": "a file that cannot be read, or not further",
-    "no_rows": "a file that holds no row",
+    "no_rows": "a file without a row that is asked for, or that is left to train on",
     "bad_json": "a row that is not JSON, or not whole on its line",
     "bad_table": "a row of a table with a wrong number of cells, or a quote that is not closed",
     "encoding": "bytes or marks that are no text in the file's encoding",

@@ -25,11 +25,13 @@ class Recognised:
     format    a name of FORMATS
     columns   our column → the file's, where they differ
     sentence  one line that says it; empty where there was nothing to find out
+    unused    the file's columns of which it says that they are not used
     """
 
     format: str
     columns: Columns
     sentence: str = ""
+    unused: tuple[str, ...] = ()
 
 
 def format_of(
@@ -71,7 +73,10 @@ def recognise(
     # of equal length, min takes the first
     name, columns = min(fitting, key=lambda fit: len(fit[1]))
     columns = {**columns, **_optional(FORMATS[name], present, columns)}
-    return Recognised(name, columns, _sentence(file, FORMATS[name], columns, present, whole))
+    unused = _unused(FORMATS[name], columns, present)
+    sentence = _sentence(file, FORMATS[name], columns, present, whole)
+    rest = f"; not used: {quoted(unused)}" if unused else ""
+    return Recognised(name, columns, sentence + rest, unused)
 
 
 def check_column_names(renamed: Columns, columns: Sequence[str]) -> None:
@@ -165,16 +170,18 @@ def _looks_like(name: str, rows: Sequence[Row], columns: Columns) -> bool:
 def _sentence(
     file: str, each: Format, columns: Columns, present: Sequence[str], rows: Sequence[Row]
 ) -> str:
-    used, read = [], set()
+    used = []
     for column, theirs in each.columns_with(columns).items():
         if theirs not in present or column not in each.columns:
             continue
-        read.add(theirs)
         name = f"`{theirs}`" if theirs == column else f"`{theirs}` as `{column}`"
         used.append(name + _keys(row[theirs] for row in rows if theirs in row))
-    unused = [column for column in present if column not in read]
-    rest = f"; not used: {quoted(unused)}" if unused else ""
-    return f"`{file}`: {each.title} ({listed(used)}){rest}"
+    return f"`{file}`: {each.title} ({listed(used)})"
+
+
+def _unused(each: Format, columns: Columns, present: Sequence[str]) -> tuple[str, ...]:
+    read = {theirs for ours, theirs in each.columns_with(columns).items() if ours in each.columns}
+    return tuple(column for column in present if column not in read)
 
 
 def _keys(values: Iterator[Any]) -> str:

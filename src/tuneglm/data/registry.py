@@ -118,6 +118,8 @@ def resolve(entry: DatasetEntry, config: DataConfig) -> tuple[RegisteredSet | No
         raise DataError(
             "An entry of `data.train` or `data.evaluation` needs `name` or `path`, and not both."
         )
+    if not entry.name and not entry.path:
+        raise DataError("An entry of `data.train` or `data.evaluation` has an empty name.")
     known = known_sets(config)
     entry = _named(entry, known)
     if entry.path is not None:

@@ -12,12 +12,14 @@ import numpy as np
 
 from tuneglm.data.doubts import DOUBT_BITS, describe_doubt, digest, doubts_of, marked, row_text
 from tuneglm.data.encoded import Array
-from tuneglm.data.examples import ExampleSet, RowProblem, load_examples, no_column
+from tuneglm.data.examples import ExampleSet, RowProblem, load_examples, no_column, no_rows
 from tuneglm.data.files import Notes, RawRow
+from tuneglm.data.kinds import refuse_unseen_kinds
 from tuneglm.data.language import languages
 from tuneglm.data.messages import Example, Source
 from tuneglm.data.near import HASHES, LOOKED_AT, sketches
 from tuneglm.data.placeholders import placeholders_in, unfilled
+from tuneglm.data.unused import most, unused_in, unused_note
 from tuneglm.data_config import DataConfig, DatasetEntry
 from tuneglm.errors import DataError
 
@@ -83,6 +85,7 @@ class Scanner:
         self._seen: set[str] = set()
         self._columns: list[str] = []
         self._placeholders: Counter[str] = Counter()
+        self._unused: Counter[str] = Counter()
         self._waiting: Source | None = None
         self._tables: list[Array] = []
         self._sketches: list[Array] = []
@@ -93,6 +96,7 @@ class Scanner:
             self._look_at(block)
             self._read += len(block)
             tell(self.examples.name, self._read)
+        notes += filter(None, [unused_note(self.examples, self._unused)])
         self._whole_set()
         return ScannedSet(
             self.examples,
@@ -125,6 +129,7 @@ class Scanner:
         entries: list[tuple[int, ...]] = []
         texts: list[str] = []
         wanted = self.examples.named_columns - self._seen
+        self._unused = most(self._unused + unused_in(self.examples, block))
         for row in block:
             if wanted and isinstance(row.value, dict):
                 self._columns = self._columns or list(row.value)
@@ -176,15 +181,23 @@ class Scanner:
             remedy = f"fill it: {waiting[1]}"
             self.found(RowProblem(self._waiting, sentence, remedy, "placeholder"))
         first = Source(self.examples.name, str(self.examples.file), 1, 1)
-        if not self._read and self._stopped is None:
-            self.found(
-                RowProblem(first, "there is no row", "expected a list [{…}, {…}]", "no_rows")
-            )
+        if self._stopped is None:
+            self._rows_wanted(first)
         unseen = sorted(self.examples.named_columns - self._seen)
         # where no row can be used, each has said what it lacks
         if unseen and any(map(len, self._tables)):
             error = no_column(self.examples.file, unseen[0], self._columns)
             self.found(RowProblem(first, error.sentence[:-1], error.hint or "", "missing_column"))
+
+    def _rows_wanted(self, first: Source) -> None:
+        """That there are rows, and of each kind that the entry takes."""
+        try:
+            refuse_unseen_kinds(self.examples, self._kinds)
+            if not self._read:
+                raise no_rows(self.examples.file, ())
+        except DataError as error:
+            sentence = error.sentence.removesuffix(".")
+            self.found(RowProblem(first, sentence, error.hint or "", "no_rows"))
 
 
 def unreadable(error: DataError, name: str, file: str) -> RowProblem:

@@ -1,7 +1,7 @@
 """`tuneglm data stats`: how much each set of a run holds, in which languages, of what kind."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ from tuneglm.data.doubts import used_rows
 from tuneglm.data.encode import Encoder
 from tuneglm.data.encoded import Array, EncodedRows
 from tuneglm.data.examples import ExampleSet, load_examples
+from tuneglm.data.kinds import refuse_unseen_kinds
 from tuneglm.data.language import LANGUAGES
+from tuneglm.data.lengths import given_rows
 from tuneglm.data.pipeline import encode_set
 from tuneglm.data.scan import ScannedSet, Scanner, Tell
 from tuneglm.data_config import DataConfig
@@ -20,8 +22,8 @@ from tuneglm.data_config import DataConfig
 class SetStats:
     """What a set gives before it is mixed; under `bad_rows: skip` without doubtful rows.
 
-    rows            that can be used
-    unusable        that cannot
+    rows            that can be used; with a model, of which something is trained
+    unusable        all others
     tokens, trained_tokens  as they are trained, cut to the cutoff; None without a model
     turns           messages in all, and in the longest row
     languages       each of LANGUAGES → rows
@@ -62,19 +64,32 @@ def stats(config: DataConfig, encoder: Encoder | None, tell: Tell = lambda _, __
     for each in scanned:
         if each.stopped is not None:
             raise each.stopped
+        refuse_unseen_kinds(each.examples, each.kinds)
     used = used_rows([each.table for each in scanned], [each.files for each in scanned], config)
-    tokens = [(None, None)] * len(sets) if encoder is None else _tokens(sets, encoder, config, tell)
-    figures = zip(scanned, used, tokens, strict=True)
-    return Stats(tuple(_figures(*each) for each in figures), tuple(dict.fromkeys(notes)))
+    if encoder is None:
+        nothing = None, None
+        found = [_figures(*each, nothing) for each in zip(scanned, used, strict=True)]
+    else:
+        encoded = _encoded(sets, encoder, config, tell)
+        found = [_with_tokens(*each) for each in zip(scanned, used, encoded, strict=True)]
+    return Stats(tuple(found), tuple(dict.fromkeys(notes)))
 
 
-def _tokens(
+def _encoded(
     sets: Sequence[ExampleSet], encoder: Encoder, config: DataConfig, tell: Tell
-) -> list[tuple[int, int]]:
+) -> list[tuple[EncodedRows, Array]]:
+    """For each set the rows for the model, and (rows,) of bool: used."""
     skipping = config.model_copy(update={"bad_rows": "skip"})
     encoded = [encode_set(examples, encoder, skipping, tell)[0] for examples in sets]
     used = used_rows([rows.rows for rows in encoded], [rows.files for rows in encoded], config)
-    return [_sums(rows, chosen) for rows, chosen in zip(encoded, used, strict=True)]
+    return list(zip(encoded, used, strict=True))
+
+
+def _with_tokens(scanned: ScannedSet, used: Array, encoded: tuple[EncodedRows, Array]) -> SetStats:
+    rows = encoded[0]
+    there = given_rows(scanned, rows)
+    scanned = replace(scanned, table=scanned.table[there])
+    return _figures(scanned, used[there], _sums(*encoded))
 
 
 def _sums(rows: EncodedRows, chosen: Array) -> tuple[int, int]:

@@ -9,6 +9,7 @@ every n-th batch train on what one would.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import blake2b
 from itertools import count, islice
 from random import Random
@@ -22,6 +23,7 @@ from tuneglm.data.collate import Item
 from tuneglm.data.encode import Encoder
 from tuneglm.data.encoded import Array, Encoded, lengths_of
 from tuneglm.data.examples import ExampleSet
+from tuneglm.data.expected import expected_rows
 from tuneglm.data.files import data_files
 from tuneglm.data.fingerprint import digest_of_file
 from tuneglm.data.mix import IDENTITY_SHARE, is_identity, too_few
@@ -31,6 +33,8 @@ from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
 
 BLOCK = 1024
+
+Chances = dict[int, float]  # number of a set → how likely the next row is from it
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +71,33 @@ class StreamedRows(IterableDataset[Item]):
         """Every row once."""
         stream = self.stream
         random = Random(f"{stream.seed} {number}")
-        rows = shuffled(interleaved(stream, random, self.tallies), stream.buffer, random)
+        rows = shuffled(interleaved(self, random), stream.buffer, random)
         if stream.capacity is None:
             return rows
         return packed(rows, max(stream.buffer, BLOCK), stream.capacity)
+
+    @cached_property
+    def proportions(self) -> tuple[Chances, Chances]:
+        """The shares of the sets that have one, and the weights of the others.
+
+        A set without a weight of its own has that of the rows it is expected to give: the
+        first of each are read for it.
+        """
+        sets, tallies = self.stream.sets, self.tallies
+        shares = {i: each.entry.share for i, each in enumerate(sets) if each.entry.share}
+        if sum(shares.values()) >= 1 or len(shares) == len(sets):
+            raise DataError(
+                "The shares of `data.train` leave nothing to other sets.",
+                "a share is of all rows: below 1, beside a set without a share",
+            )
+        for examples, tally in zip(sets, tallies, strict=True):
+            next(_encoded(examples, self.stream, tally))
+        weights = {
+            i: each.entry.weight or tallies[i].expected
+            for i, each in enumerate(sets)
+            if i not in shares
+        }
+        return shares, weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,15 +156,16 @@ def streamed(
         evaluated=evaluated,
     )
     rows = StreamedRows(stream)
-    shares, weights = _proportions(stream)
+    chances = _chances(*rows.proportions)
     for examples, tally in zip(sets, rows.tallies, strict=True):
-        next(_encoded(examples, stream, tally))
         refuse_unseen(examples, tally.counts, f" among the first {tally.read:,}")
-    chances = _chances(shares, weights)
+    counted = all(each.entry.weight or each.entry.share for each in sets)
+    about = len(sets) > 1 and not counted and any(t.whole > t.read for t in rows.tallies)
     expected = [
         ExpectedSet(
             examples.name,
             chances[i],
+            about and not examples.entry.share,
             tally.tokens / tally.encoded,
             tally.trained_tokens / tally.encoded,
         )
@@ -146,39 +174,20 @@ def streamed(
     return StreamedSet(rows, tuple(expected))
 
 
-Chances = dict[int, float]  # number of a set → how likely the next row is from it
-
-
-def _proportions(stream: Stream) -> tuple[Chances, Chances]:
-    """The shares of the sets that have one, and the weights of the others.
-
-    A set's weight is the size of its file where it has none of its own.
-    """
-    shares = {i: each.entry.share for i, each in enumerate(stream.sets) if each.entry.share}
-    weights = {
-        i: each.entry.weight or _size(each) for i, each in enumerate(stream.sets) if i not in shares
-    }
-    if sum(shares.values()) >= 1 or not weights:
-        raise DataError(
-            "The shares of `data.train` leave nothing to other sets.",
-            "a share is of all rows: below 1, beside a set without a share",
-        )
-    return shares, weights
-
-
 def _chances(shares: Chances, weights: Chances) -> Chances:
     left, total = 1 - sum(shares.values()), sum(weights.values())
     return shares | {i: left * weight / total for i, weight in weights.items()}
 
 
-def interleaved(stream: Stream, random: Random, tallies: Sequence[Tally]) -> Iterator[Encoded]:
+def interleaved(rows: StreamedRows, random: Random) -> Iterator[Encoded]:
     """Rows of all sets, each next one from a set drawn by weight, until they are read once.
 
     With weights of their own the pass ends with the first set that does, for the
     proportion holds no longer. A set with a share gives that share of the rows, from
     its beginning again whenever it ends.
     """
-    shares, weights = _proportions(stream)
+    stream, tallies = rows.stream, rows.tallies
+    shares, weights = rows.proportions[0], dict(rows.proportions[1])
     weighted = any(each.entry.weight for each in stream.sets)
     reading = [
         _encoded(each, stream, tally) for each, tally in zip(stream.sets, tallies, strict=True)
@@ -226,6 +235,7 @@ def _encoded(examples: ExampleSet, stream: Stream, tally: Tally) -> Iterator[Enc
         stop_at_bad_rows(counts, stream.bad_rows)
         evaluated = np.isin(encoded.texts, stream.evaluated)
         used = ~evaluated & ((encoded.rows["doubt"] == 0) | (stream.bad_rows == "stop"))
+        tally.whole = tally.whole or expected_rows(examples, block, BLOCK)
         if read == tally.read:
             tally.add(len(block), encoded, counts)
             tally.use(used, encoded.cut, evaluated)
@@ -234,7 +244,3 @@ def _encoded(examples: ExampleSet, stream: Stream, tally: Tally) -> Iterator[Enc
         yield from (replace(encoded[int(i)], replay=replay) for i in np.flatnonzero(used))
     if not given:
         raise tally.nothing_given(examples, stream.encoder.rule)
-
-
-def _size(examples: ExampleSet) -> int:
-    return max(1, sum(file.stat().st_size for file in data_files(examples.content)))

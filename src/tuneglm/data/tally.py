@@ -14,6 +14,7 @@ from tuneglm.data.encoded import Array, EncodedRows
 from tuneglm.data.examples import ExampleSet
 from tuneglm.data.files import Notes
 from tuneglm.data.placeholders import placeholder_note
+from tuneglm.data.unused import unused_note
 from tuneglm.errors import DataError
 
 
@@ -22,11 +23,13 @@ class ExpectedSet:
     """What one entry is to give, as far as its first rows tell.
 
     share   of the rows, at first: where no set has a weight, until one of them ends
+    about   whether that goes by an estimate of how many rows there are
     tokens, trained_tokens  of a row, on average
     """
 
     name: str
     share: float
+    about: bool
     tokens: float
     trained_tokens: float
 
@@ -35,7 +38,8 @@ class ExpectedSet:
 class Tally:
     """What became of the rows of one set, each counted when it is first read.
 
-    read       rows of the source
+    whole      rows of the source in all, as far as its first ones tell; see expected.py
+    read       rows of the source so far
     encoded    rows that came of them
     given      those that are trained on, and how many of these were cut
     evaluated  those that are not, for they are evaluated with
@@ -45,6 +49,7 @@ class Tally:
     notes      what reading found out
     """
 
+    whole: float = 0
     read: int = 0
     encoded: int = 0
     given: int = 0
@@ -77,6 +82,11 @@ class Tally:
         self.cut += int((used & cut).sum())
         self.evaluated += int(evaluated.sum())
 
+    @property
+    def expected(self) -> float:
+        """Rows that a pass gives, as far as those tell that were read so far."""
+        return self.whole * self.given / max(1, self.read)
+
     def nothing_given(self, examples: ExampleSet, rule: Rule) -> DataError:
         """A set that was read to its end and gave no row to train on."""
         if not self.encoded:
@@ -94,9 +104,8 @@ def tally_notes(
     """What there is to tell of the rows that were read so far."""
     for examples, tally in zip(sets, tallies, strict=True):
         yield from dict.fromkeys(tally.notes)  # each pass finds the same
-        note = placeholder_note(examples, tally.counts.placeholders, tally.encoded)
-        if note:
-            yield note
+        unfilled = placeholder_note(examples, tally.counts.placeholders, tally.encoded)
+        yield from filter(None, [unfilled, unused_note(examples, tally.counts.unused)])
     total = _total(tallies)
     of = f" of the {total.read:,} read so far"
     counts = total.counts

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tuneglm.data.check import Checked, check
 from tuneglm.data.examples import RowProblem
-from tuneglm.data.lengths import Lengths, length_notes, measured
+from tuneglm.data.lengths import Lengths, length_notes, measured, none_left
 from tuneglm.data.problems import PROBLEMS, fails, severity_of
 from tuneglm.data.stats import SetStats, stats
 from tuneglm.data_config import DataConfig
@@ -67,7 +67,7 @@ def report_check(
         checked.problems[problem.problem] += 1
         hear(problem)
     listed.print(terminal)
-    print_checked(terminal, checked)
+    print_checked(terminal, checked, lengths)
     for each in lengths:
         print_lengths(terminal, each)
     if png is not None:
@@ -86,6 +86,8 @@ def _found_by_model(checked: Checked, lengths: Sequence[Lengths]) -> Iterator[Ro
         told.append(rows)
         yield from each.gone
         yield from length_notes(each, checked.doubtful[checked.sets.index(each.scanned)])
+        if (none := none_left(each)) is not None:
+            yield none
 
 
 def report_stats(config: DataConfig, model: "ModelEncoder | None", *, as_json: bool) -> None:
@@ -147,7 +149,7 @@ class ProblemList:
             terminal.print(f"    … and {count - LISTED:,} more; all of them: --json")
 
 
-def print_checked(terminal: Console, checked: Checked) -> None:
+def print_checked(terminal: Console, checked: Checked, lengths: Sequence[Lengths]) -> None:
     """How many rows there are, how many of them can be used, what is wrong with the others."""
     for note in checked.notes:
         terminal.print(f"[dim]{plain(note)}[/]")
@@ -158,17 +160,26 @@ def print_checked(terminal: Console, checked: Checked) -> None:
         )
         for severity in ("error", "doubt")
     }
-    refused, cut = checked.problems["not_rendered"], checked.problems["answer_cut"]
+    refused, cut = sum(each.refused for each in lengths), checked.problems["answer_cut"]
     unusable = checked.read - checked.usable + refused
-    doubtful, clean = checked.usable - checked.clean, checked.clean - refused - cut
+    lost = sum(int(each.lost.sum()) for each in lengths) - refused
+    doubtful, clean = checked.usable - checked.clean, _clean(checked, lengths) - cut
     terminal.print(
         f"{rows_of(checked.read)}: [green]{clean:,} without a problem[/], "
         + _of(unusable, "cannot be used", "red", by_kind["error"])
         + ", "
         + _of(doubtful, "doubtful", "yellow", by_kind["doubt"])
         + (f", [cyan]the answer of {rows_of(cut)} cut[/]" if cut else "")
+        + (f", [cyan]{lost:,} left out[/]" if lost else "")
     )
     _print_near(terminal, checked)
+
+
+def _clean(checked: Checked, lengths: Sequence[Lengths]) -> int:
+    """Rows that nothing is against, and that the model sees."""
+    doubtful = dict(zip(map(id, checked.sets), checked.doubtful, strict=True))
+    unseen = (each.lost & ~doubtful[id(each.scanned)] for each in lengths)
+    return checked.clean - sum(int(each.sum()) for each in unseen)
 
 
 def _of(count: int, words: str, colour: str, kinds: str) -> str:

@@ -132,9 +132,18 @@ def _notes(result: TrainingResult, closing: Closing) -> Iterator[str]:
         return
     part = max(1, len(losses) // PART)
     first, last = sum(losses[:part]) / part, sum(losses[-part:]) / part
-    if first > SMALL and last > first * (1 - FELL):
+    if last > first * (1 + ROSE) and last > SMALL:
+        remedy = closing.doubt or "a lower training.learning_rate would show whether it falls."
+        yield f"The loss has risen ({_means(part, first, last)}): {remedy}"
+    elif first > SMALL and last > first * (1 - FELL):
         remedy = closing.doubt or "a higher training.learning_rate, or more steps, would show more."
-        yield f"The loss has hardly fallen ({first:.4f} → {last:.4f}): {remedy}"
+        yield f"The loss has hardly fallen ({_means(part, first, last)}): {remedy}"
+
+
+def _means(part: int, first: float, last: float) -> str:
+    """The first and the last of a curve; where they are means, that no line of the log shows."""
+    of = f"means of {part} entries of the log, " if part > 1 else ""
+    return f"{of}{first:.4f} → {last:.4f}"
 
 
 def _lowest(curve: Curve) -> tuple[int, float]:

@@ -128,7 +128,7 @@ def _print_expected(terminal: Console, sets: Sequence[ExpectedSet]) -> None:
     """What each set of a stream is to give."""
     table = _table("Set", "share", "tokens a row", "trained")
     for each in sets:
-        share = f"{100 * each.share:.1f}%"
+        share = f"about {each.share:.0%}" if each.about else f"{each.share:.1%}"
         table.add_row(plain(each.name), share, f"{each.tokens:.1f}", f"{each.trained_tokens:.1f}")
     terminal.print(table, soft_wrap=False)
 

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 class Summary:
     """What is about to happen.
 
+    packs   whether what a step has are packs, of which nobody knows the rows
     epochs  how often the rows are seen, and whether that was chosen for them
     doubt   what is to be said of the learning rate
     """
@@ -44,6 +45,7 @@ class Summary:
     parameters: int
     steps: int
     rows_a_step: float
+    packs: bool
     batches: str = ""
     epochs: str = ""
     doubt: str | None = None
@@ -80,7 +82,8 @@ def print_summary(
         rows = f"{', '.join(each.name for each in train.sets)} · streamed"
     else:
         figures = f"{train.tokens:,} tokens, {train.trained_tokens:,} trained"
-        rows = f"{len(train.rows):,} rows · {figures}"
+        made = f", one an answer, of {train.sources:,} in the files" if train.sources else ""
+        rows = f"{len(train.rows):,} rows{made} · {figures}"
     if evaluation is not None:
         rows += f" · evaluation {len(evaluation.rows):,} rows"
     share = 100 * summary.trained / summary.parameters
@@ -96,7 +99,9 @@ def print_summary(
         table.add_row("Batches", summary.batches)
     about = "" if summary.rows_a_step == int(summary.rows_a_step) else "about "
     seen = f" · {summary.epochs}" if summary.epochs else ""
-    table.add_row("Steps", f"{summary.steps:,} · {about}{summary.rows_a_step:.4g} rows each{seen}")
+    what = "pack" if summary.packs else "row"
+    each = f"{summary.rows_a_step:.4g} {what}{'' if summary.rows_a_step == 1 else 's'}"
+    table.add_row("Steps", f"{summary.steps:,} · {about}{each} each{seen}")
     terminal.print(table, soft_wrap=False)
     if summary.doubt is not None:
         terminal.print(f"[yellow]Note:[/] {plain(summary.doubt)}")
