@@ -132,6 +132,15 @@ def test_what_a_checkpoint_carries_cannot_change(configure: Configure, tmp_path:
     assert train(configure(whole, "training.save_steps=2")).finished
 
 
+def test_a_run_that_goes_on_to_another_end_says_so(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = train(configure(tmp_path / "out", "training.save_steps=3")).folder
+    (whole / "adapter_model.safetensors").unlink()
+    train(configure(whole, "training.max_steps=9"))
+    assert "and is 9: from here on the learning rate" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_run_that_broke_off_with_nothing_done_leaves_nothing(
     configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
