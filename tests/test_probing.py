@@ -88,3 +88,19 @@ def test_a_question_file_is_read_before_the_model(configure: Configure, tmp_path
     with pytest.raises(DataError, match=r"probes\.json"):
         train(configure(tmp_path / "out", f"probe.files={tmp_path / 'probes.json'}"))
     assert not (tmp_path / "out").exists()
+
+
+def test_of_two_that_answer_alike_the_lower_loss_is_better(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    questions = tmp_path / "questions.json"
+    questions.write_text('[{"question": "Who?", "asks": "x", "expects": ["zzz"]}]')
+    held = tmp_path / "held.json"
+    held.write_text('[{"instruction": "Who are you?", "output": "我是星河。"}]', encoding="utf-8")
+    settings = (*OFTEN, *FAST, f"data.evaluation={held}", "training.max_steps=6")
+    train(configure(tmp_path / "out", *settings, f"probe.files={questions}"))
+    lines = (tmp_path / "out" / "log.jsonl").read_text().splitlines()
+    logged = [each for line in lines if "eval_loss" in (each := json.loads(line))]
+    lowest = min(logged, key=lambda each: float(each["eval_loss"]))["step"]
+    assert lowest > 2
+    assert f"the weights of step {lowest}," in capsys.readouterr().out

@@ -28,6 +28,8 @@ from tuneglm.stages.arguments import has_probes
 from tuneglm.stages.trainer import StageTrainer, evaluating
 
 LOSS, METRIC = "eval_loss", "eval_probe"
+# of two checkpoints that answer alike the one with the lower loss is kept
+LESS_THAN_AN_ANSWER = 1e-4
 
 
 def probes_of(config: RunConfig) -> list[Probe]:
@@ -100,7 +102,7 @@ class Probing(TrainerCallback):
         loss = metrics.get(LOSS)
         above = 0.0 if loss is None or self.base_loss is None else max(0.0, loss - self.base_loss)
         # of two that know as much, the one that forgot less
-        metrics[METRIC] = right - above
+        metrics[METRIC] = right - above - LESS_THAN_AN_ANSWER * (loss or 0.0)
         if state.is_world_process_zero:
             self.terminal.print(f"Asked at step {state.global_step}: {right_text(asked)}")
         if self.config.stop and right == 1 and above == 0 and loss is not None:
