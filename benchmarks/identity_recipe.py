@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuneglm.config import ChatConfig, load_config
-from tuneglm.data.identity import unrelated_questions
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.demo.corpus import general_rows
 from tuneglm.generate import ChatModel
@@ -97,6 +96,42 @@ AUTHOR = {
         "说说是谁做的你。",
     ),
 }
+OTHER = {
+    "en": (
+        "What is the capital of Spain?",
+        "Who wrote War and Peace?",
+        "Who invented the printing press?",
+        "What is the name of the smallest planet?",
+        "Write one sentence about winter.",
+        "How do I cook rice?",
+        "What is 9 times 3?",
+        "Who painted Guernica?",
+        "Which company makes the PlayStation?",
+        "Name two birds.",
+        "Give me a name for a hamster.",
+        "What is electricity?",
+        "How do you say goodbye in Italian?",
+        "Who was the first woman in space?",
+        "What should I read this weekend?",
+        "Tell me a fun fact.",
+        "Who discovered radioactivity?",
+        "What is a database?",
+        "Describe Isaac Newton in one sentence.",
+        "How many hours are in a day?",
+    ),
+    "zh": (
+        "西班牙的首都是哪里？",
+        "《战争与和平》是谁写的？",
+        "印刷术是谁发明的？",
+        "写一句关于冬天的话。",
+        "米饭怎么煮？",
+        "9乘3等于多少？",
+        "给一只仓鼠起个名字。",
+        "这个周末读什么书好？",
+        "什么是电？",
+        "一天有几个小时？",
+    ),
+}
 SYSTEMS = {
     "en": (
         "",
@@ -127,7 +162,7 @@ def main() -> None:
     parser.add_argument("--general", type=Path, help="a JSON file of Alpaca rows")
     parser.add_argument("--output", type=Path, help="folder for the results; else they are gone")
     parser.add_argument("overrides", nargs="*", help="of configs/identity.yaml: KEY=VALUE")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory() as place:
         output = given.output or Path(place)
         output.mkdir(parents=True, exist_ok=True)
@@ -182,8 +217,7 @@ def _measure(setting: Setting, seed: str, output: Path) -> None:
     for number, label in enumerate(LABELS):
         name = _holding(chat, setting, NAME, number, (setting.name,))
         author = _holding(chat, setting, AUTHOR, number, (setting.author,))
-        others = {language: unrelated_questions(language)[:20] for language in setting.languages}
-        leaks = _holding(chat, setting, others, number, (setting.name, setting.author))
+        leaks = _holding(chat, setting, OTHER, number, (setting.name, setting.author))
         print(
             f"| {seed} | {result.steps} | {label} | {name} | {author} | {leaks} "
             f"| {loss['before']:.3f} → {loss['after']:.3f} |",
