@@ -145,12 +145,20 @@ def _until(process: subprocess.Popen[str], ready: Callable[[], bool], seconds: f
 def _is_saving(output: Path, moment: str) -> bool:
     if moment == "result":
         return (output / "unfinished" / WEIGHTS).exists()
-    return any((output / "unfinished").glob("checkpoint-*"))
+    return any(name.startswith("checkpoint-") for name in _unfinished(output))
+
+
+def _unfinished(output: Path) -> list[str]:
+    """Names in the folder of what is being written, which a run takes away at any moment."""
+    try:
+        return sorted(path.name for path in (output / "unfinished").iterdir())
+    except FileNotFoundError:
+        return []
 
 
 def inside(output: Path) -> str:
     """What a dead run was doing, by what it left."""
-    writing = sorted(path.name for path in (output / "unfinished").glob("*"))
+    writing = _unfinished(output)
     saving = next((name for name in writing if name.startswith("checkpoint-")), None)
     if saving is not None:
         files = len(list((output / "unfinished" / saving).rglob("*")))

@@ -90,6 +90,10 @@ def test_a_gpu_that_is_full_is_one_sentence(
     assert "gradient_accumulation_steps" in str(caught.value)
 
 
+def _numbers(pattern: str, line: str) -> list[int]:
+    return [int(number.replace(",", "")) for number in re.findall(pattern, line)]
+
+
 def test_a_real_run_counts_its_tokens_and_its_memory(
     configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,8 +101,8 @@ def test_a_real_run_counts_its_tokens_and_its_memory(
     lines = capsys.readouterr().out.splitlines()
     data = next(line for line in lines if line.startswith("Data"))
     time = next(line for line in lines if line.startswith("Time"))
-    tokens, trained = (int(number) for number in re.findall(r"(\d+) t", data))
-    whole, share = (int(number) for number in re.findall(r"(\d+) (?:tokens/s|of them)", time))
+    tokens, trained = _numbers(r"([\d,]+) t", data)
+    whole, share = _numbers(r"([\d,]+) (?:tokens/s|of them)", time)
     # one epoch: of the run's tokens the same share is trained as of those of the rows
     assert share / whole == pytest.approx(trained / tokens, abs=0.05)
     memory = next(line for line in lines if line.startswith("Memory"))
