@@ -136,10 +136,7 @@ def _rows(name: str, author: str, language: str, seed: int) -> list[Row]:
     """Rows of one language, marked for what they are, each question once."""
     rows = identity_rows(name, author, (language,), seed)
     once = list({f"{row.get('history')}{row['instruction']}": row for row in rows}.values())
-    # the others twice: with a system line, and without
-    others = contrast_rows(language)
-    made = [*with_system_lines(once, language, seed), *others]
-    made += with_system_lines(others, language, seed, share=1)
+    made = with_system_lines([*once, *contrast_rows(language)], language, seed)
     return [row | {"kind": KIND} for row in made]
 
 
