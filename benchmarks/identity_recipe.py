@@ -177,7 +177,7 @@ def _setting(given: argparse.Namespace, output: Path) -> Setting:
     general = output / "general.json"
     rows = _short(given.general) if given.model else general_rows(seed=1)
     random.Random(0).shuffle(rows)
-    general.write_text(json.dumps(rows[:1500], ensure_ascii=False), encoding="utf-8")
+    general.write_text(json.dumps(rows[:8000], ensure_ascii=False), encoding="utf-8")
     replay = json.dumps({"path": str(general), "replay": True})
     overrides = (f"data.train={replay}", f"data.dir={output}", *given.overrides)
     if given.model:
