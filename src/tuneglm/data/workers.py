@@ -68,6 +68,8 @@ def _start(work: Work[Any, Any], parent: int) -> None:
     """Of a process that works: what to do. Ctrl-C is the parent's to see."""
     global _given
     _given = work
+    # the processors are shared out already; and a fork has no threads of the tokenizer's
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     # rows make no cycles: looking for some took up to half of the time
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -100,7 +100,8 @@ class Foreseen:
 
 def foreseen(planned: Plan, verdict: str = "") -> Foreseen:
     """A plan in short."""
-    apart = 0 if planned.device == "cpu" else planned.memory.parts[PROCESS]
+    # torchrun's processes have numbers on a processor, too
+    apart = 0 if planned.device.startswith("cpu") else planned.memory.parts[PROCESS]
     return Foreseen(f"{memory_words(planned)}{verdict}", planned.memory.peak - apart)
 
 

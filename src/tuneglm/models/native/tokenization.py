@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from tuneglm.errors import ModelError
+from tuneglm.models.native.byte_ids import byte_ids_of
 
 SENTINEL = "\U000f0002"  # a private character: no text that people write has it
 
@@ -34,20 +36,27 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 @dataclass(frozen=True)
 class Guard:
-    """Breaks the text of special tokens in messages, with a character that is taken out again."""
+    """Breaks the text of special tokens in messages, with a character that is taken out again.
+
+    specials  what the tokenizer finds as special tokens
+    firsts    the characters with which they begin
+    """
 
     specials: re.Pattern[str]
+    firsts: frozenset[str]
     sentinel: str = SENTINEL
 
     @classmethod
     def of(cls, tokenizer: Any) -> "Guard":
         """For all special tokens of a tokenizer."""
-        return cls(specials_of(tokenizer))
+        names = special_names(tokenizer)
+        pattern = "|".join(map(re.escape, names)) or r"(?!)"
+        return cls(re.compile(pattern), frozenset(name[0] for name in names))
 
     def apply(self, value: Any) -> Any:
         """The same text, list or mapping with every special token's text broken."""
         if isinstance(value, str):
-            clean = value.replace(self.sentinel, "")
+            clean = self.plain(value)
             return self.specials.sub(lambda match: self._broken(match.group()), clean)
         if isinstance(value, Mapping):
             return {self.apply(key): self.apply(each) for key, each in value.items()}
@@ -55,74 +64,87 @@ class Guard:
             return [self.apply(each) for each in value]
         return value
 
+    def concerns(self, text: str) -> bool:
+        """Whether a text would be another one afterwards."""
+        if self.sentinel in text:
+            return True
+        # most texts are done with at the search for a character or two
+        return any(first in text for first in self.firsts) and bool(self.specials.search(text))
+
+    def plain(self, guarded: str) -> str:
+        """The text that the model reads."""
+        return guarded.replace(self.sentinel, "") if self.sentinel in guarded else guarded
+
     def _broken(self, name: str) -> str:
         return name[0] + self.sentinel + name[1:]
 
 
-@dataclass(frozen=True)
-class Text:
-    """A prompt as the template wrote it from guarded messages."""
-
-    guarded: str
-    sentinel: str = SENTINEL
-
-    @property
-    def is_ordinary(self) -> bool:
-        """Whether no message held the text of a special token."""
-        return self.sentinel not in self.guarded
-
-    def clean_span(self, span: tuple[int, int]) -> tuple[int, int]:
-        """A place in the guarded text → in the one that the model reads."""
-        if self.is_ordinary:
-            return span
-        start, end = (at - self.guarded.count(self.sentinel, 0, at) for at in span)
-        return start, end
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tokens:
-    """Ids, and where in the text each begins."""
+    """Ids, and where in the text each begins: counted in characters, or in bytes."""
 
     ids: list[int]
     starts: list[int]
+    in_bytes: bool
+
+    def size(self, text: str) -> int:
+        """How much of the text before a token a part of it is."""
+        return len(text.encode()) if self.in_bytes and not text.isascii() else len(text)
 
 
-def specials_of(tokenizer: Any) -> re.Pattern[str]:
+def special_names(tokenizer: Any) -> list[str]:
     """What a tokenizer finds in a text as special tokens, longer ones first."""
     added = tokenizer.added_tokens_decoder.values()
     names = {str(token) for token in added if token.special and str(token).strip()}
-    longest_first = sorted(names, key=lambda name: (-len(name), name))
-    return re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+    return sorted(names, key=lambda name: (-len(name), name))
 
 
-def encode_texts(tokenizer: Any, texts: Sequence[Text]) -> list[Tokens]:
-    """Prompts → ids, the special tokens being those that the template wrote."""
-    ordinary = [text.guarded for text in texts if text.is_ordinary]
-    encoded = iter(_encode(tokenizer, ordinary, split_special_tokens=False))
-    specials = specials_of(tokenizer)
+def encode_texts(tokenizer: Any, texts: Sequence[str], guard: Guard) -> list[Tokens]:
+    """Prompts as the template wrote them from guarded messages → tokens.
+
+    The special tokens are those that the template wrote.
+    """
+    ordinary = [text for text in texts if guard.sentinel not in text]
+    encoded = iter(_encode(tokenizer, ordinary))
     return [
-        next(encoded) if text.is_ordinary else _encode_guarded(tokenizer, text, specials)
+        _encode_guarded(tokenizer, text, guard) if guard.sentinel in text else next(encoded)
         for text in texts
     ]
 
 
-def _encode_guarded(tokenizer: Any, text: Text, specials: re.Pattern[str]) -> Tokens:
+def _encode_guarded(tokenizer: Any, text: str, guard: Guard) -> Tokens:
     """Piece by piece: between the template's special tokens everything is plain text."""
     ids: list[int] = []
     starts: list[int] = []
     position = 0
-    pieces = re.split(f"({specials.pattern})", text.guarded)
-    for number, guarded in enumerate(pieces):
-        piece = guarded.replace(text.sentinel, "")
+    for number, guarded in enumerate(re.split(f"({guard.specials.pattern})", text)):
+        piece = guard.plain(guarded)
         is_special = number % 2 == 1
-        (tokens,) = _encode(tokenizer, [piece], split_special_tokens=not is_special)
+        (tokens,) = _with_offsets(tokenizer, [piece], split_special_tokens=not is_special)
         ids += tokens.ids
         starts += [position + start for start in tokens.starts]
         position += len(piece)
-    return Tokens(ids, starts)
+    return Tokens(ids, starts, in_bytes=False)
 
 
-def _encode(tokenizer: Any, texts: list[str], *, split_special_tokens: bool) -> list[Tokens]:
+def _encode(tokenizer: Any, texts: list[str]) -> list[Tokens]:
+    """By the library beneath where the ids say how many bytes each stands for."""
+    known = byte_ids_of(tokenizer)
+    if known.sizes is None or not texts:
+        return _with_offsets(tokenizer, texts)
+    encoded = []
+    for text, ids in zip(texts, known.ids(tokenizer, texts), strict=True):
+        starts = list(accumulate(map(known.sizes.__getitem__, ids), initial=0))
+        tokens = Tokens(ids, starts[:-1], in_bytes=True)
+        # a special token may take the spaces beside it
+        is_all = starts[-1] == tokens.size(text)
+        encoded.append(tokens if is_all else _with_offsets(tokenizer, [text])[0])
+    return encoded
+
+
+def _with_offsets(
+    tokenizer: Any, texts: list[str], *, split_special_tokens: bool = False
+) -> list[Tokens]:
     if not texts:
         return []
     batch = tokenizer(
@@ -133,7 +155,7 @@ def _encode(tokenizer: Any, texts: list[str], *, split_special_tokens: bool) -> 
         return_attention_mask=False,
     )
     pairs = zip(batch["input_ids"], batch["offset_mapping"], strict=True)
-    return [Tokens(ids, _starts(offsets)) for ids, offsets in pairs]
+    return [Tokens(ids, _starts(offsets), in_bytes=False) for ids, offsets in pairs]
 
 
 def _starts(offsets: Sequence[tuple[int, int]]) -> list[int]:

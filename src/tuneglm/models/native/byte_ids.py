@@ -1,0 +1,82 @@
+"""Ids of many texts, where an id alone says how many bytes of the text it stands for.
+
+So it is known where each token begins, for which a fast tokenizer asks the time of its
+ids once more.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import tiktoken
+
+from tuneglm.models.native.ranks import encoding_of, pre_tokenizer_of
+from tuneglm.models.tokenization import threads
+
+MANY_TEXTS = 10_000  # for fewer it takes longer to find the faster way than to go the slow one
+
+
+class ByteIds:
+    """What is known of a tokenizer.
+
+    sizes  how many bytes each id stands for; None where it does not say so. It does in
+           byte-level vocabularies that take a text as it is: GLM's, Llama 3's, GPT-2's
+    count  tokens that it had
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.sizes = _found_sizes(tokenizer)
+        self.count = len(tokenizer)
+        self._asked = 0
+        self._encoding: tiktoken.Encoding | None = None
+
+    def ids(self, tokenizer: Any, texts: list[str]) -> list[list[int]]:
+        """The ids of texts, special tokens in them too."""
+        if self._asked < MANY_TEXTS <= self._asked + len(texts):
+            self._encoding = encoding_of(tokenizer)
+        self._asked += len(texts)
+        encoding = self._encoding
+        if encoding is None:
+            return _by_backend(tokenizer.backend_tokenizer, texts)
+        if threads(texts) == 1:
+            return [encoding.encode(text, allowed_special="all") for text in texts]
+        return encoding.encode_batch(texts, num_threads=threads(texts), allowed_special="all")
+
+
+_KNOWN: WeakKeyDictionary[Any, ByteIds] = WeakKeyDictionary()
+
+
+def byte_ids_of(tokenizer: Any) -> ByteIds:
+    """What is known of a tokenizer, as long as it is given no more tokens."""
+    known = _KNOWN.get(tokenizer)
+    if known is None or known.count != len(tokenizer):
+        known = _KNOWN[tokenizer] = ByteIds(tokenizer)
+    return known
+
+
+def _by_backend(backend: Any, texts: list[str]) -> list[list[int]]:
+    # as an ordinary call would set it
+    backend.encode_special_tokens = False
+    backend.no_padding()
+    backend.no_truncation()
+    encodings = backend.encode_batch_fast(texts, add_special_tokens=False)
+    return [encoding.ids for encoding in encodings]
+
+
+def _found_sizes(tokenizer: Any) -> Sequence[int] | None:
+    backend = tokenizer.backend_tokenizer
+    if backend.normalizer is not None or not _ends_in_bytes(backend):
+        return None
+    # a byte is one character of a token's name; added tokens are texts
+    sizes = {number: len(name) for name, number in tokenizer.get_vocab().items()}
+    added = tokenizer.added_tokens_decoder.items()
+    sizes |= {number: len(str(token).encode()) for number, token in added}
+    return [sizes.get(number, 0) for number in range(max(sizes) + 1)]
+
+
+def _ends_in_bytes(backend: Any) -> bool:
+    """Whether a text's words become characters that stand for its bytes, each one."""
+    steps = pre_tokenizer_of(backend)
+    known = all(step["type"] in ("Split", "Digits", "ByteLevel") for step in steps)
+    last = steps[-1] if steps else {}
+    return known and last.get("type") == "ByteLevel" and not last["add_prefix_space"]
