@@ -61,7 +61,7 @@ class Templates:
 
 LANGUAGES = ("zh", "en")
 WORDINGS_A_FACT = 2
-KIND = "identity"  # of a row that says who the model is
+KIND, OTHER_KIND = "identity", "other"  # of a row that says who the model is, and of another
 
 
 @cache
