@@ -3,9 +3,11 @@
     python benchmarks/identity_recipe.py [--model MODEL --general FILE] [KEY=VALUE …]
 
 Without a model: the one that comes with tuneglm, in both languages, beside its general
-rows. With one: in English, beside the short rows of a file of Alpaca rows. The run ends
-by its own questions; what is counted are the questions below, which stand in no row and
-in no probe, without a system line, behind one of the rows' and behind one of none.
+rows; first its base is asked, which knows a name already: how far it understands what it is
+asked bounds what tuning reaches. With a model: in English, beside the short rows of a file of
+Alpaca rows. The run ends by its own questions; what is counted are the questions below, which
+stand in no row and in no probe, without a system line, behind one of the rows' and behind one
+of none. Most were written by somebody who saw no row; no row is written because of one.
 """
 
 import argparse
@@ -140,18 +142,35 @@ SYSTEMS = {
     ),
     "zh": ("", "你是一个乐于助人的助手。", "你是一个友好、有礼貌的助手。"),
 }
+# what suits a model of five million weights, and makes it fast on a processor
+SMALL = (
+    "model.attention=eager",
+    "method.rank=16",
+    "method.alpha=32",
+    "stage.kl=3",
+    "data.identity.share=0.4",
+    "data.evaluation_share=0",
+    "data.evaluation_rows=100",
+    "probe.questions=4",
+    "training.learning_rate=2e-3",
+    "training.max_steps=300",
+    "training.eval_steps=300",
+    "training.per_device_train_batch_size=16",
+    "training.gradient_accumulation_steps=1",
+)
 LABELS = ("no system line", "one of the rows'", "one of none")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is tuned, on what, into whom."""
+    """What is tuned, on what, into whom; `former` are names and authors that the base gives."""
 
     model: Path
     languages: tuple[str, ...]
     name: str
     author: str
     overrides: tuple[str, ...]
+    former: tuple[tuple[str, ...], tuple[str, ...]] | None = None
 
 
 def main() -> None:
@@ -169,6 +188,8 @@ def main() -> None:
         setting = _setting(given, output)
         print("| seed | steps | system line | name | author | leaks | general loss |")
         print("|---|---|---|---|---|---|---|", flush=True)
+        if setting.former:
+            _print_counts(ChatModel(setting.model), setting, setting.former, "| – | 0 |", "")
         for seed in given.seeds.split(","):
             _measure(setting, seed, output)
 
@@ -182,15 +203,8 @@ def _setting(given: argparse.Namespace, output: Path) -> Setting:
     overrides = (f"data.train={replay}", f"data.dir={output}", *given.overrides)
     if given.model:
         return Setting(given.model, ("en",), "Aurora", "Northwind Labs", overrides)
-    # what suits a model of five million weights, and makes it fast on a processor
-    small = ("model.attention=eager", "training.learning_rate=3e-3", "training.max_steps=400")
-    mix = (
-        "data.identity.share=0.3",
-        "training.eval_steps=100",
-        "method.rank=16",
-        "method.alpha=32",
-    )
-    return Setting(MODEL_FOLDER, ("zh", "en"), "星河", "北斗实验室", (*small, *mix, *overrides))
+    settings, former = (*SMALL, *overrides), (("小调", "Tune"), ("tuneglm",))
+    return Setting(MODEL_FOLDER, ("zh", "en"), "星河", "北斗实验室", settings, former)
 
 
 def _short(file: Path) -> list[dict[str, str]]:
@@ -213,16 +227,24 @@ def _measure(setting: Setting, seed: str, output: Path) -> None:
     )
     result = train(load_config(CONFIG, overrides))
     loss = json.loads((folder / "probe.json").read_text(encoding="utf-8"))["loss"]
-    chat = ChatModel(folder)
+    losses = f"{loss['before']:.3f} → {loss['after']:.3f}"
+    identity = ((setting.name,), (setting.author,))
+    _print_counts(ChatModel(folder), setting, identity, f"| {seed} | {result.steps} |", losses)
+
+
+def _print_counts(
+    chat: ChatModel,
+    setting: Setting,
+    identity: tuple[tuple[str, ...], tuple[str, ...]],
+    first: str,
+    last: str,
+) -> None:
+    """A row for each system line: answers that hold a name, an author, and wrongly either."""
+    names, authors = identity
+    asked = ((NAME, names), (AUTHOR, authors), (OTHER, names + authors))
     for number, label in enumerate(LABELS):
-        name = _holding(chat, setting, NAME, number, (setting.name,))
-        author = _holding(chat, setting, AUTHOR, number, (setting.author,))
-        leaks = _holding(chat, setting, OTHER, number, (setting.name, setting.author))
-        print(
-            f"| {seed} | {result.steps} | {label} | {name} | {author} | {leaks} "
-            f"| {loss['before']:.3f} → {loss['after']:.3f} |",
-            flush=True,
-        )
+        counts = [_holding(chat, setting, questions, number, words) for questions, words in asked]
+        print(first, label, "|", " | ".join(counts), "|", last, "|", flush=True)
 
 
 def _holding(
