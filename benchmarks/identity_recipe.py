@@ -149,6 +149,7 @@ SMALL = (
     "method.alpha=32",
     "stage.kl=3",
     "data.identity.share=0.4",
+    "data.identity.hold=true",
     "data.evaluation_share=0",
     "data.evaluation_rows=100",
     "probe.questions=4",

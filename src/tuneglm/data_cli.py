@@ -96,13 +96,10 @@ def write_identity(given: argparse.Namespace) -> int:
     )
     rows = " · ".join(f"{language} {count}" for language, count in written.rows.items())
     print(f"Saved  {written.rows_file}: {sum(written.rows.values())} rows ({rows})")
-    print(f"Saved  {written.others_file}: {written.others} rows on other things, to be held to")
+    print(f"Saved  {written.others_file}: {written.others} rows on other things")
     print(f"Saved  {written.probes_file}: {written.probes} questions in words that no row uses")
-    held = f"{{path: {written.others_file}, replay: hold}}"
-    print(
-        "Train on it beside other rows:  "
-        f"data.train=[ROWS, {{name: identity, share: 0.05}}, {held}] stage.kl=1"
-    )
+    sets = f"ROWS, {{name: identity, share: 0.05}}, {written.others_file}"
+    print(f"Train on it beside other rows:  data.train=[{sets}]")
     return 0
 
 

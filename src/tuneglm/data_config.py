@@ -65,8 +65,8 @@ class IdentityConfig(Section):
     """Who the model is to be: rows that say so are written, and it is asked before and after."""
 
     name: str
-    """The model's name; its rows go beside the other sets, with rows on other things on which
-    `stage.kl` holds it; questions in other words are `probe`'s."""
+    """The model's name; its rows go beside the other sets, with rows on other things; questions
+    in other words are `probe`'s."""
     author: str
     """Who made it."""
     languages: tuple[str, ...] = ("zh", "en")
@@ -74,6 +74,9 @@ class IdentityConfig(Section):
     share: Annotated[float, Field(gt=0, lt=1)] | None = None
     """This share of all rows is of them and of those on other things beside them; by default each
     stands once in an epoch."""
+    hold: bool = False
+    """With `stage.kl`, the rows on other things are not learnt: on them the model is held to what
+    its base would say (`replay: hold`)."""
 
     @field_validator("languages", mode="before")
     @classmethod

@@ -93,12 +93,15 @@ def test_rows_of_an_identity_are_files_named_by_their_content(tmp_path: Path) ->
         identity_files(aurora.model_copy(update={"languages": ("fr",)}), tmp_path)
 
 
-def test_an_identity_is_learnt_and_what_it_says_of_other_things_is_held(tmp_path: Path) -> None:
-    settings = {"name": "Aurora", "author": "Northwind Labs", "share": 0.8}
+@pytest.mark.parametrize(("hold", "replay"), [(False, False), (True, "hold")])
+def test_what_an_identity_says_of_other_things_is_learnt_or_held(
+    hold: bool, replay: object, tmp_path: Path
+) -> None:
+    settings = {"name": "Aurora", "author": "Northwind Labs", "share": 0.8, "hold": hold}
     config = DataConfig.model_validate({"identity": settings, "dir": str(tmp_path)})
     own, others = load_examples(config).train
     assert (own.name, own.entry.replay) == ("identity", False)
-    assert (others.name, others.entry.replay) == ("others", "hold")
+    assert (others.name, others.entry.replay) == ("others", replay)
     assert own.entry.share and others.entry.share
     assert own.entry.share < others.entry.share
     assert own.entry.share + others.entry.share == pytest.approx(0.8)

@@ -265,11 +265,12 @@ def _example_set(entry: DatasetEntry, config: DataConfig) -> ExampleSet:
 
 
 def _identity_sets(identity: IdentityConfig, config: DataConfig) -> tuple[ExampleSet, ...]:
-    """Rows that say who the model is, and those on other things, on which it is held."""
+    """Rows that say who the model is, and those on other things, learnt or held."""
     files = identity_files(identity, Path(config.dir))
     total = sum(rows for _, rows in files)
+    held = "hold" if identity.hold else False
     sets = []
-    for (file, rows), name, replay in zip(files, IDENTITY_SETS, (False, "hold"), strict=True):
+    for (file, rows), name, replay in zip(files, IDENTITY_SETS, (False, held), strict=True):
         share = identity.share and identity.share * rows / total
         entry = DatasetEntry.model_validate(
             {"path": str(file), "format": "alpaca", "share": share, "replay": replay}
