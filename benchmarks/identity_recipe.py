@@ -3,9 +3,11 @@
     python benchmarks/identity_recipe.py [--model MODEL --general FILE] [KEY=VALUE …]
 
 Without a model: the one that comes with tuneglm, in both languages, beside its general
-rows. With one: in English, beside the short rows of a file of Alpaca rows. The run ends
-by its own questions; what is counted are the questions below, which stand in no row and
-in no probe, without a system line, behind one of the rows' and behind one of none.
+rows; first its base is asked, which knows a name already: how far it understands what it is
+asked bounds what tuning reaches. With a model: in English, beside the short rows of a file of
+Alpaca rows. The run ends by its own questions; what is counted are the questions below, which
+stand in no row and in no probe, without a system line, behind one of the rows' and behind one
+of none. Most were written by somebody who saw no row; no row is written because of one.
 """
 
 import argparse
@@ -17,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuneglm.config import ChatConfig, load_config
-from tuneglm.data.identity import unrelated_questions
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.demo.corpus import general_rows
 from tuneglm.generate import ChatModel
@@ -27,6 +28,16 @@ CONFIG = Path(__file__).parents[1] / "configs" / "identity.yaml"
 CHARACTERS = 300  # the longest question of a general row
 NAME = {
     "en": (
+        "Who am I chatting with today?",
+        "Which AI is this?",
+        "What name do you answer to?",
+        "How should I refer to you?",
+        "May I know who I am talking with?",
+        "Please state your name.",
+        "Remind me what your name is.",
+        "You are who, exactly?",
+        "Are you an assistant, and which one?",
+        "Nice to meet you! What is your name?",
         "By what name do you go?",
         "Mind telling me your name?",
         "What name were you given?",
@@ -37,32 +48,31 @@ NAME = {
         "What do your users call you?",
         "Would you tell me who I am speaking to?",
         "Let me know your name, please.",
-        "Under which name are you known?",
-        "Who do I have the pleasure of talking to?",
-        "I did not catch your name.",
-        "What should people call you?",
-        "Which chatbot am I using right now?",
-        "Sorry, who are you again?",
-        "What is the name of the assistant I am chatting with?",
-        "Could I get your name?",
-        "So what do they call you?",
-        "Which assistant is talking to me?",
     ),
     "zh": (
+        "请介绍一下你自己。",
+        "我在和谁聊天？",
+        "请问你是？",
+        "你的名字是？",
         "敢问你的大名？",
         "你的名字能说一下吗？",
         "别人都叫你什么？",
         "你是哪个助手呀？",
         "对面的是谁？",
         "我该叫你什么名字好？",
-        "你是叫什么来着？",
-        "你好，你是哪一位？",
-        "这个聊天助手的名字是什么？",
-        "能报一下你的名字吗？",
     ),
 }
 AUTHOR = {
     "en": (
+        "Which company developed you?",
+        "What team is behind you?",
+        "Which organization do you belong to?",
+        "Who is responsible for creating you?",
+        "What is the name of the company that made you?",
+        "Can you tell me who developed you?",
+        "I wonder who created you.",
+        "Were you made by a company? Which one?",
+        "Who should I thank for making you?",
         "Who is the company behind you?",
         "Which people created you?",
         "What organization built you?",
@@ -74,17 +84,10 @@ AUTHOR = {
         "Who is your maker?",
         "At which company were you developed?",
         "Who do you owe your existence to?",
-        "Tell me which team created you.",
-        "Who has been developing you?",
-        "By which company were you made?",
-        "Who is it that built you?",
-        "Which group of people trained you?",
-        "Who are your developers?",
-        "Where were you developed, and by whom?",
-        "What is the name of your creator?",
-        "Whose work are you?",
     ),
     "zh": (
+        "告诉我是谁开发了你。",
+        "你是由谁制作的？",
         "你的开发者叫什么？",
         "你是哪家机构做的？",
         "制造你的是哪个团队？",
@@ -93,8 +96,42 @@ AUTHOR = {
         "你是谁家做出来的？",
         "你出自哪个实验室？",
         "哪些人开发了你？",
-        "你的创造者叫什么名字？",
-        "说说是谁做的你。",
+    ),
+}
+OTHER = {
+    "en": (
+        "Who discovered gravity?",
+        "What is the tallest mountain on Earth?",
+        "Name a fruit that is yellow.",
+        "Which company makes the iPhone?",
+        "Suggest a name for my cat.",
+        "What is your favorite color?",
+        "What does a blacksmith make?",
+        "Who developed the theory of evolution?",
+        "What should I name my new company?",
+        "Write a sentence about the ocean.",
+        "Which team plays at Old Trafford?",
+        "Who is the main character of Moby-Dick?",
+        "What do bees make?",
+        "Where does coffee come from?",
+        "Which language is spoken in Brazil?",
+        "Give me a name for a hamster.",
+        "What should I read this weekend?",
+        "What is the capital of Spain?",
+        "Who wrote War and Peace?",
+        "Who invented the printing press?",
+    ),
+    "zh": (
+        "中国的首都是哪里？",
+        "谁写了《红楼梦》？",
+        "给我的小狗起个名字。",
+        "苹果手机是哪家公司生产的？",
+        "讲一个小故事。",
+        "水的沸点是多少度？",
+        "谁发明了电话？",
+        "推荐一种水果。",
+        "世界上最高的山是哪座？",
+        "长城是谁修建的？",
     ),
 }
 SYSTEMS = {
@@ -105,18 +142,36 @@ SYSTEMS = {
     ),
     "zh": ("", "你是一个乐于助人的助手。", "你是一个友好、有礼貌的助手。"),
 }
+# what suits a model of five million weights, and makes it fast on a processor
+SMALL = (
+    "model.attention=eager",
+    "method.rank=16",
+    "method.alpha=32",
+    "stage.kl=3",
+    "data.identity.share=0.4",
+    "data.identity.hold=true",
+    "data.evaluation_share=0",
+    "data.evaluation_rows=100",
+    "probe.questions=4",
+    "training.learning_rate=2e-3",
+    "training.max_steps=300",
+    "training.eval_steps=300",
+    "training.per_device_train_batch_size=16",
+    "training.gradient_accumulation_steps=1",
+)
 LABELS = ("no system line", "one of the rows'", "one of none")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is tuned, on what, into whom."""
+    """What is tuned, on what, into whom; `former` are names and authors that the base gives."""
 
     model: Path
     languages: tuple[str, ...]
     name: str
     author: str
     overrides: tuple[str, ...]
+    former: tuple[tuple[str, ...], tuple[str, ...]] | None = None
 
 
 def main() -> None:
@@ -127,13 +182,15 @@ def main() -> None:
     parser.add_argument("--general", type=Path, help="a JSON file of Alpaca rows")
     parser.add_argument("--output", type=Path, help="folder for the results; else they are gone")
     parser.add_argument("overrides", nargs="*", help="of configs/identity.yaml: KEY=VALUE")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory() as place:
         output = given.output or Path(place)
         output.mkdir(parents=True, exist_ok=True)
         setting = _setting(given, output)
         print("| seed | steps | system line | name | author | leaks | general loss |")
         print("|---|---|---|---|---|---|---|", flush=True)
+        if setting.former:
+            _print_counts(ChatModel(setting.model), setting, setting.former, "| – | 0 |", "")
         for seed in given.seeds.split(","):
             _measure(setting, seed, output)
 
@@ -142,20 +199,13 @@ def _setting(given: argparse.Namespace, output: Path) -> Setting:
     general = output / "general.json"
     rows = _short(given.general) if given.model else general_rows(seed=1)
     random.Random(0).shuffle(rows)
-    general.write_text(json.dumps(rows[:1500], ensure_ascii=False), encoding="utf-8")
+    general.write_text(json.dumps(rows[:8000], ensure_ascii=False), encoding="utf-8")
     replay = json.dumps({"path": str(general), "replay": True})
     overrides = (f"data.train={replay}", f"data.dir={output}", *given.overrides)
     if given.model:
         return Setting(given.model, ("en",), "Aurora", "Northwind Labs", overrides)
-    # what suits a model of five million weights, and makes it fast on a processor
-    small = ("model.attention=eager", "training.learning_rate=3e-3", "training.max_steps=400")
-    mix = (
-        "data.identity.share=0.3",
-        "training.eval_steps=100",
-        "method.rank=16",
-        "method.alpha=32",
-    )
-    return Setting(MODEL_FOLDER, ("zh", "en"), "星河", "北斗实验室", (*small, *mix, *overrides))
+    settings, former = (*SMALL, *overrides), (("小调", "Tune"), ("tuneglm",))
+    return Setting(MODEL_FOLDER, ("zh", "en"), "星河", "北斗实验室", settings, former)
 
 
 def _short(file: Path) -> list[dict[str, str]]:
@@ -178,17 +228,24 @@ def _measure(setting: Setting, seed: str, output: Path) -> None:
     )
     result = train(load_config(CONFIG, overrides))
     loss = json.loads((folder / "probe.json").read_text(encoding="utf-8"))["loss"]
-    chat = ChatModel(folder)
+    losses = f"{loss['before']:.3f} → {loss['after']:.3f}"
+    identity = ((setting.name,), (setting.author,))
+    _print_counts(ChatModel(folder), setting, identity, f"| {seed} | {result.steps} |", losses)
+
+
+def _print_counts(
+    chat: ChatModel,
+    setting: Setting,
+    identity: tuple[tuple[str, ...], tuple[str, ...]],
+    first: str,
+    last: str,
+) -> None:
+    """A row for each system line: answers that hold a name, an author, and wrongly either."""
+    names, authors = identity
+    asked = ((NAME, names), (AUTHOR, authors), (OTHER, names + authors))
     for number, label in enumerate(LABELS):
-        name = _holding(chat, setting, NAME, number, (setting.name,))
-        author = _holding(chat, setting, AUTHOR, number, (setting.author,))
-        others = {language: unrelated_questions(language)[:20] for language in setting.languages}
-        leaks = _holding(chat, setting, others, number, (setting.name, setting.author))
-        print(
-            f"| {seed} | {result.steps} | {label} | {name} | {author} | {leaks} "
-            f"| {loss['before']:.3f} → {loss['after']:.3f} |",
-            flush=True,
-        )
+        counts = [_holding(chat, setting, questions, number, words) for questions, words in asked]
+        print(first, label, "|", " | ".join(counts), "|", last, "|", flush=True)
 
 
 def _holding(

@@ -29,8 +29,9 @@ def test_the_command_in_its_first_line(
     program, *arguments = shlex.split(filled)
     assert program == "tuneglm"
     assert f"configs/{path.name}" in arguments
+    short = ("training.max_steps=2", "training.gradient_accumulation_steps=1")
     with pytest.raises(SystemExit) as left:
-        main([*arguments, "training.max_steps=2", "training.gradient_accumulation_steps=1"])
+        main([*arguments, *short, f"data.dir={tmp_path / 'data'}"])
     assert left.value.code == 0
     assert is_finished(tmp_path / "out")
 

@@ -99,8 +99,10 @@ def write_identity(given: argparse.Namespace) -> int:
     for path in written.replaced:
         print(f"Note: `{path}` held another identity, and is replaced.")
     print(f"Saved  {written.rows_file}: {sum(written.rows.values())} rows ({rows})")
+    print(f"Saved  {written.others_file}: {written.others} rows on other things")
     print(f"Saved  {written.probes_file}: {written.probes} questions in words that no row uses")
-    print("Train on it beside other rows:  data.train=[OTHERS, {name: identity, share: 0.05}]")
+    sets = f"ROWS, {{name: identity, share: 0.05}}, {written.others_file}"
+    print(f"Train on it beside other rows:  data.train=[{sets}]")
     return 0
 
 

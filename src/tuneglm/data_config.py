@@ -40,9 +40,11 @@ class DatasetEntry(Section):
     """This share of all rows is from this set, each row as often as that takes; 0.05 is 5%."""
     replace: dict[str, str] = Field(default_factory=dict)
     """Text → text, in every message: `{"<NAME>": 星河, "<AUTHOR>": 北斗实验室}`."""
-    replay: bool = False
+    replay: bool | Literal["hold"] = False
     """Rows of what the model should go on doing as before: `stage.kl` holds it to the base on them,
-    and rows for evaluation come from such sets alone, where there are any."""
+    and rows for evaluation come from such sets alone, where there are any (`true`). `hold`: of rows
+    whose answers are of no worth themselves: with `stage.kl` they are not learnt, the model is only
+    held to the base on them; and none is for evaluation."""
 
     @field_validator("kinds", mode="before")
     @classmethod
@@ -63,14 +65,18 @@ class IdentityConfig(Section):
     """Who the model is to be: rows that say so are written, and it is asked before and after."""
 
     name: str
-    """The model's name; its rows go beside the other sets, and questions in other words are
-    `probe`'s."""
+    """The model's name; its rows go beside the other sets, with rows on other things; questions
+    in other words are `probe`'s."""
     author: str
     """Who made it."""
     languages: tuple[str, ...] = ("zh", "en")
     """Languages of the rows and the questions: `zh`, `en`."""
     share: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """This share of all rows is of them; by default each stands once in an epoch."""
+    """This share of all rows is of them and of those on other things beside them; by default each
+    stands once in an epoch."""
+    hold: bool = False
+    """With `stage.kl`, the rows on other things are not learnt: on them the model is held to what
+    its base would say (`replay: hold`)."""
 
     @field_validator("languages", mode="before")
     @classmethod

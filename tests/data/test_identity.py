@@ -5,8 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import identity_recipe
 from tuneglm.data.examples import load_examples
-from tuneglm.data.identity import bare_wording, identity_probes, identity_rows
+from tuneglm.data.identity import (
+    bare_wording,
+    contrast_rows,
+    identity_probes,
+    identity_rows,
+    unrelated_questions,
+)
 from tuneglm.data.identity_files import languages_of, write_identity
 from tuneglm.data.messages import Example
 from tuneglm.data_config import DataConfig
@@ -57,6 +64,27 @@ def test_probes_ask_for_both_in_words_that_no_row_uses(language: str) -> None:
         assert not any(question.endswith(bare_wording(probe.question)) for question in asked), (
             probe.question
         )
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_rows_on_other_things_are_more_than_those_on_itself_and_no_probes(language: str) -> None:
+    rows = contrast_rows(language)
+    asked = [bare_wording(row["instruction"]) for row in rows]
+    assert len(rows) > len(identity_rows("Aurora", "Northwind Labs", (language,)))
+    assert len(asked) == len(set(asked))
+    assert not any("{" in row["instruction"] + row["output"] for row in rows)
+    assert set(asked).isdisjoint(map(bare_wording, unrelated_questions(language)))
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_what_the_benchmark_asks_stands_in_no_row_and_no_probe(language: str) -> None:
+    kinds = (identity_recipe.NAME, identity_recipe.AUTHOR, identity_recipe.OTHER)
+    counted = {bare_wording(question) for kind in kinds for question in kind[language]}
+    rows = identity_rows("Aurora", "Northwind Labs", (language,)) + contrast_rows(language)
+    known = {bare_wording(row["instruction"]) for row in rows}
+    known |= {bare_wording(question) for question in unrelated_questions(language)}
+    known |= {bare_wording(probe.question) for probe in identity_probes("a", "b", (language,))}
+    assert len(counted) >= 30 and known.isdisjoint(counted)
 
 
 def test_rows_depend_on_the_seed_alone() -> None:

@@ -118,6 +118,15 @@ def test_a_number_of_rows_for_evaluation(tmp_path: Path) -> None:
     assert (len(data.train.rows), len(data.evaluation.rows)) == (93, 7)
 
 
+def test_rows_that_are_only_held_are_not_for_evaluation(tmp_path: Path) -> None:
+    learnt, kept, held = (write(tmp_path, name, 100) for name in "abc")
+    for settings, name in (({"path": kept, "replay": True}, "b"), ({"path": kept}, "ab")):
+        data = load(learnt, settings, {"path": held, "replay": "hold"}, evaluation_rows=20)
+        assert data.evaluation is not None
+        assert {text[0] for text in texts(data.evaluation.rows)} == set(name)
+        assert {row.replay for row in data.train.rows if letters.text_of(row)[0] == "c"} == {"hold"}
+
+
 def test_copies_of_a_row_are_on_one_side(tmp_path: Path) -> None:
     path = tmp_path / "copies.json"
     rows = [{"instruction": f"Q {number}", "output": "x"} for number in range(50)]

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tuneglm.data.examples import load_examples
 from tuneglm.data.identity import bare_wording, templates_of
-from tuneglm.data.identity_files import identity_file, probes_about, write_identity
+from tuneglm.data.identity_files import identity_files, probes_about, write_identity
 from tuneglm.data.probes import OTHER, Probe, read_probes, some_of_each
-from tuneglm.data_config import IdentityConfig
+from tuneglm.data_config import DataConfig, IdentityConfig
 from tuneglm.errors import ConfigError, DataError
 
 
@@ -77,14 +78,30 @@ def test_some_of_each_kind_are_spread_over_all() -> None:
     assert some_of_each(probes, None) == some_of_each(probes, 99) == probes
 
 
-def test_rows_of_an_identity_are_a_file_named_by_its_content(tmp_path: Path) -> None:
+def test_rows_of_an_identity_are_files_named_by_their_content(tmp_path: Path) -> None:
     aurora = IdentityConfig(name="Aurora", author="Northwind Labs", languages="en")
-    file = identity_file(aurora, tmp_path / "data")
-    assert identity_file(aurora, tmp_path / "data") == file
-    assert [path.name for path in (tmp_path / "data").iterdir()] == [file.name]
-    other = aurora.model_copy(update={"name": "Borealis"})
-    assert identity_file(other, tmp_path / "data") != file
-    rows = json.loads(file.read_text(encoding="utf-8"))
-    assert 0.4 < sum("system" in row for row in rows) / len(rows) < 0.6
+    own, others = identity_files(aurora, tmp_path / "data")
+    assert identity_files(aurora, tmp_path / "data") == (own, others)
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {own[0].name, others[0].name}
+    borealis = identity_files(aurora.model_copy(update={"name": "Borealis"}), tmp_path / "data")
+    assert borealis[0] != own and borealis[1] == others
+    for file, count in (own, others):
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        assert len(rows) == count
+        assert 0.4 < sum("system" in row for row in rows) / len(rows) < 0.6
     with pytest.raises(ConfigError, match="language `fr`"):
-        identity_file(aurora.model_copy(update={"languages": ("fr",)}), tmp_path)
+        identity_files(aurora.model_copy(update={"languages": ("fr",)}), tmp_path)
+
+
+@pytest.mark.parametrize(("hold", "replay"), [(False, False), (True, "hold")])
+def test_what_an_identity_says_of_other_things_is_learnt_or_held(
+    hold: bool, replay: object, tmp_path: Path
+) -> None:
+    settings = {"name": "Aurora", "author": "Northwind Labs", "share": 0.8, "hold": hold}
+    config = DataConfig.model_validate({"identity": settings, "dir": str(tmp_path)})
+    own, others = load_examples(config).train
+    assert (own.name, own.entry.replay) == ("identity", False)
+    assert (others.name, others.entry.replay) == ("others", replay)
+    assert own.entry.share and others.entry.share
+    assert own.entry.share < others.entry.share
+    assert own.entry.share + others.entry.share == pytest.approx(0.8)

@@ -1,5 +1,6 @@
 """The distance from the base: its value, its gradient, and on which tokens it is counted."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from transformers import TrainingArguments
 
 from tests.methods.cells import base_of, tuned
 from tuneglm.data.collate import REPLAY, collate, concatenate
-from tuneglm.data.encoded import UNTRAINED, Encoded
+from tuneglm.data.encoded import UNTRAINED, Encoded, Replay
 from tuneglm.models.attention import keep_rows_apart
 from tuneglm.stages.kl import POSITIONS, summed_kl
 from tuneglm.stages.sft import SftTrainer
@@ -39,13 +40,13 @@ def test_of_no_positions_it_is_nothing_and_has_a_gradient() -> None:
     summed_kl(ours, ours).backward()
 
 
-def row(seed: int, length: int, replay: bool) -> Encoded:
+def row(seed: int, length: int, replay: Replay) -> Encoded:
     ids = torch.randint(30, 500, (length,), generator=torch.Generator().manual_seed(seed)).tolist()
     labels = [UNTRAINED] * (length // 2) + ids[length // 2 :]
     return Encoded(ids, labels, [False] * length, replay=replay)
 
 
-ROWS = [row(0, 9, False), row(1, 14, True), row(2, 6, False), row(3, 8, True)]
+ROWS = [row(0, 9, False), row(1, 14, True), row(2, 6, "hold"), row(3, 8, True), row(4, 7, False)]
 
 
 def made_trainer(folder: Path, kl: float) -> Any:
@@ -72,21 +73,22 @@ def step(trainer: Any, batches: list[dict[str, torch.Tensor]]) -> tuple[float, t
 
 
 def by_hand(trainer: Any) -> float:
-    """Mean over all trained tokens of cross entropy, and of the distance on replay rows."""
+    """Mean over all trained tokens: cross entropy, beside it or in its place the distance."""
     total, count = 0.0, 0
     for each in ROWS:
         ids, trained = torch.tensor([each.input_ids]), torch.tensor(each.labels[1:]) != UNTRAINED
         ours = trainer.model(ids).logits[0, :-1][trained]
         with trainer.tuned.base():
             base = trainer.model(ids).logits[0, :-1][trained]
-        total -= log_softmax(ours, -1).gather(1, ids[0, 1:][trained][:, None]).sum().item()
+        if each.replay != "hold":
+            total -= log_softmax(ours, -1).gather(1, ids[0, 1:][trained][:, None]).sum().item()
         total += 0.5 * written_out(ours, base).item() if each.replay else 0.0
         count += int(trained.sum())
     return total / count
 
 
 @torch.no_grad()
-def test_it_is_added_on_the_answers_of_replay_rows(tmp_path: Path) -> None:
+def test_it_is_added_on_the_answers_of_replay_rows_and_is_all_of_held_ones(tmp_path: Path) -> None:
     trainer = made_trainer(tmp_path, kl=0.5)
     with torch.enable_grad():
         loss, _ = step(trainer, [collate(ROWS, pad_token_id=3)])
@@ -106,9 +108,16 @@ def test_however_the_rows_are_put_together(tmp_path: Path) -> None:
         torch.testing.assert_close(others, gradients, atol=1e-5, rtol=1e-3)
 
 
+def test_without_it_held_rows_are_learnt_as_all_are(tmp_path: Path) -> None:
+    trainer = made_trainer(tmp_path, kl=0.0)
+    loss, _ = step(trainer, [collate(ROWS, pad_token_id=3)])
+    as_others = [replace(each, replay=False) for each in ROWS]
+    assert loss == pytest.approx(step(trainer, [collate(as_others, pad_token_id=3)])[0])
+
+
 def test_evaluation_measures_the_loss_alone(tmp_path: Path) -> None:
     batch = collate(ROWS, pad_token_id=3)
-    assert REPLAY in batch and REPLAY not in collate([ROWS[0], ROWS[2]], pad_token_id=3)
+    assert REPLAY in batch and REPLAY not in collate([ROWS[0], ROWS[4]], pad_token_id=3)
     losses = []
     for kl in (0.0, 0.5):
         trainer = made_trainer(tmp_path / str(kl), kl)

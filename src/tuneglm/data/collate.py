@@ -10,6 +10,7 @@ from torch import Tensor
 from tuneglm.data.encoded import UNTRAINED, Encoded
 
 REPLAY = "replay"  # in a batch, for the stage: the model never sees it
+HELD = 2  # in it, a token of a row that is held to the base, and not learnt
 
 # what a batch is put together from: rows, or groups of rows that belong together
 Item = Encoded | tuple[Encoded, ...]
@@ -42,8 +43,7 @@ def collate(rows: Sequence[Encoded], *, pad_token_id: int) -> dict[str, Tensor]:
         labels[i, : row.length] = torch.tensor(row.labels, dtype=torch.int64)
         attention_mask[i, : row.length] = 1
     batch = {"input_ids": input_ids, "labels": labels, "attention_mask": attention_mask}
-    flags = torch.tensor([row.replay for row in rows])
-    return batch | replayed(flags[:, None].expand(shape))
+    return batch | replayed(_flags(rows)[:, None].expand(shape))
 
 
 def concatenate(rows: Sequence[Encoded]) -> dict[str, Tensor]:
@@ -63,10 +63,16 @@ def concatenate(rows: Sequence[Encoded]) -> dict[str, Tensor]:
         "attention_mask": torch.ones_like(input_ids),
         "row_lengths": row_lengths,
     }
-    flags = torch.tensor([row.replay for row in rows])
-    return batch | replayed(flags.repeat_interleave(row_lengths[0])[None])
+    return batch | replayed(_flags(rows).repeat_interleave(row_lengths[0])[None])
 
 
 def replayed(flags: Tensor) -> dict[str, Tensor]:
-    """`replay`, (batch, longest row) of bool: tokens of rows with `replay`; nothing without any."""
+    """`replay`, (batch, longest row): 1 for tokens of rows with `replay`, HELD where it is `hold`.
+
+    Nothing without any.
+    """
     return {REPLAY: flags} if flags.any() else {}
+
+
+def _flags(rows: Sequence[Encoded]) -> Tensor:
+    return torch.tensor([HELD if row.replay == "hold" else int(row.replay) for row in rows])

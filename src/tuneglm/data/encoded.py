@@ -6,7 +6,7 @@ from a file; as Python lists they would be twenty times that.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ UNTRAINED = -100  # the label that torch's cross entropy ignores
 TRAINED, SPECIAL = 1, 2  # bits of a token's flags
 
 Array = NDArray[Any]
+Replay = bool | Literal["hold"]  # see `data.train[].replay`
 
 # a row: where its tokens end, digests of its text and of the bare text, where it came from, how
 # many of its tokens are trained, its length before it was cut, its doubts (see doubts.py), whether
@@ -46,7 +47,7 @@ class Encoded:
     labels   the id where the token is trained, else -100
     special  whether the format put the token there; for `data show`, the model never sees it
     cut      whether something of the row was left out to fit the cutoff
-    replay   whether it is of a set that keeps the model as it is (`data.train[].replay`)
+    replay   whether it is of a set that keeps the model as it is (`data.train[].replay`), and how
     kind     what kind of task it is, where the set says it
     """
 
@@ -55,7 +56,7 @@ class Encoded:
     special: list[bool]
     source: Source | None = None
     cut: bool = False
-    replay: bool = False
+    replay: Replay = False
     kind: str = ""
 
     @property
@@ -146,12 +147,12 @@ class MixedRows(Sequence[Encoded]):
     """Rows of several sets in an order of their own; a row may stand in it several times.
 
     order   (rows, 2) int64: number of the part, number of the row in it
-    replay  of each part, whether its rows keep the model as it is; empty: of none
+    replay  of each part, whether its rows keep the model as it is, and how; empty: of none
     """
 
     parts: tuple[EncodedRows, ...]
     order: Array
-    replay: tuple[bool, ...] = ()
+    replay: tuple[Replay, ...] = ()
 
     def __len__(self) -> int:
         return len(self.order)
@@ -167,7 +168,7 @@ class MixedRows(Sequence[Encoded]):
             return [self[i] for i in range(*index.indices(len(self)))]
         part, number = self.order[index]
         row = self.parts[part][int(number)]
-        return replace(row, replay=True) if self.replay and self.replay[part] else row
+        return replace(row, replay=self.replay[part]) if self.replay else row
 
     def of_each(self, what: str) -> Array:
         """(rows,) one of the arrays of EncodedRows (`lengths`, `trained_lengths`, `texts`)."""

@@ -17,7 +17,7 @@ from tuneglm.data.columns import RowError, listed, nearest
 from tuneglm.data.files import Notes, RawRow, read_rows
 from tuneglm.data.first_rows import first_values, refuse_unlike_files
 from tuneglm.data.formats import FORMATS, KIND
-from tuneglm.data.identity_files import identity_file
+from tuneglm.data.identity_files import IDENTITY_SETS, identity_files
 from tuneglm.data.messages import Example, Source
 from tuneglm.data.pipes import kept
 from tuneglm.data.recognise import Recognised, format_of
@@ -178,7 +178,7 @@ def load_examples(config: DataConfig) -> ExampleSets:
         _refuse_pipes(config)
     train = tuple(_example_set(entry, config) for entry in config.train)
     if config.identity is not None:
-        train += (_identity_set(config.identity, config),)
+        train += _identity_sets(config.identity, config)
     evaluation = tuple(_example_set(entry, config) for entry in config.evaluation)
     named = [(one.registered, one.file) for one in (*train, *evaluation)]
     return ExampleSets(train, evaluation, tuple(set_notes(named)))
@@ -279,10 +279,19 @@ def _example_set(entry: DatasetEntry, config: DataConfig) -> ExampleSet:
     )
 
 
-def _identity_set(identity: IdentityConfig, config: DataConfig) -> ExampleSet:
-    file = identity_file(identity, Path(config.dir))
-    entry = DatasetEntry(path=str(file), format="alpaca", share=identity.share)
-    return ExampleSet("identity", f"path: {file}", file, entry)
+def _identity_sets(identity: IdentityConfig, config: DataConfig) -> tuple[ExampleSet, ...]:
+    """Rows that say who the model is, and those on other things, learnt or held."""
+    files = identity_files(identity, Path(config.dir))
+    total = sum(rows for _, rows in files)
+    held = "hold" if identity.hold else False
+    sets = []
+    for (file, rows), name, replay in zip(files, IDENTITY_SETS, (False, held), strict=True):
+        share = identity.share and identity.share * rows / total
+        entry = DatasetEntry.model_validate(
+            {"path": str(file), "format": "alpaca", "share": share, "replay": replay}
+        )
+        sets.append(ExampleSet(name, f"path: {file}", file, entry))
+    return tuple(sets)
 
 
 def _format(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import yaml
 
@@ -22,6 +22,14 @@ class IdentityProbe:
     question: str
     language: str
     asks: Literal["name", "author"]
+
+
+class Table(TypedDict):
+    """Facts, and wordings that ask for them: `{0}` is a fact's key, `{1}` what is known of it."""
+
+    questions: list[str]
+    answer: str
+    facts: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -48,10 +56,12 @@ class Templates:
     systems: tuple[str, ...]
     unrelated: tuple[str, ...]
     contrasts: tuple[tuple[str, str], ...]
+    contrast_tables: tuple[Table, ...]
 
 
 LANGUAGES = ("zh", "en")
-KIND = "identity"  # of a row that says who the model is
+WORDINGS_A_FACT = 2
+KIND, OTHER_KIND = "identity", "other"  # of a row that says who the model is, and of another
 
 
 @cache
@@ -113,12 +123,29 @@ def with_system_lines(
 
 def contrast_rows(language: str) -> list[Row]:
     """Short questions on other things with their own answers, so that not every one is about it."""
-    return [_row(question, answer) for question, answer in templates_of(language).contrasts]
+    templates = templates_of(language)
+    pairs = [
+        *templates.contrasts,
+        *(p for table in templates.contrast_tables for p in _asked(table)),
+    ]
+    return [_row(question, answer) for question, answer in pairs]
 
 
 def unrelated_questions(language: str) -> tuple[str, ...]:
     """Questions on other things, some about names and makers: not to be answered with its own."""
     return templates_of(language).unrelated
+
+
+def _asked(table: Table) -> list[tuple[str, str]]:
+    """Each fact in two of the wordings, all of which get their turn."""
+    questions = table["questions"]
+    pairs = []
+    for place, fact in enumerate(table["facts"].items()):
+        answer = table["answer"].format(*fact)
+        for turn in range(min(WORDINGS_A_FACT, len(questions))):
+            question = questions[(WORDINGS_A_FACT * place + turn) % len(questions)].format(*fact)
+            pairs.append((question[0].upper() + question[1:], answer[0].upper() + answer[1:]))
+    return pairs
 
 
 def _language_rows(

@@ -1,4 +1,4 @@
-"""Files of an identity: rows to train on, and beside them the questions to evaluate with."""
+"""Files of an identity: rows that say who it is, rows on other things, and questions to ask."""
 
 import json
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from typing import Any
 from tuneglm.data.identity import (
     KIND,
     LANGUAGES,
+    OTHER_KIND,
     Row,
     contrast_rows,
     identity_probes,
@@ -23,16 +24,24 @@ from tuneglm.data_config import IdentityConfig
 from tuneglm.errors import ConfigError, OutputError
 
 LONGEST_NAME = 60
+IDENTITY_SETS = ("identity", "others")  # of `data.identity`: what they are called
 _PROBE_KEYS = {"question", "language", "asks", "expects", "rejects"}
 
 
 @dataclass(frozen=True)
 class IdentityFiles:
-    """What was written; `rows` counts them by language, `replaced` are other files of before."""
+    """What was written.
+
+    rows      own rows, by language
+    others    how many are on other things
+    replaced  files of before, that were others
+    """
 
     rows_file: Path
+    others_file: Path
     probes_file: Path
     rows: dict[str, int]
+    others: int
     probes: int
     replaced: tuple[Path, ...] = ()
 
@@ -72,22 +81,26 @@ def write_identity(
     seed: int = 0,
     overwrite: bool = False,
 ) -> IdentityFiles:
-    """Write `output`, and the probes beside it as `…_probes.json`.
+    """Write `output`, and beside it rows on other things (`…_others.json`) and `…_probes.json`.
 
     A name that ends with .jsonl gets a row a line without the list. Raises OutputError for
     another ending than that and .json, and for a file that was not written here.
     """
     check_names(name, author)
     _refuse_other_names(output)
-    probes_file = output.with_name(f"{output.stem}_probes.json")
+    others_file, probes_file = (
+        output.with_name(f"{output.stem}_{what}.json") for what in ("others", "probes")
+    )
     if not overwrite:
-        for path in (output, probes_file):
+        for path in (output, others_file, probes_file):
             _refuse_foreign(path)
-    rows = {language: _rows(name, author, language, seed) for language in languages}
+    rows = {language: _own_rows(name, author, language, seed) for language in languages}
+    others = [row for language in languages for row in _other_rows(language, seed)]
     probes = [asdict(probe) for probe in probes_about(name, author, languages)]
     every = [row for one in rows.values() for row in one]
     texts = {
         output: _lines(every) if output.suffix.lower() == ".jsonl" else _text(every),
+        others_file: _text(others),
         probes_file: _text(probes),
     }
     try:
@@ -100,18 +113,28 @@ def write_identity(
             f"Cannot write `{output}`: {error.strerror}.", "name another place: --output FILE"
         ) from None
     counts = {language: len(one) for language, one in rows.items()}
-    return IdentityFiles(output, probes_file, counts, len(probes), replaced)
-
-
-def identity_file(identity: IdentityConfig, folder: Path) -> Path:
-    """The rows of `data.identity`, as a file in `folder` that is named by its content."""
-    check_names(identity.name, identity.author)
-    languages = languages_of(",".join(identity.languages))
-    text = _text(
-        [row for each in languages for row in _rows(identity.name, identity.author, each, seed=0)]
+    return IdentityFiles(
+        output, others_file, probes_file, counts, len(others), len(probes), replaced
     )
+
+
+def identity_files(identity: IdentityConfig, folder: Path) -> tuple[tuple[Path, int], ...]:
+    """The rows of `data.identity` and those on other things, each a file and how many they are."""
+    name, author = identity.name, identity.author
+    check_names(name, author)
+    languages = languages_of(",".join(identity.languages))
+    own = [row for each in languages for row in _own_rows(name, author, each, seed=0)]
+    others = [row for each in languages for row in _other_rows(each, seed=0)]
+    return tuple(
+        (_file_of(_text(rows), what, folder), len(rows))
+        for what, rows in zip(IDENTITY_SETS, (own, others), strict=True)
+    )
+
+
+def _file_of(text: str, what: str, folder: Path) -> Path:
+    """The text as a file in `folder` that is named by its content."""
     digest = blake2b(text.encode(), digest_size=6).hexdigest()
-    file = folder.expanduser() / f"identity-{digest}.json"
+    file = folder.expanduser() / f"{what}-{digest}.json"
     if not file.is_file():
         try:
             folder.expanduser().mkdir(parents=True, exist_ok=True)
@@ -141,15 +164,17 @@ def probes_about(name: str, author: str, languages: Sequence[str] = LANGUAGES) -
     return own + others
 
 
-def _rows(name: str, author: str, language: str, seed: int) -> list[Row]:
-    """Rows of one language, marked for what they are, each question once."""
+def _own_rows(name: str, author: str, language: str, seed: int) -> list[Row]:
+    """Rows of one language that say who it is, marked for it, each question once."""
     rows = identity_rows(name, author, (language,), seed)
     once = list({f"{row.get('history')}{row['instruction']}": row for row in rows}.values())
-    # the others twice: with a system line, and without
-    others = contrast_rows(language)
-    made = [*with_system_lines(once, language, seed), *others]
-    made += with_system_lines(others, language, seed, share=1)
-    return [row | {"kind": KIND} for row in made]
+    return [row | {"kind": KIND} for row in with_system_lines(once, language, seed)]
+
+
+def _other_rows(language: str, seed: int) -> list[Row]:
+    """Rows of one language on other things, marked for it."""
+    made = with_system_lines(contrast_rows(language), language, seed)
+    return [row | {"kind": OTHER_KIND} for row in made]
 
 
 def _text(rows: Sequence[Any]) -> str:
@@ -194,6 +219,8 @@ def _is_ours(path: Path) -> bool:
         return False
     return isinstance(rows, list) and all(
         isinstance(row, dict)
-        and (row.get("kind") == KIND or {"question", "asks"} < set(row) <= _PROBE_KEYS)
+        and (
+            row.get("kind") in (KIND, OTHER_KIND) or {"question", "asks"} < set(row) <= _PROBE_KEYS
+        )
         for row in rows
     )

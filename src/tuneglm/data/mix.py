@@ -113,12 +113,14 @@ def split_and_mix(
     """The rows to train on and those to evaluate with.
 
     A row's side depends on its text alone: it stays there when rows are added, and
-    all copies of it are on one side. Where there are sets with `replay`, rows of these
-    alone are kept. Raises DataError where none is left to train.
+    all copies of it are on one side. Where there are sets with `replay: true`, rows of
+    these alone are kept, and of those with `hold` none. Raises DataError where none is left
+    to train.
     """
-    some = [part for part in parts if part.entry.replay]
-    limit = _limit(some or parts, config)
-    sides = [(part.rows.texts < limit) & (part.entry.replay or not some) for part in parts]
+    some = [part for part in parts if part.entry.replay is True]
+    some = some or [part for part in parts if not part.entry.replay]
+    limit = _limit(some, config)
+    sides = [(part.rows.texts < limit) & (part in some) for part in parts]
     train = [np.flatnonzero(~side & part.used) for side, part in zip(sides, parts, strict=True)]
     if parts and not any(len(rows) for rows in train):
         raise DataError(
@@ -135,7 +137,7 @@ def split_and_mix(
 
 def _limit(parts: Sequence[Part], config: DataConfig) -> np.uint64:
     """Rows whose text's digest is below it are for evaluation."""
-    if config.evaluation_rows:
+    if config.evaluation_rows and parts:
         texts = np.unique(np.concatenate([part.rows.texts[part.used] for part in parts]))
         count = min(config.evaluation_rows, len(texts))
         return np.uint64(texts[count - 1] + np.uint64(1))

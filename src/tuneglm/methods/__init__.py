@@ -116,7 +116,8 @@ def _check_kl(config: RunConfig) -> None:
             f"{asked}, and method.init=pissa takes parts out of the base that it would hold to.",
             "leave method.init out, or take stage.kl=0",
         )
-    if not any(entry.replay for entry in config.data.train):
+    identity = config.data.identity
+    if not any(entry.replay for entry in config.data.train) and not (identity and identity.hold):
         raise ConfigError(
             f"{asked}, and no set of `data.train` is one that keeps the model as it is.",
             "say which: data.train=[{name: …, replay: true}]",

@@ -18,7 +18,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from tuneglm.config import SftConfig
 from tuneglm.data.batches import Batches
-from tuneglm.data.collate import REPLAY, Collator
+from tuneglm.data.collate import HELD, REPLAY, Collator
 from tuneglm.data.encoded import UNTRAINED, lengths_of
 from tuneglm.methods.tuned import Tuned
 from tuneglm.stages.apart import check_rows_apart
@@ -152,7 +152,8 @@ class SftTrainer(StageTrainer):
     ) -> Any:
         """Mean cross entropy of the trained tokens of the whole accumulated batch.
 
-        While training, the distance from the base is added on the answers of replay rows.
+        While training, the distance from the base is added on the answers of replay rows; on
+        those that are only held it stands alone.
         """
         inputs = dict(inputs)
         replay = inputs.pop(REPLAY, None)
@@ -166,7 +167,9 @@ class SftTrainer(StageTrainer):
         if self._kl and model.training:
             held = torch.zeros_like(targets, dtype=torch.bool)
             if replay is not None:
-                held = replay[:, 1:][:, trained] & (targets != UNTRAINED)
+                replay = replay[:, 1:][:, trained]
+                held = (replay > 0) & (targets != UNTRAINED)
+                total = losses[(replay != HELD).flatten()].sum()
             total = total + self._kl * self._from_base(inputs, trained, held, logits)
         if not model.training:
             kinds = [self._kinds.index(kind) for kind in self._watch.sources.kinds]
