@@ -65,7 +65,7 @@ def _with_specials(backend: Tokenizer) -> PreTrainedTokenizerFast:
 
 
 @cache
-def _ranks_of_a_few_texts() -> bytes:
+def small_ranks() -> bytes:
     """A vocabulary as it is published: lines of `base64 rank`."""
     trained = Tokenizer(BPE())
     trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -94,7 +94,7 @@ def test_ids_and_places_are_the_fast_tokenizers_own(
 ) -> None:
     known = byte_ids.byte_ids_of(tokenizer)
     assert encoding is not None
-    known._encoding = encoding if by_tiktoken else None
+    known._use(encoding if by_tiktoken else None)
     for text, tokens in zip(
         texts, encode_texts(tokenizer, texts, Guard.of(tokenizer)), strict=True
     ):
@@ -115,7 +115,7 @@ def test_the_faster_way_is_for_many_texts(tokenizer: Any, monkeypatch: pytest.Mo
 
 
 def test_no_faster_way_where_a_vocabulary_leaves_pairs_out() -> None:
-    backend = Glm4TokenizerFast.build(_ranks_of_a_few_texts())
+    backend = Glm4TokenizerFast.build(small_ranks())
     state = json.loads(backend.to_str())
     merges = state["model"]["merges"]
     of = [left + right for left, right in merges]
@@ -137,7 +137,7 @@ def test_no_faster_way_where_a_vocabulary_leaves_pairs_out() -> None:
     ],
 )
 def test_no_faster_way_where_words_are_not_glm4s(change: str, value: Any) -> None:
-    state = json.loads(Glm4TokenizerFast.build(_ranks_of_a_few_texts()).to_str())
+    state = json.loads(Glm4TokenizerFast.build(small_ranks()).to_str())
     full = {"trim_offsets": True, **value} if value and value["type"] == "ByteLevel" else value
     other = _with_specials(Tokenizer.from_str(json.dumps({**state, change: full})))
     assert ranks.encoding_of(other) is None
@@ -167,7 +167,7 @@ def test_a_row_of_a_known_shape_is_the_templates_own(
 
 @cache
 def _small() -> Any:
-    return _with_specials(Glm4TokenizerFast.build(_ranks_of_a_few_texts()))
+    return _with_specials(Glm4TokenizerFast.build(small_ranks()))
 
 
 def test_rows_of_one_shape_ask_the_template_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from tokenizers.models import BPE
 from tuneglm.models.glm4.prompt import TEMPLATE, render
 from tuneglm.models.prompt import ROLE_TOKENS
 from tuneglm.models.tokenization import BulkEncoder, GlmTokenizerFast, threads
+from tuneglm.models.word_ids import WordIds
 
 EOS = "<|endoftext|>"
 MEDIA = ("<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>")
@@ -63,9 +64,11 @@ class Glm4TokenizerFast(GlmTokenizerFast):
             "glm4", pat_str=WORDS, mergeable_ranks=ranks, special_tokens={}
         )
 
+        words = WordIds(encoding, WORDS)
+
         def encode(texts: list[str]) -> list[list[int]]:
             if threads(texts) == 1:
-                return [encoding.encode_ordinary(text) for text in texts]
+                return words.ids(texts)
             ids: list[list[int]] = encoding.encode_ordinary_batch(texts, num_threads=threads(texts))
             return ids
 
