@@ -313,6 +313,7 @@ def _quiet() -> None:
     logging.getLogger("tuneglm").setLevel(logging.INFO if is_first else logging.ERROR)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    # remarks on speed, of each process that torchrun starts
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     for name in ("bitsandbytes", "accelerate", "transformers", "peft", "modelscope"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

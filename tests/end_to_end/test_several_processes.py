@@ -60,6 +60,16 @@ def wait_for_step(process: subprocess.Popen[str], folder: Path, step: int) -> No
         time.sleep(0.02)
 
 
+def assert_one_process_gives(command: list[str], folder: Path) -> None:
+    """The same losses and weights, bitwise, where one process accumulates two batches."""
+    one = folder.with_name("one")
+    accumulated = "training.gradient_accumulation_steps=2"
+    run = start(command, f"training.output_dir={one}", accumulated)
+    assert run.wait(100) == 0
+    assert losses(folder) == losses(one) != []
+    assert (folder / WEIGHTS).read_bytes() == (one / WEIGHTS).read_bytes()
+
+
 def workers(process: subprocess.Popen[str]) -> list[int]:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     return [int(number) for number in children.read_text().split()]
@@ -73,11 +83,7 @@ def test_two_processes_equal_one(command: list[str], tmp_path: Path) -> None:
     assert two.returncode == 0, said
     assert "4 rows each" in printed and printed.count("Model ") == 1
     assert "Warning" not in said
-    accumulated = "training.gradient_accumulation_steps=2"
-    one = start(command, f"training.output_dir={tmp_path / 'one'}", accumulated)
-    assert one.wait(100) == 0
-    assert losses(tmp_path / "two") == losses(tmp_path / "one") != []
-    assert (tmp_path / "two" / WEIGHTS).read_bytes() == (tmp_path / "one" / WEIGHTS).read_bytes()
+    assert_one_process_gives(command, tmp_path / "two")
 
 
 def test_two_processes_equal_one_on_packed_rows(command: list[str], tmp_path: Path) -> None:

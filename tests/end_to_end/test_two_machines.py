@@ -8,7 +8,13 @@ import sys
 import time
 from pathlib import Path
 
-from tests.end_to_end.test_several_processes import WEIGHTS, command, losses, start, workers
+from tests.end_to_end.test_several_processes import (
+    assert_one_process_gives,
+    command,
+    losses,
+    start,
+    workers,
+)
 
 __all__ = ["command"]
 
@@ -32,11 +38,7 @@ def test_two_machines_equal_one(command: list[str], tmp_path: Path) -> None:
     other, _ = second.communicate(timeout=20)
     assert second.returncode == 0
     assert printed.count("Model ") == 1 and other == ""
-    accumulated = "training.gradient_accumulation_steps=2"
-    one = start(command, f"training.output_dir={tmp_path / 'one'}", accumulated)
-    assert one.wait(100) == 0
-    assert losses(tmp_path / "two") == losses(tmp_path / "one") != []
-    assert (tmp_path / "two" / WEIGHTS).read_bytes() == (tmp_path / "one" / WEIGHTS).read_bytes()
+    assert_one_process_gives(command, tmp_path / "two")
 
 
 def test_a_machine_that_is_lost_ends_the_other_and_the_run_goes_on(

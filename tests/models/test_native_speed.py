@@ -16,13 +16,14 @@ from transformers import PreTrainedTokenizerFast
 from tests.published import tokenizer_folder
 from tuneglm.data.messages import Example, Message
 from tuneglm.demo.corpus import general_rows
-from tuneglm.models.glm4.tokenization import Glm4TokenizerFast, byte_characters
+from tuneglm.models.glm4.tokenization import WORDS, Glm4TokenizerFast, byte_characters
 from tuneglm.models.glm4.tokenization import load_tokenizer as load_glm4
 from tuneglm.models.native import byte_ids, ranks, shapes
 from tuneglm.models.native.conversation import Conversation
 from tuneglm.models.native.prompt import render
 from tuneglm.models.native.template import questions_of
 from tuneglm.models.native.tokenization import Guard, encode_texts
+from tuneglm.models.word_ids import WordIds
 
 SPECIALS = ["[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"]
 PLAIN = (
@@ -94,7 +95,7 @@ def test_ids_and_places_are_the_fast_tokenizers_own(
 ) -> None:
     known = byte_ids.byte_ids_of(tokenizer)
     assert encoding is not None
-    known._use(encoding if by_tiktoken else None)
+    known._words = WordIds(encoding, WORDS) if by_tiktoken else None
     for text, tokens in zip(
         texts, encode_texts(tokenizer, texts, Guard.of(tokenizer)), strict=True
     ):
@@ -109,9 +110,9 @@ def test_the_faster_way_is_for_many_texts(tokenizer: Any, monkeypatch: pytest.Mo
     monkeypatch.setattr(byte_ids, "MANY_TEXTS", 3)
     known = byte_ids.ByteIds(tokenizer)
     first = known.ids(tokenizer, ["a b", "c"])
-    assert known._encoding is None
+    assert known._words is None
     assert known.ids(tokenizer, ["a b", "c"]) == first
-    assert known._encoding is not None
+    assert known._words is not None
 
 
 def test_no_faster_way_where_a_vocabulary_leaves_pairs_out() -> None:

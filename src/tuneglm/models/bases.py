@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import combinations
 from pathlib import Path
 
 from tuneglm.errors import ModelError
@@ -45,7 +46,7 @@ def write_base(folder: Path) -> None:
 
 def refuse_other_bases(folders: Sequence[Path]) -> None:
     """Raises ModelError where two adapters were trained on different models."""
-    for first, second in ((one, other) for one in folders for other in folders):
+    for first, second in combinations(folders, 2):
         if _differ(first, second):
             one, other = _name(first), _name(second)
             if Path(one).name.lower() != Path(other).name.lower():
@@ -62,9 +63,12 @@ def doubt_bases(folders: Sequence[Path], model: str | Path) -> None:
 
     That may be meant: the same model in packed form has other weights, too.
     """
-    for folder in folders:
-        known = _fingerprint_of(folder)
-        if known and Path(model).is_dir() and known != fingerprint(Path(model)):
+    known = {folder: mark for folder in folders if (mark := _fingerprint_of(folder))}
+    if not known or not Path(model).is_dir():
+        return
+    own = fingerprint(Path(model))
+    for folder, mark in known.items():
+        if mark != own:
             log.info(
                 "Note: `%s` was trained on other weights than those in `%s`; if that is not the "
                 "same model in another form, its answers will be nonsense.",

@@ -5,17 +5,21 @@ figures of a set come again and again; tiktoken would merge the bytes of each an
 English most words are one token, and tiktoken is as fast as looking them up.
 """
 
-from collections.abc import Sequence
-
 import regex
 import tiktoken
+
+from tuneglm.models.tokenization import threads
 
 WORDS_KEPT = 2**17  # some thirty megabytes
 LONGEST_KEPT = 32  # characters; what is longer hardly comes again
 
 
 class WordIds:
-    """The ids that an encoding gives, which splits texts into words by `pattern`."""
+    """The ids that an encoding gives, which splits texts into words by `pattern`.
+
+    For a process with its brothers on the other processors; one that has them all to itself
+    leaves the texts to the encoding's threads.
+    """
 
     def __init__(self, encoding: tiktoken.Encoding, pattern: str) -> None:
         self._encoding = encoding
@@ -24,8 +28,14 @@ class WordIds:
         self._specials = regex.compile(r"(\L<names>)", names=names) if names else None
         self._known: dict[str, list[int]] = {}
 
-    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+    def ids(self, texts: list[str]) -> list[list[int]]:
         """The ids of texts, special tokens in them too."""
+        count = threads(texts)
+        if count > 1:
+            ids: list[list[int]] = self._encoding.encode_batch(
+                texts, num_threads=count, allowed_special="all"
+            )
+            return ids
         return [self._ascii(text) if text.isascii() else self._by_word(text) for text in texts]
 
     def _ascii(self, text: str) -> list[int]:

@@ -12,7 +12,7 @@ from tokenizers.models import BPE
 
 from tuneglm.models.glm4.prompt import TEMPLATE, render
 from tuneglm.models.prompt import ROLE_TOKENS
-from tuneglm.models.tokenization import BulkEncoder, GlmTokenizerFast, threads
+from tuneglm.models.tokenization import BulkEncoder, GlmTokenizerFast
 from tuneglm.models.word_ids import WordIds
 
 EOS = "<|endoftext|>"
@@ -64,15 +64,7 @@ class Glm4TokenizerFast(GlmTokenizerFast):
             "glm4", pat_str=WORDS, mergeable_ranks=ranks, special_tokens={}
         )
 
-        words = WordIds(encoding, WORDS)
-
-        def encode(texts: list[str]) -> list[list[int]]:
-            if threads(texts) == 1:
-                return words.ids(texts)
-            ids: list[list[int]] = encoding.encode_ordinary_batch(texts, num_threads=threads(texts))
-            return ids
-
-        return encode
+        return WordIds(encoding, WORDS).ids
 
     def _decode(  # type: ignore[override]
         self, token_ids: Any, skip_special_tokens: bool = False, **options: Any

@@ -8,11 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import tiktoken
-
 from tuneglm.models.glm4.tokenization import WORDS
 from tuneglm.models.native.ranks import encoding_of, pre_tokenizer_of
-from tuneglm.models.tokenization import threads
 from tuneglm.models.word_ids import WordIds
 
 MANY_TEXTS = 10_000  # for fewer it takes longer to find the faster way than to go the slow one
@@ -30,24 +27,17 @@ class ByteIds:
         self.sizes = _found_sizes(tokenizer)
         self.count = len(tokenizer)
         self._asked = 0
-        self._encoding: tiktoken.Encoding | None = None
         self._words: WordIds | None = None
 
     def ids(self, tokenizer: Any, texts: list[str]) -> list[list[int]]:
         """The ids of texts, special tokens in them too."""
         if self._asked < MANY_TEXTS <= self._asked + len(texts):
-            self._use(encoding_of(tokenizer))
+            encoding = encoding_of(tokenizer)
+            self._words = None if encoding is None else WordIds(encoding, WORDS)
         self._asked += len(texts)
-        if self._encoding is None or self._words is None:
+        if self._words is None:
             return _by_backend(tokenizer.backend_tokenizer, texts)
-        count = threads(texts)
-        if count == 1:
-            return self._words.ids(texts)
-        return self._encoding.encode_batch(texts, num_threads=count, allowed_special="all")
-
-    def _use(self, encoding: tiktoken.Encoding | None) -> None:
-        self._encoding = encoding
-        self._words = None if encoding is None else WordIds(encoding, WORDS)
+        return self._words.ids(texts)
 
 
 _KNOWN: WeakKeyDictionary[Any, ByteIds] = WeakKeyDictionary()
