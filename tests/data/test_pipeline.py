@@ -74,6 +74,19 @@ def test_blocks_by_one_process_or_several_give_the_same_rows(
     assert [row.source.line for row in expected if row.source] == list(range(1, 100))
 
 
+@pytest.mark.parametrize(("rows_a_block", "times"), [(20, 1), (40, 0)])
+def test_an_encoder_is_prepared_for_very_many_rows(
+    rows_a_block: int, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "rows.jsonl")
+    monkeypatch.setattr(pipeline, "BLOCK", rows_a_block)
+    config = DataConfig(train=str(path), cache=str(tmp_path / "cache"), workers=1)  # type: ignore[arg-type]
+    calls: list[int] = []
+    encoder = Encoder(letters.render, Rule(), "letters", lambda: calls.append(1))
+    encode_data(load_examples(config), encoder, config)
+    assert len(calls) == times
+
+
 def test_rows_have_one_fingerprint_in_memory_and_in_a_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

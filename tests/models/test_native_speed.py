@@ -115,6 +115,17 @@ def test_the_faster_way_is_for_many_texts(tokenizer: Any, monkeypatch: pytest.Mo
     assert known._words is not None
 
 
+def test_the_faster_way_is_there_at_once_where_many_texts_are_announced(tokenizer: Any) -> None:
+    known = byte_ids.ByteIds(tokenizer)
+    first = known.ids(tokenizer, ["a b", "c"])
+    known.hurry(tokenizer)
+    found = known._words
+    assert found is not None
+    assert known.ids(tokenizer, ["a b", "c"]) == first
+    known.hurry(tokenizer)
+    assert known._words is found
+
+
 def test_no_faster_way_where_a_vocabulary_leaves_pairs_out() -> None:
     backend = Glm4TokenizerFast.build(small_ranks())
     state = json.loads(backend.to_str())

@@ -6,7 +6,7 @@ A row over the cutoff is shortened as `data.over_cutoff` says, and never loses a
 token that the format put there: the token that ends an answer is always learnt.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, Protocol
@@ -35,13 +35,22 @@ class Render(Protocol):
         ...
 
 
+def _as_it_is() -> None:
+    """An encoder that has nothing to prepare."""
+
+
 @dataclass(frozen=True)
 class Encoder:
-    """How Examples become tokens; `name` tells it from every other one, tokenizer included."""
+    """How Examples become tokens.
+
+    name     tells it from every other one, tokenizer included
+    prepare  called before very many rows, and before processes divide them
+    """
 
     render: Render
     rule: Rule
     name: str
+    prepare: Callable[[], None] = _as_it_is
 
 
 def rule_of(config: DataConfig, answers_per_row: Literal["one", "all"]) -> Rule:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from tuneglm.data.stream import StreamedSet
 
 BLOCK = 4096
+MANY_BLOCKS = 4  # from here on it pays to prepare an encoder
 
 Tell = Callable[[str, int], None]  # name of a set, rows read so far
 
@@ -229,8 +230,13 @@ def _fill(
     read, counts = store.progress.read, counts_of(store.progress.counts)
     left = islice(rows, read, None)
     blocks = iter(lambda: list(islice(left, BLOCK)), [])
+    first = list(islice(blocks, MANY_BLOCKS))
+    if len(first) == MANY_BLOCKS:
+        job.encoder.prepare()
     count = config.workers or processors()
-    for size, (encoded, more) in made_of_blocks(job.block, blocks, count, job.examples.name):
+    for size, (encoded, more) in made_of_blocks(
+        job.block, chain(first, blocks), count, job.examples.name
+    ):
         stop_at_bad_rows(more, config.bad_rows)
         read, counts = read + size, counts + more
         store.append(encoded, read, counts.as_json())

@@ -39,6 +39,7 @@ def encoder_of(config: DataConfig, tokenizer: Any, family: Family) -> Encoder:
         partial(family.render, tokenizer),
         replace(rule, whole=partial(whole_characters, tokenizer)),
         f"{family.name} {tokenizer_digest(tokenizer)}",
+        partial(family.prepare, tokenizer),
     )
 
 

@@ -38,6 +38,10 @@ class Render(Protocol):
         ...
 
 
+def as_it_is(tokenizer: Any) -> None:
+    """A tokenizer that is as ready for many rows as it will be."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """How a published checkpoint names its modules, and the way to transformers' names and back.
@@ -86,6 +90,7 @@ class Family:
     prefix_width     config → width of a prefix's embeddings where a network stands behind
                      them, as the family's scripts have it; None: the model's hidden size
     module_names     what other families call a module → what this network does
+    prepare          tokenizer → ready for very many rows: what takes seconds and saves more
     """
 
     name: str
@@ -101,3 +106,4 @@ class Family:
     derives_positions: bool = False
     prefix_width: Callable[[PreTrainedConfig], int] | None = None
     module_names: Mapping[str, str] = field(default_factory=dict)
+    prepare: Callable[[Any], None] = as_it_is

@@ -29,11 +29,18 @@ class ByteIds:
         self._asked = 0
         self._words: WordIds | None = None
 
+    def hurry(self, tokenizer: Any) -> None:
+        """Find the faster way, if there is one; once."""
+        if self._asked >= MANY_TEXTS or self.sizes is None:
+            return
+        encoding = encoding_of(tokenizer)
+        self._words = None if encoding is None else WordIds(encoding, WORDS)
+        self._asked = MANY_TEXTS
+
     def ids(self, tokenizer: Any, texts: list[str]) -> list[list[int]]:
         """The ids of texts, special tokens in them too."""
-        if self._asked < MANY_TEXTS <= self._asked + len(texts):
-            encoding = encoding_of(tokenizer)
-            self._words = None if encoding is None else WordIds(encoding, WORDS)
+        if self._asked + len(texts) >= MANY_TEXTS:
+            self.hurry(tokenizer)
         self._asked += len(texts)
         if self._words is None:
             return _by_backend(tokenizer.backend_tokenizer, texts)
@@ -49,6 +56,11 @@ def byte_ids_of(tokenizer: Any) -> ByteIds:
     if known is None or known.count != len(tokenizer):
         known = _KNOWN[tokenizer] = ByteIds(tokenizer)
     return known
+
+
+def prepare(tokenizer: Any) -> None:
+    """Find the faster way now: processes that begin afterwards share what it keeps in memory."""
+    byte_ids_of(tokenizer).hurry(tokenizer)
 
 
 def _by_backend(backend: Any, texts: list[str]) -> list[list[int]]:
