@@ -1,0 +1,144 @@
+"""Matrix products, by whichever library in torch is the faster one on this processor.
+
+torch leaves float32 products to MKL, which on a processor that Intel did not make takes
+instructions half as wide as it has. oneDNN, which lies in torch as well, asks what the
+processor can do and not who made it. Which of the two is faster is measured once, in a
+tenth of a second, and kept: a run that goes on goes on with the same.
+
+    linear       x · Wᵀ + b with its way back, for weights that are trained or frozen
+    by_onednn    what was found out
+"""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+# fewer rows than this read the weight, and hardly multiply
+FEWEST_ROWS = 16
+# so many times as fast, and no less, is another library worth it
+WORTH_IT = 1.2
+MEASURED = (256, 1024, 1024)  # rows, and the sides of a weight
+REPEATS = 5
+
+
+def linear(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """(…, in) × (out, in) → (…, out), as `torch.nn.functional.linear`."""
+    if not is_for_onednn(states, weight):
+        return functional.linear(states, weight, bias)
+    output: Tensor = _Linear.apply(states, weight, bias)
+    return output
+
+
+def is_for_onednn(states: Tensor, weight: Tensor) -> bool:
+    """Whether a product goes to oneDNN: float32 on a processor where that is faster."""
+    plain = torch.float32 == states.dtype == weight.dtype and states.device.type == "cpu"
+    many = states.numel() >= FEWEST_ROWS * states.shape[-1]
+    return plain and many and not torch.is_autocast_enabled("cpu") and by_onednn()
+
+
+def multiply(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x · Wᵀ + b without a way back."""
+    if is_for_onednn(states, weight):
+        return _multiplied(states, weight, bias)
+    return functional.linear(states, weight, bias)
+
+
+def multiply_back(gradient: Tensor, weight: Tensor) -> Tensor:
+    """g · W without a way back."""
+    if is_for_onednn(gradient, weight):
+        return _multiplied(gradient, weight.t(), None)
+    return gradient @ weight
+
+
+class _Linear(torch.autograd.Function):
+    """x · Wᵀ + b by oneDNN; what is frozen keeps nothing for the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # type: ignore[override]
+        kept = states if ctx.needs_input_grad[1] else None
+        ctx.save_for_backward(kept, weight if ctx.needs_input_grad[0] else None)
+        return _multiplied(states, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
+        states, weight = ctx.saved_tensors
+        of_states = of_weight = of_bias = None
+        if ctx.needs_input_grad[0]:
+            of_states = _multiplied(gradient, weight.t(), None)
+        rows = gradient.reshape(-1, gradient.shape[-1])
+        if ctx.needs_input_grad[1]:
+            # (out, rows) × (rows, in)
+            of_weight = _multiplied(rows.t(), states.reshape(len(rows), -1).t(), None)
+        if ctx.needs_input_grad[2]:
+            of_bias = rows.sum(0)
+        return of_states, of_weight, of_bias
+
+
+def _multiplied(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x · Wᵀ + b; a transposed view of a weight costs oneDNN nothing."""
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(states, weight, bias, "none", [], "")
+    return product
+
+
+@cache
+def by_onednn() -> bool:
+    """Whether float32 products are to go to oneDNN on this machine."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    file, machine = _kept_in(), f"{_processor()}, torch {torch.__version__}"
+    with suppress(OSError, ValueError, AttributeError):
+        kept = json.loads(file.read_text("utf-8")).get(machine)
+        if isinstance(kept, bool):
+            return kept
+    found = _times_as_fast() >= WORTH_IT
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside = file.with_suffix(f".{os.getpid()}")
+        beside.write_text(json.dumps({machine: found}), encoding="utf-8")
+        beside.replace(file)
+    return found
+
+
+def _times_as_fast() -> float:
+    """How many times as fast oneDNN is as what torch takes by itself."""
+    rows, outs, ins = MEASURED
+    states, weight = torch.rand(rows, ins), torch.rand(outs, ins)
+    with torch.no_grad():
+        usual = _seconds(lambda: functional.linear(states, weight))
+        other = _seconds(lambda: _multiplied(states, weight, None))
+    return usual / other
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    """The shortest of several times: what came between only makes them longer."""
+    work()
+    times = []
+    for _ in range(REPEATS):
+        begun = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+def _kept_in() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "tuneglm" / "products.json"
+
+
+def _processor() -> str:
+    """The processor's name and its widest instructions."""
+    name = platform.processor() or platform.machine()
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        name = next((line for line in lines if line.startswith("model name")), name)
+    return f"{name.partition(':')[2].strip() or name}, {torch.backends.cpu.get_cpu_capability()}"

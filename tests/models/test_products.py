@@ -1,0 +1,65 @@
+"""Which library multiplies is measured once and kept; what it gives is the same."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional
+
+from tuneglm.models import products
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    measured = products.by_onednn
+    measured.cache_clear()
+    yield tmp_path / "tuneglm" / "products.json"
+    measured.cache_clear()
+
+
+@pytest.mark.parametrize(("times", "expected"), [(2.2, True), (1.05, False), (0.7, False)])
+def test_the_faster_one_is_taken_and_kept(
+    times: float, expected: bool, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "_times_as_fast", lambda: times)
+    assert products.by_onednn() is expected
+    assert list(json.loads(cache.read_text("utf-8")).values()) == [expected]
+    monkeypatch.setattr(products, "_times_as_fast", lambda: 1 / times)
+    products.by_onednn.cache_clear()
+    assert products.by_onednn() is expected
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"other": true}'])
+def test_what_was_kept_of_another_machine_is_measured_again(
+    content: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.parent.mkdir()
+    cache.write_text(content, encoding="utf-8")
+    monkeypatch.setattr(products, "_times_as_fast", lambda: 2.0)
+    assert products.by_onednn()
+
+
+def test_a_measurement_takes_a_moment() -> None:
+    assert products._times_as_fast() > 0
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("rows", [(3, 20), (40,), (1, 1)])
+def test_products_and_gradients_are_those_of_torch(
+    rows: tuple[int, ...], bias: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(products, "by_onednn", lambda: True)
+    torch.manual_seed(0)
+    weights = [torch.randn(7, 5), *([torch.randn(7)] if bias else [])]
+    states, target = torch.randn(*rows, 5), torch.randn(*rows, 7)
+    results = []
+    for multiply in (products.linear, functional.linear):
+        given = [each.clone().requires_grad_() for each in (states, *weights)]
+        output = multiply(*given)
+        (output * target).sum().backward()
+        results.append([output, *(each.grad for each in given)])
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, atol=1e-5, rtol=1e-5)
