@@ -18,7 +18,7 @@ from tuneglm.data.batches import batches
 from tuneglm.data.encoded import Encoded
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError, UserError
-from tuneglm.methods import METHODS
+from tuneglm.methods import METHODS, tune
 from tuneglm.models import family_of
 from tuneglm.models.loading import load_model
 from tuneglm.plan import planning as plan_module
@@ -27,13 +27,14 @@ from tuneglm.plan.capacity import GIB, MIB, size_of
 from tuneglm.plan.divided import divided, sharing_planned
 from tuneglm.plan.ledger import Ledger
 from tuneglm.plan.planned_step import step_of
-from tuneglm.plan.planning import check_memory, plan
+from tuneglm.plan.planning import MOST_ROWS, TOLERANCE, check_memory, plan
 from tuneglm.plan.records import Plan, memory_of
 from tuneglm.plan.step import Step
 from tuneglm.plan.step_memory import _run, step_memory
 from tuneglm.reports.plan import plan_json
 from tuneglm.stages.arguments import training_arguments
-from tuneglm.stages.sft import token_losses
+from tuneglm.stages.head_loss import Question
+from tuneglm.stages.sft import Way, summed_loss
 from tuneglm.training import train
 
 SIZES = {"hidden_size": 64, "intermediate_size": 128, "vocab_size": 512}
@@ -64,7 +65,7 @@ def truly(folder: Path, method: str, batch: Batch, *, checkpointing: bool = Fals
     model: Any = GlmForCausalLM(GlmConfig.from_pretrained(folder))
     if checkpointing:
         model.enable_input_require_grads()
-    tuned = METHODS[method].apply(model, config.method, family).model.train()
+    tuned = tune(model, config.method, family).model.train()
     if checkpointing:
         tuned.gradient_checkpointing_enable()
     ledger = Ledger(SIZES["vocab_size"])
@@ -77,8 +78,8 @@ def truly(folder: Path, method: str, batch: Batch, *, checkpointing: bool = Fals
         targets = torch.randint(5, 500, (batch.rows, batch.trained))
         inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         ledger.phase = "step"
-        losses = token_losses(tuned, inputs, trained, targets, True)[0]
-        (losses.sum() / 1000).backward()
+        question = Question(targets, whole=True)
+        (summed_loss(tuned, inputs, trained, question, Way.of(model)) / 1000).backward()
     return ledger
 
 
@@ -200,10 +201,28 @@ def row(length: int, trained: int) -> Encoded:
 
 def test_the_largest_batch_has_the_longest_row() -> None:
     rows = [row(10, 4)] * 20 + [row(40, 6)]
-    made = largest_batch(DataConfig(), rows, 3)
+    made = largest_batch(DataConfig(batching="padded"), rows, 3)
     assert (made.rows, made.length, made.padded) == (3, 40, True)
     # the last 6 positions of the longest, the last 4 of the others: no position is both's
     assert made.trained == 10
+    unpadded = largest_batch(DataConfig(), rows, 3)
+    assert (unpadded.packed[0], unpadded.size, unpadded.padded) == (40, 3, False)
+    assert unpadded.trained == 6 + sum(6 if length == 40 else 4 for length in unpadded.packed[1:])
+
+
+def test_a_portion_is_the_fullest_of_its_batch() -> None:
+    unpadded = Batch(1, 90, 30, (40, 30, 20))
+    assert unpadded.portion(60) == Batch(1, 60, 20, (40, 20))
+    assert unpadded.portion(8).packed == (40,)
+    assert unpadded.portion(100) == unpadded
+    padded = Batch(5, 40, 39, padded=True)
+    assert padded.portion(100).rows == 2
+    assert padded.portion(8).rows == 1
+
+
+@pytest.mark.parametrize(("size", "lengths"), [(1, (40,)), (3, (40, 20, 40)), (4, (40, 20) * 2)])
+def test_unpadded_rows_are_resized_in_rows(size: int, lengths: tuple[int, ...]) -> None:
+    assert Batch(1, 60, 30, (40, 20)).resized(size).packed == lengths
 
 
 def test_packs_are_counted_by_their_tokens() -> None:
@@ -214,7 +233,9 @@ def test_packs_are_counted_by_their_tokens() -> None:
 
 
 def test_without_rows_each_is_as_long_as_it_may_be() -> None:
-    assert assumed_batch(DataConfig(cutoff=64), 4) == Batch(4, 64, 63, padded=True, assumed=True)
+    padded = DataConfig(cutoff=64, batching="padded")
+    assert assumed_batch(padded, 4) == Batch(4, 64, 63, padded=True, assumed=True)
+    assert assumed_batch(DataConfig(cutoff=64), 4).packed == (64,) * 4
     tokens = DataConfig(cutoff=64, tokens_per_batch=200)
     assert assumed_batch(tokens, 1).rows == 3
     packed = DataConfig(cutoff=64, batching="packed", tokens_per_batch=200)
@@ -245,6 +266,7 @@ def test_a_plan_has_its_parts_its_time_and_its_choices(tmp_path: Path) -> None:
 def test_the_largest_batch_fits_and_a_larger_one_does_not(tmp_path: Path) -> None:
     folder = only_config(tmp_path, hidden_size=256, vocab_size=4096)
     settings = [f"model.path={folder}", "data.cutoff=256", "training.bf16=false"]
+    settings += ["data.tokens_at_once=1000000"]
     limit = GIB
     planned = plan(load_config(None, settings), memory=limit, device="cuda")
 
@@ -255,6 +277,7 @@ def test_the_largest_batch_fits_and_a_larger_one_does_not(tmp_path: Path) -> Non
 
     assert planned.largest
     assert peak(planned.largest) <= limit
+    assert plan(load_config(None, settings[:-1]), memory=limit, device="cuda").largest == MOST_ROWS
     assert peak(planned.largest + max(1, planned.largest // 20)) > limit
 
 
@@ -282,9 +305,13 @@ def test_what_cannot_fit_is_refused_and_something_that_fits_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = only_config(tmp_path)
-    big = step(folder, "method=full", *FLOAT32, batch=Batch(64, 256, 255))
-    needed = memory_of(big, step_memory(big)).peak
-    monkeypatch.setattr(plan_module, "device_memory", lambda _: int(needed * 0.85))
+    big = step(folder, "method=full", *FLOAT32, batch=Batch(1, 4096, 255))
+    saving = step(
+        folder, "method=full", *FLOAT32, "training.gradient_checkpointing=true", batch=big.batch
+    )
+    needed, enough = (memory_of(each, step_memory(each)).peak for each in (big, saving))
+    assert enough < needed / TOLERANCE
+    monkeypatch.setattr(plan_module, "device_memory", lambda _: enough)
     with pytest.raises(ConfigError) as error:
         check_memory(big)
     assert "method=full training.gradient_checkpointing=true needs" in str(error.value)
@@ -294,6 +321,23 @@ def test_what_cannot_fit_is_refused_and_something_that_fits_is_named(
     assert foreseen is not None and foreseen.words.endswith("more than there is")
     asked_not = replace(big, config=big.config.model_copy(update={"memory_check": "off"}))
     assert check_memory(asked_not) is None
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_batch_that_does_not_fit_is_run_in_smaller_portions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = only_config(tmp_path)
+    big = step(folder, *FLOAT32, batch=Batch(1, 32 * 32, 32 * 16, (32,) * 32))
+    usual, least = (
+        memory_of(each, step_memory(each)).peak for each in (big, replace(big, at_once=32))
+    )
+    assert least < usual
+    monkeypatch.setattr(plan_module, "device_memory", lambda _: least)
+    foreseen = check_memory(big)
+    assert foreseen is not None
+    assert (foreseen.peak, foreseen.at_once) == (least, 32)
+    assert foreseen.words.endswith("; in portions of 32 tokens, to fit")
 
 
 def test_of_a_model_on_a_hub_only_its_config_is_fetched(

@@ -1,5 +1,6 @@
 """The model of a run before its method: of its files, or hollow where another process has it."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import torch
 from transformers import TrainingArguments
 
 from tuneglm.config import RunConfig
+from tuneglm.data.batches import is_packed
+from tuneglm.errors import ModelError
 from tuneglm.methods import holding_of
 from tuneglm.methods.start import merge_earlier
 from tuneglm.models.attention import keep_rows_apart
@@ -47,6 +50,10 @@ def base_model(
         compute_in_float16(model)
     if config.data.batching == "packed":
         keep_rows_apart(model, family.place_rows)
+    elif is_packed(config.data) is None and sharing.kind == "copies":
+        # where it cannot be, rows are padded
+        with suppress(ModelError):
+            keep_rows_apart(model, family.place_rows)
     is_id = not Path(config.model.path).expanduser().is_dir()
     if is_id and config.model.hub == "huggingface" and config.model.revision is None:
         # an adapter names its base: an id is good on every machine, a cache's folder on one;

@@ -115,14 +115,18 @@ class DataConfig(Section):
     """With `max_source_length`, in place of `cutoff`: longest answer in tokens."""
     train_on: Literal["all", "last"] = "all"
     """Train every answer of a conversation, or the last one only."""
-    batching: Literal["padded", "length_grouped", "packed"] = "padded"
-    """How rows share a batch: each padded to the longest; the same, with rows of like length
-    together; or one after another without padding, none seeing another (`packed`). What is
-    learnt from the same rows is the same."""
+    batching: Literal["auto", "padded", "length_grouped", "packed"] = "auto"
+    """How rows share a batch. `auto`: in any order, one after another without padding, none seeing
+    another, or `padded` for a model that cannot tell them apart. `padded`: each padded to the
+    longest. `length_grouped`: the same, with rows of like length together. `packed`: without
+    padding, as many as a number of tokens holds. What is learnt from the same rows is the same."""
     tokens_per_batch: Annotated[int, Field(gt=0)] | None = None
     """Tokens of a batch, padding included, in place of a number of rows; by default a pack holds
     as many as the longest row may have. A batch is then one such group, and
     `training.per_device_train_batch_size` is 1; above 1 it counts packs."""
+    tokens_at_once: Annotated[int, Field(gt=0)] | None = None
+    """Tokens that go forward and back at once: a batch of more is run in portions, which learns
+    the same and takes less memory. By default as many as keep the device busy, or fit it."""
     streaming: bool = False
     """Read, encode and shuffle the training sets as the run goes on, for what no disk holds
     twice; needs `training.max_steps`."""
@@ -165,7 +169,7 @@ class DataConfig(Section):
             (self.evaluation_share or self.evaluation_rows, "evaluation_share", "data.evaluation"),
             (self.batching == "length_grouped", "batching=length_grouped", "data.batching=packed"),
             (
-                self.tokens_per_batch and self.batching == "padded",
+                self.tokens_per_batch and self.batching in ("auto", "padded"),
                 "tokens_per_batch",
                 "data.batching=packed",
             ),

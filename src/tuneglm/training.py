@@ -114,6 +114,8 @@ def train(config: RunConfig) -> TrainingResult:
     arguments.output_dir = str(output.folder)
     step = step_of(config, folder, family, arguments, given, arguments.device)
     config, memory = _planned(terminal, config, step)
+    if memory is not None and memory.at_once is not None:
+        given = replace(given, at_once=memory.at_once)
     forget_peak(arguments.device)
     set_seed(arguments.seed)
     with undivided():

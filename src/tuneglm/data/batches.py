@@ -49,14 +49,16 @@ class Groups(Sequence[tuple[Encoded, ...]]):
 class Batches:
     """What the batches of a run are put together from, on both sides.
 
-    packed     whether rows follow one another without padding
+    packed     whether rows follow one another without padding; None: where the model can have it
+    at_once    tokens that run at once where a run says it
     sentence   how the rows were grouped, for the person at the terminal; empty where they were not
     """
 
     train: Sequence[Item] | StreamedRows
     evaluation: Sequence[Item] | None
-    packed: bool
+    packed: bool | None
     sentence: str
+    at_once: int | None = None
 
 
 def batches(
@@ -71,10 +73,17 @@ def batches(
     if isinstance(train, StreamedRows):
         kind = f"packs of {room(config):,} tokens, " if config.batching == "packed" else ""
         sentence = f"{kind}streamed, drawn from {config.shuffle_buffer:,} rows"
-        return Batches(train, held, config.batching == "packed", sentence)
+        return Batches(train, held, is_packed(config), sentence, config.tokens_at_once)
     grouped = train if not makes_groups(config) else _grouped(train, config)
     sentence = _sentence(grouped, config) if isinstance(grouped, Groups) else ""
-    return Batches(grouped, held, config.batching == "packed", sentence)
+    return Batches(grouped, held, is_packed(config), sentence, config.tokens_at_once)
+
+
+def is_packed(config: DataConfig) -> bool | None:
+    """Whether rows follow one another without padding; None: where the model can have it."""
+    if config.batching == "auto":
+        return False if config.tokens_per_batch else None
+    return config.batching == "packed"
 
 
 def makes_groups(config: DataConfig) -> bool:

@@ -14,6 +14,7 @@ from tuneglm.methods import freeze, full, lora, p_tuning, prompt
 from tuneglm.methods.start import check_start
 from tuneglm.methods.tuned import Holding, Tuned
 from tuneglm.models.family import Family
+from tuneglm.models.fast import make_fast
 from tuneglm.models.float16 import compute_in_float16, computes_in_float16
 from tuneglm.models.packed import bits_to_pack, packed_bits
 from tuneglm.models.skeleton import skeleton
@@ -82,6 +83,8 @@ def tune(model: Any, method: MethodConfig, family: Family) -> Tuned:
     if computes_in_float16(model):
         # what the method put in does so too
         compute_in_float16(tuned.model)
+    else:
+        make_fast(tuned.model)
     for name, weight in tuned.model.named_parameters():
         assert not weight.requires_grad or weight.dtype == torch.float32, name
     return tuned

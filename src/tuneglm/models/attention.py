@@ -59,6 +59,12 @@ def keep_rows_apart(model: PreTrainedModel, place_rows: PlaceRows = restarting) 
     network.register_forward_pre_hook(partial(_give_segments, place_rows), with_kwargs=True)
 
 
+def keeps_rows_apart(model: nn.Module) -> bool:
+    """Whether `keep_rows_apart` was called of a model, whatever is around it now."""
+    hooks = (hook for module in model.modules() for hook in module._forward_pre_hooks.values())
+    return any(getattr(hook, "func", None) is _give_segments for hook in hooks)
+
+
 def _cannot(reason: str) -> ModelError:
     return ModelError(
         f"Rows cannot be packed: {reason}.",

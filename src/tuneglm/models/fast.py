@@ -36,6 +36,11 @@ def make_fast(model: nn.Module) -> None:
             module.forward = MethodType(forward, module)
 
 
+def is_fast(module: nn.Module) -> bool:
+    """Whether a linear layer computes as this file has it, and as it came otherwise."""
+    return getattr(module.forward, "__func__", None) is _linear_forward
+
+
 def _forward_of(module: nn.Module) -> Any:
     if type(module) is nn.Linear:
         return _linear_forward

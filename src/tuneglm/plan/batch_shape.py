@@ -7,14 +7,15 @@ and trained throughout.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from tuneglm.data.batches import Groups, makes_groups, room
+from tuneglm.data.batches import Groups, is_packed, makes_groups, room
 from tuneglm.data.encoded import UNTRAINED, Encoded, lengths_of
 from tuneglm.data.stream import StreamedRows
 from tuneglm.data_config import DataConfig
+from tuneglm.stages.portions import parted
 
 # batches drawn around the longest row, and groups looked at, for where they are trained
 LOOKED_AT = 16
@@ -28,6 +29,7 @@ class Batch:
     packed   lengths of the rows that lie one after another; empty where they do not
     padded   whether some rows are shorter than others, which takes a mask
     assumed  whether no row was looked at
+    counts   what its size is counted in, by the option that says it
     """
 
     rows: int
@@ -36,6 +38,7 @@ class Batch:
     packed: tuple[int, ...] = ()
     padded: bool = False
     assumed: bool = False
+    counts: Literal["rows", "tokens"] = "rows"
 
     @property
     def tokens(self) -> int:
@@ -43,18 +46,39 @@ class Batch:
         return self.rows * self.length
 
     def resized(self, size: int) -> "Batch":
-        """Of the same kind, with so many rows, or if packed so many tokens."""
+        """Of the same kind, with so many rows, or tokens."""
         if not self.packed:
             return replace(self, rows=size, padded=size > 1 and (self.padded or self.rows == 1))
-        times, rest = divmod(size, self.length)
-        lengths = [*self.packed * times, *([rest] if rest else [])]
-        trained = max(1, round(self.trained * size / self.length))
-        return replace(self, length=size, trained=trained, packed=tuple(lengths))
+        times, rest = divmod(size, self.size)
+        some = self.packed[:rest]
+        if self.counts == "tokens":
+            some = (rest,) if rest else ()
+        return self._of((*self.packed * times, *some))
 
     @property
     def size(self) -> int:
         """What `resized` takes."""
-        return self.length if self.packed else self.rows
+        if self.packed:
+            return self.length if self.counts == "tokens" else len(self.packed)
+        return self.rows
+
+    @property
+    def count(self) -> int:
+        """Rows."""
+        return len(self.packed) or self.rows
+
+    def portion(self, tokens: int) -> "Batch":
+        """What runs at once where it is so many tokens: the fullest of the portions."""
+        if not self.packed:
+            return replace(self, rows=min(self.rows, max(1, tokens // self.length)))
+        groups = [[self.packed[row] for row in group] for group in parted(self.packed, tokens)]
+        return self._of(tuple(max(groups, key=sum)))
+
+    def _of(self, lengths: tuple[int, ...]) -> "Batch":
+        """Packed rows of other lengths, trained as these are."""
+        length = sum(lengths)
+        trained = max(1, round(self.trained * length / self.length))
+        return replace(self, length=length, trained=trained, packed=lengths)
 
 
 def assumed_batch(config: DataConfig, rows: int) -> Batch:
@@ -63,7 +87,10 @@ def assumed_batch(config: DataConfig, rows: int) -> Batch:
     if config.batching == "packed":
         tokens = room(config) * rows
         lengths = [length] * (tokens // length) + ([tokens % length] if tokens % length else [])
-        return Batch(1, tokens, tokens - len(lengths), tuple(lengths), assumed=True)
+        packed = Batch(1, tokens, tokens - len(lengths), tuple(lengths), assumed=True)
+        return replace(packed, counts="tokens")
+    if is_packed(config) is None:
+        return Batch(1, rows * length, rows * (length - 1), (length,) * rows, assumed=True)
     if makes_groups(config):
         rows = max(1, room(config) // length)
     return Batch(rows, length, length - 1, padded=rows > 1, assumed=True)
@@ -81,7 +108,8 @@ def largest_batch(config: DataConfig, given: Any, rows: int) -> Batch:
         return _rectangle([given[int(row)] for row in order[:rows]])
     draw = np.random.default_rng(0)
     others = [draw.choice(len(given), rows - 1) for _ in range(LOOKED_AT)]
-    drawn = [_rectangle([given[int(row)] for row in (order[0], *some)]) for some in others]
+    shape = _rectangle if is_packed(config) is False else _pack
+    drawn = [shape([given[int(row)] for row in (order[0], *some)]) for some in others]
     return max(drawn, key=lambda batch: (batch.trained, batch.padded))
 
 
@@ -102,6 +130,7 @@ def _of_groups(groups: Groups, count: int, packed: bool) -> Batch:
         sum(shape.length for shape in shapes),
         sum(shape.trained for shape in shapes),
         tuple(length for shape in shapes for length in shape.packed),
+        counts="tokens",
     )
 
 

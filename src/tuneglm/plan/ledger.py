@@ -166,6 +166,10 @@ def _attention_backward(gradient: Any, query: Any, key: Any, value: Any, *_: Any
     return int(sdpa_backward_flop_count(gradient.shape, query.shape, key.shape, value.shape))
 
 
+def _product(states: Any, weight: Any, *_: Any, **__: Any) -> int:
+    return int(2 * states.numel() * weight.shape[0])
+
+
 def _product_in_bits(states: Any, packed: Any, shape: Any, *_: Any, **__: Any) -> int:
     return int(2 * states.numel() * shape[0])
 
@@ -177,6 +181,7 @@ PRODUCTS: dict[str, Callable[..., int]] = {
     "aten._scaled_dot_product_flash_attention_for_cpu": _attention_operations,
     "aten._scaled_dot_product_flash_attention_for_cpu_backward": _attention_backward,
     "bitsandbytes.gemm_4bit": _product_in_bits,
+    "mkldnn._linear_pointwise": _product,
 }
 
 

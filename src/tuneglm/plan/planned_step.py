@@ -15,7 +15,7 @@ import torch
 from transformers import TrainingArguments
 
 from tuneglm.config import RunConfig
-from tuneglm.data.batches import Batches, batches
+from tuneglm.data.batches import Batches, batches, is_packed
 from tuneglm.data.examples import load_examples
 from tuneglm.data.pipeline import encode_data
 from tuneglm.errors import UserError
@@ -65,17 +65,21 @@ def step_of(
     device: torch.device,
 ) -> Step:
     """The step that decides a run's memory; `given` None: no rows are known."""
+    sharing = sharing_of(arguments)
+    data = config.data
+    if is_packed(data) is None and (config.model.attention == "eager" or sharing.kind != "copies"):
+        data = data.model_copy(update={"batching": "padded"})
     rows = arguments.train_batch_size
     held = arguments.eval_batch_size if arguments.eval_strategy != "no" else 0
     if given is None:
-        batch = assumed_batch(config.data, rows)
-        evaluation = assumed_batch(config.data, held) if held else None
+        batch = assumed_batch(data, rows)
+        evaluation = assumed_batch(data, held) if held else None
     else:
-        batch = largest_batch(config.data, given.train, rows)
+        batch = largest_batch(data, given.train, rows)
         evaluation = None
         if held and given.evaluation is not None:
-            evaluation = largest_batch(config.data, given.evaluation, held)
-    return Step(config, folder, family, arguments, device, batch, evaluation, sharing_of(arguments))
+            evaluation = largest_batch(data, given.evaluation, held)
+    return Step(config, folder, family, arguments, device, batch, evaluation, sharing)
 
 
 def rows_at_hand(config: RunConfig, folder: Path, family: Family) -> Batches | None:

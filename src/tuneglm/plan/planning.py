@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 # a plan may be so far above the truth: what is foreseen to be larger by less is not refused
 TOLERANCE = 1.1
 MOST_ROWS = 4096
+# the largest batch is looked for no closer than this
+CLOSE_ENOUGH = 1.05
 DIVIDERS = ("fsdp", "fsdp_config", "deepspeed")
 # times that the bytes of a trained weight move while the optimizer changes it
 OPTIMIZER_PASSES = 7
@@ -76,15 +78,16 @@ def plan(
     step = replace(step, sharing=sharing)
     planner, why = _Planner(target, memory, is_timed=True), None
     if config.model.bits == "auto":
-        bits, why = chosen_bits(step, planner.alone)
+        bits, why = chosen_bits(step, lambda other: planner.fitting(other)[1])
         step = replace(step, config=with_bits(config, bits))
-    planned = planner.whole(step) if choices else planner.alone(step)
+    planned = planner.whole(step) if choices else planner.fitting(step)[1]
     return replace(planned, bits_because=why)
 
 
 def bits_that_fit(step: Step) -> tuple[Width, str]:
     """What `model.bits=auto` is for a run that is about to begin, and why."""
-    return chosen_bits(step, _Planner(step.device).alone)
+    planner = _Planner(step.device)
+    return chosen_bits(step, lambda other: planner.fitting(other)[1])
 
 
 class _Planner:
@@ -99,10 +102,23 @@ class _Planner:
 
     def whole(self, step: Step) -> Plan:
         """With the largest batch and the table."""
-        planned = self.alone(step)
+        step, planned = self.fitting(step)
         if planned.limit is not None:
             planned = replace(planned, largest=self._largest(step, planned))
         return self.with_choices(planned, step)
+
+    def fitting(self, step: Step) -> tuple[Step, Plan]:
+        """The step and its plan: in smaller portions, where these fit and the usual ones do not.
+
+        Those that a run asks for are kept.
+        """
+        usual = step, self.alone(step)
+        smaller, planned = usual
+        asked = step.config.data.tokens_at_once is not None
+        while planned.fits is False and smaller.portion.count > 1 and not asked:
+            smaller = replace(smaller, at_once=max(1, smaller.portion.tokens // 2))
+            planned = self.alone(smaller)
+        return usual if planned.fits is False else (smaller, planned)
 
     def alone(self, step: Step) -> Plan:
         """Of the step as it is."""
@@ -113,10 +129,11 @@ class _Planner:
             family=step.family.name,
             device=str(step.device),
             batch=step.batch,
+            at_once=step.at_once,
             memory=memory,
             limit=self.memory if self.memory is not None else device_memory(self.device),
             seconds=self._seconds(step, traced),
-            operations=traced.operations,
+            operations=traced.operations * step.batch.tokens / step.portion.tokens,
         )
 
     def with_choices(self, planned: Plan, step: Step) -> Plan:
@@ -139,7 +156,7 @@ class _Planner:
             checkpointing=bool(step.arguments.gradient_checkpointing),
             peak=peak,
             seconds=self._seconds(step, traced),
-            operations=traced.operations,
+            operations=traced.operations * step.batch.tokens / step.portion.tokens,
             fits=None if planned.limit is None else peak <= planned.limit,
         )
 
@@ -151,17 +168,22 @@ class _Planner:
         batch = traced.operations / speed.products + traced.moved / speed.bytes
         trained = traced.fullest.parts.get("trained", 0)
         change = trained * OPTIMIZER_PASSES / speed.bytes
-        return batch * step.arguments.gradient_accumulation_steps + change
+        return batch * step.portions + change
 
     def _largest(self, step: Step, planned: Plan) -> int:
         """The largest size of a batch that fits: on a line through two of them, then looked at."""
         assert planned.limit is not None
-        grain = 64 if step.batch.packed else 1
-        first, second = step.batch.size, 2 * step.batch.size
-        small, large = (self._peak(step, size) for size in (first, second))
-        slope = max((large - small) / (second - first), 1.0)
-        size = int(first + (planned.limit - small) / slope) // grain * grain
-        size = min(size, MOST_ROWS * (first if step.batch.packed else 1))
+        grain = 64 if step.batch.counts == "tokens" else 1
+        first = step.batch.size
+        most = MOST_ROWS * (first if step.batch.counts == "tokens" else 1)
+        begun, size = self._peak(step, first), 2 * first
+        # what is made in chunks bends the line: from the farthest that fits once more
+        while (peak := self._peak(step, size)) <= planned.limit and size < most:
+            slope = max((peak - begun) / (size - first), 1.0)
+            further = min(most, int(first + (planned.limit - begun) / slope)) // grain * grain
+            if further <= size * CLOSE_ENOUGH:
+                break
+            size = further
         while size >= grain and self._peak(step, size) > planned.limit:
             size = min(size - grain, int(size * 0.97)) // grain * grain
         return max(size, 0)
@@ -192,7 +214,7 @@ def check_memory(step: Step) -> Foreseen | None:
         # which process holds which part is theirs to say
         return None
     try:
-        planned = _Planner(step.device).alone(step)
+        _, planned = _Planner(step.device).fitting(step)
     except ModelError as error:
         log.info("%s", error.sentence)
         return None
@@ -230,5 +252,5 @@ def _speed(step: Step) -> Speed:
     config: Any = skeleton(step.folder, step.family).config.get_text_config()
     dtype = step.computed_in or step.placement.dtype
     return measured_speed(
-        step.device, dtype, config.hidden_size, min(step.batch.tokens, MOST_TOKENS)
+        step.device, dtype, config.hidden_size, min(step.portion.tokens, MOST_TOKENS)
     )

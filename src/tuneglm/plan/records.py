@@ -65,6 +65,7 @@ class Plan:
     largest        rows of the largest batch that fits, if packed its tokens; 0: none
     choices        the table; `cheapest` is one of them
     bits_because   why `model.bits` is what it is, where the plan chose it
+    at_once        tokens of a portion of the batch, where the usual portion would not fit
     """
 
     config: RunConfig
@@ -79,6 +80,7 @@ class Plan:
     choices: tuple[Choice, ...] = ()
     cheapest: Choice | None = None
     bits_because: str | None = None
+    at_once: int | None = None
 
     @property
     def fits(self) -> bool | None:
@@ -92,17 +94,23 @@ class Foreseen:
 
     words  `about 6.1 of 23.4 GiB`
     peak   bytes to be compared with what is measured: on a GPU without CUDA's own
+    at_once  see `Plan`
     """
 
     words: str
     peak: int
+    at_once: int | None
 
 
 def foreseen(planned: Plan, verdict: str = "") -> Foreseen:
     """A plan in short."""
     # torchrun's processes have numbers on a processor, too
     apart = 0 if planned.device.startswith("cpu") else planned.memory.parts[PROCESS]
-    return Foreseen(f"{memory_words(planned)}{verdict}", planned.memory.peak - apart)
+    if planned.at_once is not None:
+        verdict += f"; in portions of {planned.at_once:,} tokens, to fit"
+    return Foreseen(
+        f"{memory_words(planned)}{verdict}", planned.memory.peak - apart, planned.at_once
+    )
 
 
 def memory_of(step: Step, traced: StepMemory) -> Memory:

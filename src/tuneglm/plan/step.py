@@ -13,6 +13,7 @@ from tuneglm.models.packed import bits_to_pack
 from tuneglm.models.precision import Placement
 from tuneglm.plan.batch_shape import Batch
 from tuneglm.stages.arguments import base_type
+from tuneglm.stages.portions import tokens_at_once
 from tuneglm.stages.sharing import Sharing
 
 # transformers' name of an optimizer → bytes a trained weight that it keeps; others as AdamW
@@ -43,8 +44,10 @@ class Step:
     """A run's config, and what came of it.
 
     device      where it computes; fake tensors are the processor's, whichever it is
+    batch       the largest of training; what runs at once may be a portion of it
     evaluation  the largest batch of evaluation, None where nothing is evaluated
     sharing     how several processes hold the model
+    at_once     tokens of a portion, where neither the run nor the device says it
     """
 
     config: RunConfig
@@ -55,6 +58,21 @@ class Step:
     batch: Batch
     evaluation: Batch | None = None
     sharing: Sharing = field(default_factory=Sharing)
+    at_once: int | None = None
+
+    @property
+    def portion(self) -> Batch:
+        """What of a batch runs at once, at most."""
+        if self.sharing.kind != "copies":
+            return self.batch
+        wanted = self.at_once or self.config.data.tokens_at_once
+        return self.batch.portion(tokens_at_once(self.device, wanted))
+
+    @property
+    def portions(self) -> float:
+        """How many of these a step takes."""
+        several = self.batch.tokens / self.portion.tokens
+        return several * self.arguments.gradient_accumulation_steps
 
     @property
     def placement(self) -> Placement:

@@ -26,8 +26,8 @@ from tuneglm.models.weightless import as_if_on_cpu, empty_model, has_equal_layer
 from tuneglm.plan.batch_shape import Batch
 from tuneglm.plan.ledger import Ledger, Peak, empty_like_all, fake_mode
 from tuneglm.plan.step import FUSED, Step
-from tuneglm.stages.kl import summed_kl
-from tuneglm.stages.sft import keeps_logits, logits_at, token_losses
+from tuneglm.stages.head_loss import Question
+from tuneglm.stages.sft import Way, said_at, summed_loss
 from tuneglm.stages.trainer import evaluating
 
 
@@ -108,9 +108,9 @@ def _run(step: Step, layers: int | None) -> StepMemory:
     if torch.float16 in (step.placement.dtype, step.computed_in):
         compute_in_float16(model)
     is_causal = step.family.place_rows is restarting
-    if step.batch.packed:
+    if step.portion.packed:
         keep_rows_apart(model, step.family.place_rows)
-    elif is_causal and not step.batch.padded and model.config._attn_implementation == "sdpa":
+    elif is_causal and not step.portion.padded and model.config._attn_implementation == "sdpa":
         # transformers looks at the values of a padding mask for this, of which there are none here
         model.set_attn_implementation(WHOLE)
     if step.arguments.gradient_checkpointing:
@@ -198,12 +198,12 @@ def _prepare(step: Step, tuned: Any) -> None:
 
 
 def _train(step: Step, made: Tuned, model: Any, ledger: Ledger) -> None:
-    """Forward and back; with accumulation again, beside the gradients of the first time."""
-    times = 1 if step.arguments.gradient_accumulation_steps == 1 else 2
+    """A portion forward and back; of several another, beside the gradients of the first."""
+    times = 1 if step.portions == 1 else 2
     for _ in range(times):
         ledger.operations = ledger.moved = 0.0
         ledger.phase = "forward"
-        _loss(step, made, model, step.batch).backward()
+        _loss(step, made, model, step.portion).backward()
 
 
 def _evaluate(step: Step, made: Tuned, model: Any, ledger: Ledger) -> None:
@@ -219,18 +219,18 @@ def _evaluate(step: Step, made: Tuned, model: Any, ledger: Ledger) -> None:
 
 def _loss(step: Step, made: Tuned, model: Any, batch: Batch) -> Tensor:
     """The stage's; where it is held to the base, as if on all rows."""
-    tuned, keeps = made.model, keeps_logits(model)
-    targets = torch.zeros(batch.rows, batch.trained, dtype=torch.int64)
-    trained = torch.zeros(batch.trained, dtype=torch.int64)
-    inputs = _inputs(step, batch)
-    smoothing = step.arguments.label_smoothing_factor
-    losses, logits = token_losses(tuned, inputs, trained, targets, keeps, smoothing)
-    total = losses.sum() / 1000
-    if not step.config.stage.kl or made.base is None or not tuned.training:
-        return total
-    with torch.no_grad(), made.base(), evaluating(tuned):
-        base = logits_at(tuned, inputs, trained, keeps)
-    return total + summed_kl(logits.flatten(0, 1), base.flatten(0, 1))
+    tuned, way = made.model, Way.of(model)
+    question = Question(
+        torch.zeros(batch.rows, batch.trained, dtype=torch.int64),
+        smoothing=step.arguments.label_smoothing_factor,
+        whole=True,
+    )
+    positions, inputs = torch.zeros(batch.trained, dtype=torch.int64), _inputs(step, batch)
+    if step.config.stage.kl and made.base is not None and tuned.training:
+        with torch.no_grad(), made.base(), evaluating(tuned):
+            question.base = said_at(tuned, inputs, positions, way).flatten(0, 1)
+        question.kl = step.config.stage.kl
+    return summed_loss(tuned, inputs, positions, question, way) / 1000
 
 
 def _inputs(step: Step, batch: Batch) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def plan_json(planned: Plan) -> str:
         "method": planned.config.method.name,
         "bits": planned.config.model.bits,
         "batch": {
-            "rows": len(batch.packed) or batch.rows,
+            "rows": batch.count,
             "tokens": batch.tokens,
             "positions_with_logits": batch.trained,
             "assumed": batch.assumed,
@@ -99,7 +99,7 @@ def _choice(choice: Choice, planned: Plan) -> dict[str, Any]:
 def _batch(planned: Plan) -> str:
     batch = planned.batch
     if batch.packed:
-        shape = f"{len(batch.packed)} rows, {batch.tokens:,} tokens"
+        shape = f"{batch.count} rows, {batch.tokens:,} tokens"
     else:
         shape = f"{batch.rows} × {batch.length:,} tokens"
     if batch.assumed:
@@ -116,7 +116,7 @@ def _verdict(planned: Plan) -> str:
 def _largest(planned: Plan) -> str:
     if not planned.largest:
         return "not even one row fits"
-    if planned.batch.packed:
+    if planned.batch.counts == "tokens":
         return f"data.tokens_per_batch={planned.largest}"
     return f"training.per_device_train_batch_size={planned.largest}"
 

@@ -230,7 +230,7 @@ def _batching(config: RunConfig) -> dict[str, Any]:
             "leave it out, or take data.batching=length_grouped",
         )
     if not makes_groups(config.data):
-        if config.data.batching == "padded":
+        if config.data.batching in ("auto", "padded"):
             return {}
         if "train_sampling_strategy" in config.training:
             raise ConfigError(

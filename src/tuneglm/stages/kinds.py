@@ -14,28 +14,32 @@ def kinds_of(items: Iterable[Item]) -> tuple[str, ...]:
     return tuple(sorted({row.kind for row in rows}))
 
 
-def sums_by_kind(losses: Tensor, is_trained: Tensor, kind: Tensor, count: int) -> Tensor:
+def sums_by_kind(
+    losses: Tensor, is_trained: Tensor, row: Tensor, kinds: Sequence[int], count: int
+) -> Tensor:
     """(rows, kinds, 2): the losses of each row's tokens and their number, kind by kind.
 
-    losses, is_trained, kind  (rows, positions); losses are 0 where nothing is trained
+    losses, is_trained, row  (…): of each position; losses are 0 where nothing is trained
+    kinds                    the number of each row's kind, one of `count`
     """
-    pairs = torch.stack((losses, is_trained.to(losses)), dim=2)
-    zeros = torch.zeros(len(losses), count, 2, dtype=losses.dtype, device=losses.device)
-    return zeros.scatter_add_(1, kind[:, :, None].expand_as(pairs), pairs)
+    pairs = torch.stack((losses, is_trained.to(losses)), dim=-1).view(-1, 2)
+    place = row * count + torch.tensor(kinds, device=row.device)[row]
+    zeros = torch.zeros(len(kinds) * count, 2, dtype=losses.dtype, device=losses.device)
+    return zeros.index_add_(0, place.flatten(), pairs).view(len(kinds), count, 2)
 
 
-def kind_of_tokens(
-    inputs: Mapping[str, Tensor], numbers: Sequence[int], positions: Tensor
-) -> Tensor:
-    """(rows, positions): the number of the kind of each token at `positions` of a batch.
-
-    numbers  of the kind of each row, as the batch has them: padded, or one after another
-    """
-    each = torch.tensor(numbers, device=positions.device)
+def row_of_tokens(inputs: Mapping[str, Tensor], positions: Tensor) -> Tensor:
+    """(rows, positions) of a padded batch, (1, positions) of a packed one: the row of each."""
     if "row_lengths" not in inputs:
-        return each[:, None].expand(-1, len(positions))
+        rows = torch.arange(len(inputs["input_ids"]), device=positions.device)
+        return rows[:, None].expand(-1, len(positions))
     ends = inputs["row_lengths"][0].cumsum(0)
-    return each[torch.searchsorted(ends, positions, right=True)][None]
+    return torch.searchsorted(ends, positions, right=True)[None]
+
+
+def rows_in(inputs: Mapping[str, Tensor]) -> int:
+    """How many rows a padded or packed batch has."""
+    return inputs["row_lengths"].numel() if "row_lengths" in inputs else len(inputs["input_ids"])
 
 
 def losses_by_kind(sums: Tensor, kinds: Sequence[str], prefix: str) -> dict[str, float]:

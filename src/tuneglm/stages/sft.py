@@ -7,10 +7,12 @@ instruction set about half of the positions are prompt.
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from peft import PeftModel
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import SequentialSampler
 from transformers import TrainingArguments
@@ -20,12 +22,29 @@ from tuneglm.config import SftConfig
 from tuneglm.data.batches import Batches
 from tuneglm.data.collate import HELD, REPLAY, Collator
 from tuneglm.data.encoded import UNTRAINED, lengths_of
+from tuneglm.errors import ModelError
 from tuneglm.methods.tuned import Tuned
+from tuneglm.models.attention import keeps_rows_apart
 from tuneglm.stages.apart import check_rows_apart
 from tuneglm.stages.arguments import refusals
-from tuneglm.stages.kinds import kind_of_tokens, kinds_of, losses_by_kind, sums_by_kind
+from tuneglm.stages.head_loss import (
+    Question,
+    asked_for_loss,
+    asked_for_states,
+    head_of,
+    shares_memory,
+)
+from tuneglm.stages.kinds import (
+    kinds_of,
+    losses_by_kind,
+    row_of_tokens,
+    rows_in,
+    sums_by_kind,
+)
 from tuneglm.stages.kl import summed_kl
+from tuneglm.stages.portions import tokens_at_once
 from tuneglm.stages.trainer import StageTrainer, evaluating
+from tuneglm.stages.watch import SourcedCollator
 
 
 def trainer(
@@ -40,21 +59,46 @@ def trainer(
     Raises ModelError where packed rows would see each other.
     """
     pad = tokenizer.pad_token_id
-    collator = Collator(tokenizer.eos_token_id if pad is None else pad, batches.packed)
+    packed = batches.packed or (batches.packed is None and keeps_rows_apart(tuned.model))
+    collator = Collator(tokenizer.eos_token_id if pad is None else pad, packed)
     with refusals():
         made = SftTrainer(
             tuned,
             stage.kl,
+            tokens_at_once(arguments.device, batches.at_once),
             args=arguments,
             data_collator=collator,
             train_dataset=batches.train,
             eval_dataset=batches.evaluation,
             processing_class=tokenizer,
         )
+    if batches.packed is None and packed:
+        try:
+            check_rows_apart(made, batches.train)
+        except ModelError:
+            # nobody asked for it
+            made.data_collator = SourcedCollator(replace(collator, packed=False))
     # of a model that is divided among processes, only the first one has the weights yet
-    if batches.packed and made.is_world_process_zero():
+    elif packed and made.is_world_process_zero():
         check_rows_apart(made, batches.train)
     return made
+
+
+@dataclass
+class Way:
+    """How a network is asked for its loss.
+
+    keeps  whether it computes logits only where it is asked to
+    head   its head, where that can give the loss itself; None: the logits are made
+    """
+
+    keeps: bool
+    head: nn.Linear | None
+
+    @classmethod
+    def of(cls, network: Any) -> "Way":
+        """Of a network that is not wrapped for several processes yet."""
+        return cls(keeps_logits(network), head_of(network))
 
 
 def keeps_logits(network: Any) -> bool:
@@ -63,40 +107,59 @@ def keeps_logits(network: Any) -> bool:
     return "logits_to_keep" in inspect.signature(network.forward).parameters
 
 
-def token_losses(
-    model: Any,
-    inputs: Mapping[str, Any],
-    trained: torch.Tensor,
-    targets: torch.Tensor,
-    keeps: bool,
-    smoothing: float = 0.0,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross entropy of each target, (rows · positions,), 0 where it is -100; and the logits.
+def summed_loss(
+    model: Any, inputs: Mapping[str, Any], positions: Tensor, question: Question, way: Way
+) -> Tensor:
+    """The sum that goes down; the cross entropies are in `question.losses` afterwards.
 
-    trained  positions whose next token is trained in some row
-    targets  (rows, positions): these next tokens
-    keeps    see `keeps_logits`
+    positions  those whose next token is trained in some row
+    question   of (rows, positions); what it says of a base is left to this function
     """
-    logits = logits_at(model, inputs, trained, keeps)
+    if way.head is not None:
+        with asked_for_loss(way.head, question, None if way.keeps else positions):
+            logits = _logits(model, inputs, positions, way.keeps)
+        assert question.total is not None
+        if shares_memory(logits, question.total):
+            return question.total
+        # a network that scales or caps what the head gives
+        way.head = None
+    logits = logits_at(model, inputs, positions, way.keeps)
     losses = cross_entropy(
         logits.flatten(0, 1).float(),
-        targets.flatten(),
+        question.targets.flatten(),
         ignore_index=UNTRAINED,
         reduction="none",
-        label_smoothing=smoothing,
-    )
-    return losses, logits
+        label_smoothing=question.smoothing,
+    ).view_as(question.targets)
+    question.losses = losses.detach()
+    counted = losses if question.counted is None else losses[question.counted]
+    if question.base is None:
+        return counted.sum()
+    held = logits.flatten(0, 1) if question.held is None else logits[question.held]
+    return counted.sum() + question.kl * summed_kl(held, question.base)
 
 
-def logits_at(
-    model: Any, inputs: Mapping[str, Any], positions: torch.Tensor, keeps: bool
-) -> torch.Tensor:
+def logits_at(model: Any, inputs: Mapping[str, Any], positions: Tensor, keeps: bool) -> Tensor:
     """(rows, positions, vocabulary): made nowhere else where the network `keeps` logits."""
-    if keeps:
-        logits: torch.Tensor = model(**inputs, logits_to_keep=positions, use_cache=False).logits
-        return logits
-    logits = model(**inputs, use_cache=False).logits
-    return logits[:, positions]
+    logits = _logits(model, inputs, positions, keeps)
+    return logits if keeps else logits[:, positions]
+
+
+def _logits(model: Any, inputs: Mapping[str, Any], positions: Tensor, keeps: bool) -> Tensor:
+    asked = {"logits_to_keep": positions} if keeps else {}
+    logits: Tensor = model(**inputs, **asked, use_cache=False).logits
+    return logits
+
+
+def said_at(model: Any, inputs: Mapping[str, Any], positions: Tensor, way: Way) -> Tensor:
+    """(rows, positions, …): what `Question.base` wants of a base, the head's input or logits."""
+    if way.head is not None:
+        with asked_for_states(way.head, None if way.keeps else positions) as given:
+            states = _logits(model, inputs, positions, way.keeps)
+        if shares_memory(states, given[-1]):
+            return states
+        way.head = None
+    return logits_at(model, inputs, positions, way.keeps)
 
 
 class SftTrainer(StageTrainer):
@@ -106,16 +169,17 @@ class SftTrainer(StageTrainer):
     the rows' lengths, and so do two processes and one.
     """
 
-    def __init__(self, tuned: Tuned, kl: float = 0.0, **arguments: Any) -> None:
-        super().__init__(tuned, **arguments)
+    def __init__(
+        self, tuned: Tuned, kl: float = 0.0, at_once: int | None = None, **arguments: Any
+    ) -> None:
+        super().__init__(tuned, at_once, **arguments)
         self._kl = kl
         # the Trainer then counts the trained tokens of the whole accumulated batch for us
         self.model_accepts_loss_kwargs = True
-        network = self.accelerator.unwrap_model(self.model)
-        self._keeps = keeps_logits(network)
+        self._way = Way.of(self.accelerator.unwrap_model(self.model))
         evaluated: Any = self.eval_dataset or ()
         self._kinds = kinds_of(evaluated)
-        self._held: list[torch.Tensor] = []
+        self._held: list[Tensor] = []
 
     def create_optimizer(self, *arguments: Any, **named: Any) -> Any:
         """The Trainer's own; arguments that the optimizer does not take are a ConfigError."""
@@ -148,7 +212,7 @@ class SftTrainer(StageTrainer):
         model: Any,
         inputs: dict[str, Any],
         return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
+        num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """Mean cross entropy of the trained tokens of the whole accumulated batch.
 
@@ -158,65 +222,68 @@ class SftTrainer(StageTrainer):
         inputs = dict(inputs)
         replay = inputs.pop(REPLAY, None)
         targets = inputs.pop("labels")[:, 1:]
-        trained = (targets != UNTRAINED).any(dim=0).nonzero().squeeze(1)
-        targets = targets[:, trained]
-        smoothing = self.args.label_smoothing_factor
-        losses, logits = token_losses(model, inputs, trained, targets, self._keeps, smoothing)
-        counts = (targets != UNTRAINED).sum(1)
-        total = losses.sum()
+        positions = (targets != UNTRAINED).any(dim=0).nonzero().squeeze(1)
+        targets = targets[:, positions]
+        is_trained = targets != UNTRAINED
+        question = Question(
+            targets, smoothing=self.args.label_smoothing_factor, whole=len(targets) == 1
+        )
         if self._kl and model.training:
-            held = torch.zeros_like(targets, dtype=torch.bool)
-            if replay is not None:
-                replay = replay[:, 1:][:, trained]
-                held = (replay > 0) & (targets != UNTRAINED)
-                total = losses[(replay != HELD).flatten()].sum()
-            total = total + self._kl * self._from_base(inputs, trained, held, logits)
+            replay = None if replay is None else replay[:, 1:][:, positions]
+            self._ask_base(inputs, positions, replay, question)
+        total = summed_loss(model, inputs, positions, question, self._way)
         if not model.training:
+            assert question.losses is not None
             kinds = [self._kinds.index(kind) for kind in self._watch.sources.kinds]
-            kind = kind_of_tokens(inputs, kinds or [0] * len(targets), trained + 1)
-            is_trained = targets != UNTRAINED
-            losses = losses.detach().view_as(targets)
-            self._hold(sums_by_kind(losses, is_trained, kind, max(1, len(self._kinds))))
+            row = row_of_tokens(inputs, positions + 1)
+            count, kinds = max(1, len(self._kinds)), kinds or [0] * rows_in(inputs)
+            self._hold(sums_by_kind(question.losses, is_trained, row, kinds, count))
         if num_items_in_batch is None:
-            loss = total / counts.sum()
+            loss = total / is_trained.sum()
         else:
             loss = total / num_items_in_batch
             if self.args.average_tokens_across_devices:
                 # gradients are averaged over the processes, the tokens were counted over all
                 loss = loss * self.accelerator.num_processes
-        return (loss, {"logits": logits}) if return_outputs else loss
+        return (loss, {}) if return_outputs else loss
 
-    def _from_base(
+    def _ask_base(
         self,
-        inputs: Mapping[str, torch.Tensor],
-        positions: torch.Tensor,
-        held: torch.Tensor,
-        logits: torch.Tensor,
-    ) -> torch.Tensor:
-        """The distance from the base, summed where `held`, (rows, positions), is true.
+        inputs: Mapping[str, Tensor],
+        positions: Tensor,
+        replay: Tensor | None,
+        question: Question,
+    ) -> None:
+        """Say in a question what the base says where rows are held to it.
 
         The base computes the rows and positions that need it; where weights are shared out,
         all processes have to come along, so at least one.
         """
+        is_trained = question.targets != UNTRAINED
+        held = torch.zeros_like(is_trained)
+        if replay is not None:
+            held = (replay > 0) & is_trained
+            question.counted = is_trained & (replay != HELD)
         rows, some = held.any(1), held.any(0)
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             rows[0] = some[0] = True
         if not rows.any():
-            return logits.sum() * 0
+            return
         assert self.tuned.base is not None, "methods are asked for it before the model is loaded"
         chosen = {name: each[rows] for name, each in inputs.items()}
-        model: Any = self.accelerator.unwrap_model(self.model)
-        with torch.no_grad(), self.tuned.base(), evaluating(model):
-            base = logits_at(model, chosen, positions[some], self._keeps)
-        return summed_kl(logits[held], base[held[rows][:, some]])
+        network: Any = self.accelerator.unwrap_model(self.model)
+        with torch.no_grad(), self.tuned.base(), evaluating(network):
+            said = said_at(network, chosen, positions[some], self._way)
+        question.base, question.held = said[held[rows][:, some]], held
+        question.kl = self._kl
 
-    def _hold(self, sums: torch.Tensor) -> None:
+    def _hold(self, sums: Tensor) -> None:
         """Keep an evaluation batch's losses and tokens, (rows, kinds, 2), of all processes.
 
         What a process was given only to keep step with the others is left out: that is
         counted in what the batch was put together from, which is one group, or rows.
         """
-        if self.args.eval_batch_size == 1:
+        if self.args.eval_batch_size == 1 and len(sums) > 1:
             sums = sums.sum(0, keepdim=True)
         self._held.append(self.accelerator.gather_for_metrics(sums).sum(0).cpu().double())
 

@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,15 @@ from accelerate.utils import save_fsdp_optimizer
 from peft import PeftModel
 from transformers import Trainer
 from transformers.trainer import SCHEDULER_NAME
+from transformers.training_args import OptimizerNames
 
 from tuneglm.errors import ConfigError
 from tuneglm.manifest import UNFINISHED, Course, discard, problem_of, publish, seal
 from tuneglm.methods.tuned import Tuned
 from tuneglm.stages.locate import Place, first_not_finite
+from tuneglm.stages.portions import portions
 from tuneglm.stages.sharing import SHARDED, load_parts, save_parts, sharing_of, trained_weights
-from tuneglm.stages.watch import SourcedCollator, Watch
+from tuneglm.stages.watch import SOURCES, SourcedCollator, Watch
 
 STATE_FILE = "trainer_state.json"
 
@@ -36,13 +38,13 @@ class StageTrainer(Trainer):
 
     course = Course()
 
-    def __init__(self, tuned: Tuned, **arguments: Any) -> None:
+    def __init__(self, tuned: Tuned, at_once: int | None = None, **arguments: Any) -> None:
         with _judged_by_what_is_trained(tuned.model):
             super().__init__(model=tuned.model, **arguments)
         self.sharing = sharing_of(self.args)
         check_sharded(self)
         _scale_on_processor(self.accelerator)
-        self.tuned = tuned
+        self.tuned, self._at_once = tuned, at_once
         self._saving = False
         self._watch = Watch(self.accelerator, self._locate)
         self.data_collator = SourcedCollator(self.data_collator)
@@ -209,7 +211,7 @@ class StageTrainer(Trainer):
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """The Trainer's own; the rows' sources stay with the watch."""
-        return super()._prepare_inputs(self._watch.taken(inputs))
+        return super()._prepare_inputs(self._watch.taken(inputs) if SOURCES in inputs else inputs)
 
     def _locate(self, batch: Any) -> Place | None:
         """Where a batch's numbers first are none, where its whole model is at hand."""
@@ -225,10 +227,25 @@ class StageTrainer(Trainer):
         return first_not_finite(network, super()._prepare_inputs(batch), loss_of)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
-        """The Trainer's own, watched."""
-        loss = super().training_step(model, inputs, num_items_in_batch)
+        """The Trainer's own, watched, for a portion of the batch after the other."""
+        inputs = self._watch.taken(inputs)
+        parts = [inputs]
+        if self._at_once is not None and self._can_part and num_items_in_batch is not None:
+            parts = portions(inputs, self._at_once)
+        loss = torch.zeros((), device=self.args.device)
+        for number, part in enumerate(parts, 1):
+            is_last = number == len(parts)
+            with nullcontext() if is_last else self.accelerator.no_sync(model):
+                loss = loss + super().training_step(model, part, num_items_in_batch)
         self._watch.batch(loss, num_items_in_batch)
         return loss
+
+    @property
+    def _can_part(self) -> bool:
+        """Whether gradients may add up: not where each way back is counted, or changes weights."""
+        counts = self.sharing.kind != "copies" or self.is_deepspeed_enabled
+        optimizer = str(OptimizerNames(self.args.optim).value)
+        return not (counts or "lomo" in optimizer or "layerwise" in optimizer)
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         """The Trainer's own, watched: the last that it does before the weights are changed."""

@@ -1,0 +1,299 @@
+"""Loss and gradient of a network's head, a few positions at a time: no logits are kept.
+
+Of a vocabulary of 65,000 or 151,000 the logits of one row are larger than all that the
+layers keep. So the head itself is asked for the loss: for some positions it makes logits,
+takes loss and gradient from them, and lets them go. What is left for the way back is one
+gradient a position, of the size of a state; the head's own gradient too, where it is trained.
+
+    head_of           a network's head, if it can be asked so
+    asked_for_loss    within it a model's `logits` are the summed loss
+    asked_for_states  within it they are the head's input: of a base to be near to
+
+Source: the gradient of the cross entropy of softmax p at target t is p - e_t, that of
+KL(q ‖ p) is p - q.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tuneglm.data.encoded import UNTRAINED
+from tuneglm.models.fast import computed_in, is_fast
+from tuneglm.models.products import multiply, multiply_back
+
+# of logits made at once: on a processor they should stay near it
+CHUNK_BYTES = {"cpu": 32 * 2**20, "cuda": 512 * 2**20}
+FLOAT32 = 4
+
+
+@dataclass
+class Question:
+    """What a head is asked, and what it answered.
+
+    targets    (rows, positions): the next token of each, -100 where none is trained
+    counted    (rows, positions): whether a target's cross entropy counts; None: all do
+    held       (rows, positions): which are held to the base; None: all, where there is a base
+    base       (held positions, hidden): the head's input there, of the base
+    kl         what a nat of distance from the base counts
+    smoothing  of labels
+    whole      whether every target is trained
+    losses     (rows, positions): cross entropies, 0 where nothing is trained; after the forward
+    total      the sum that is to go down
+    """
+
+    targets: Tensor
+    counted: Tensor | None = None
+    held: Tensor | None = None
+    base: Tensor | None = None
+    kl: float = 0.0
+    smoothing: float = 0.0
+    whole: bool = False
+    losses: Tensor | None = None
+    total: Tensor | None = None
+
+
+def shares_memory(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are the same memory: nothing was done between them."""
+    same = one.untyped_storage()._cdata == other.untyped_storage()._cdata
+    return same and one.shape == other.shape
+
+
+def head_of(network: Any) -> nn.Linear | None:
+    """The head of a network, where it is one product of whole weights."""
+    head = network.get_output_embeddings()
+    is_plain = type(head) is nn.Linear and ("forward" not in vars(head) or is_fast(head))
+    return head if is_plain else None
+
+
+@contextmanager
+def asked_for_loss(
+    head: nn.Linear, question: Question, positions: Tensor | None = None
+) -> Iterator[None]:
+    """Within it the head answers a question: (rows, positions, hidden) → the sum.
+
+    positions  of what it is given, those that are asked about; None: all
+    """
+
+    def forward(layer: nn.Linear, states: Tensor) -> Tensor:
+        answered(layer, states if positions is None else states[:, positions], question)
+        assert question.total is not None
+        return question.total
+
+    with _in_place(head, forward):
+        yield
+
+
+@contextmanager
+def asked_for_states(head: nn.Linear, positions: Tensor | None = None) -> Iterator[list[Tensor]]:
+    """Within it the head hands on what it is given, which comes into the list too."""
+    given: list[Tensor] = []
+
+    def forward(_: nn.Linear, states: Tensor) -> Tensor:
+        given.append(states if positions is None else states[:, positions])
+        return given[-1]
+
+    with _in_place(head, forward):
+        yield given
+
+
+@contextmanager
+def _in_place(head: nn.Linear, forward: Any) -> Iterator[None]:
+    own = vars(head).pop("forward", None)
+    head.forward = MethodType(forward, head)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del head.forward
+        if own is not None:
+            head.forward = own  # type: ignore[method-assign]
+
+
+def answered(head: nn.Linear, states: Tensor, question: Question) -> None:
+    """Fill a question's `losses` and `total` from states of (rows, positions, hidden)."""
+    targets, states = question.targets.flatten(), states.flatten(0, 1)
+    chosen: Any = slice(None)
+    if not question.whole:
+        chosen = (targets != UNTRAINED).nonzero().squeeze(1)
+    aim = _aim(question, chosen)
+    total, losses = _HeadLoss.apply(
+        states[chosen], head.weight, head.bias, aim, torch.is_grad_enabled()
+    )
+    every = losses.new_zeros(targets.shape)
+    every[chosen] = losses
+    question.total, question.losses = total, every.view_as(question.targets)
+
+
+def _aim(question: Question, chosen: Any) -> "_Aim":
+    targets = question.targets.flatten()[chosen]
+    counted = torch.ones_like(targets, dtype=torch.float32)
+    if question.counted is not None:
+        counted = question.counted.flatten()[chosen].float()
+    nearness = torch.full_like(counted, question.kl if question.base is not None else 0)
+    if question.held is not None:
+        nearness *= question.held.flatten()[chosen]
+    base = None if question.base is None else question.base.detach()
+    weighted = question.counted is not None or base is not None
+    return _Aim(targets, counted, nearness, base, question.smoothing, weighted)
+
+
+@dataclass(frozen=True)
+class _Aim:
+    """What positions are to say.
+
+    targets, counted, nearness  (positions,): next token, weight of its loss, of the distance
+    base                        (positions whose nearness is not 0, hidden)
+    weighted                    whether some weights of cross entropy and distance are not 1 and 0
+    """
+
+    targets: Tensor
+    counted: Tensor
+    nearness: Tensor
+    base: Tensor | None
+    smoothing: float
+    weighted: bool
+
+    def parts(self, size: int) -> Iterator[tuple[slice, "_Aim"]]:
+        """So many positions at a time."""
+        begun = 0
+        for first in range(0, len(self.targets), size):
+            part = slice(first, first + size)
+            targets, counted, nearness = (
+                each[part] for each in (self.targets, self.counted, self.nearness)
+            )
+            base = None
+            if self.base is not None:
+                is_all = len(self.base) == len(self.targets)
+                count = len(targets) if is_all else int((nearness != 0).sum())
+                base, begun = self.base[begun : begun + count], begun + count
+            yield part, _Aim(targets, counted, nearness, base, self.smoothing, self.weighted)
+
+
+class _HeadLoss(torch.autograd.Function):
+    """(states, weight, bias, aim) → the sum and each position's cross entropy."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        states: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        aim: _Aim,
+        has_way_back: bool,
+    ) -> tuple[Tensor, Tensor]:
+        dtype = computed_in(states)
+        asks = [has_way_back and asked for asked in ctx.needs_input_grad[:3]]
+        with torch.autocast(states.device.type, enabled=False):
+            layer = _Layer(weight.to(dtype), None if bias is None else bias.to(dtype))
+            gradients = _Gradients.of(states, bias, asks)
+            losses = torch.empty(len(states), device=states.device)
+            total = torch.zeros((), device=states.device)
+            for part, here in aim.parts(_positions(layer.weight, asks[1])):
+                given = states[part].to(dtype)
+                judged = _judged(layer, given, here, any(asks))
+                losses[part] = judged.losses
+                total += judged.total
+                if judged.gradient is not None:
+                    gradients.put(part, judged.gradient, layer, given)
+        of_weight = gradients.weight
+        of_weight = None if of_weight is None else of_weight.to(weight.dtype)
+        ctx.save_for_backward(gradients.states, of_weight, gradients.bias)
+        ctx.mark_non_differentiable(losses)
+        return total, losses
+
+    @staticmethod
+    def backward(ctx: Any, of_total: Tensor, _: Any) -> Any:  # type: ignore[override]
+        # nobody else has them
+        gradients = [None if each is None else each.mul_(of_total) for each in ctx.saved_tensors]
+        return *gradients, None, None
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """The head's weights in the type of its products."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+
+@dataclass
+class _Gradients:
+    """Those that are asked for; the others are None, and the weight's until there is some of it."""
+
+    states: Tensor | None
+    bias: Tensor | None
+    asks_weight: bool
+    weight: Tensor | None = None
+
+    @classmethod
+    def of(cls, states: Tensor, bias: Tensor | None, asks: list[bool]) -> "_Gradients":
+        """Room for them."""
+        of_bias = torch.zeros_like(bias) if asks[2] and bias is not None else None
+        return cls(torch.empty_like(states) if asks[0] else None, of_bias, asks[1])
+
+    def put(self, part: slice, of_logits: Tensor, layer: _Layer, states: Tensor) -> None:
+        """Those of some positions, from the gradient of their logits."""
+        if self.states is not None:
+            self.states[part] = multiply_back(of_logits, layer.weight)
+        if self.asks_weight:
+            more = multiply(of_logits.t(), states.t())
+            self.weight = more if self.weight is None else self.weight.add_(more)
+        if self.bias is not None:
+            self.bias.add_(of_logits.sum(0))
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Cross entropies of some positions, what they add to the sum, its gradient for the logits."""
+
+    losses: Tensor
+    total: Tensor
+    gradient: Tensor | None
+
+
+def _positions(weight: Tensor, is_trained: bool) -> int:
+    """How many positions' logits are made at once."""
+    most = CHUNK_BYTES.get(weight.device.type, CHUNK_BYTES["cpu"])
+    if is_trained and most > FLOAT32 * len(weight):
+        # its gradient is made in passing: as large again, and not to be added up too often
+        most = max(most, weight.numel() * FLOAT32)
+    return max(16, most // (FLOAT32 * len(weight)))
+
+
+def _judged(layer: _Layer, states: Tensor, aim: _Aim, asked: bool) -> _Judged:
+    """Some positions: their logits are made here, and gone afterwards."""
+    logits = multiply(states, layer.weight, layer.bias).float()
+    highest, place = logits.max(-1, keepdim=True)
+    likely = torch.softmax(logits, -1)
+    norm = highest - likely.gather(1, place).log()
+    losses = norm - logits.gather(1, aim.targets[:, None])
+    if aim.smoothing:
+        mean = logits.mean(-1, keepdim=True)
+        losses = (1 - aim.smoothing) * losses + aim.smoothing * (norm - mean)
+    losses = losses.squeeze(1)
+    total = (losses * aim.counted).sum()
+    near: Any = slice(None)
+    wanted = None
+    if aim.base is not None and len(aim.base):
+        if len(aim.base) < len(states):
+            near = aim.nearness != 0
+        wanted = torch.log_softmax(multiply(aim.base, layer.weight, layer.bias).float(), -1)
+        distance = (wanted.exp() * (wanted - logits[near] + norm[near])).sum(-1)
+        total = total + (distance * aim.nearness[near]).sum()
+    del logits
+    if not asked:
+        return _Judged(losses, total, None)
+    # of the logits, in the memory of p
+    gradient = likely
+    if aim.weighted:
+        gradient *= (aim.counted + aim.nearness)[:, None]
+    if aim.smoothing:
+        gradient -= aim.counted[:, None] * (aim.smoothing / likely.shape[-1])
+    gradient.scatter_add_(1, aim.targets[:, None], aim.counted[:, None] * (aim.smoothing - 1))
+    if wanted is not None:
+        gradient[near] -= wanted.exp_() * aim.nearness[near, None]
+    return _Judged(losses, total, gradient.to(layer.weight.dtype))

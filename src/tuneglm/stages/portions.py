@@ -1,0 +1,66 @@
+"""A batch, run a portion at a time: how many rows a step learns from is no matter of memory.
+
+The loss is a sum over trained tokens, divided once: so the gradients of portions add up to
+those of the batch. A portion is some of its rows, of about as many tokens as the device
+needs to be busy; a longer row is one by itself.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from tuneglm.data.pack import packs
+
+# tokens that keep a device busy: a processor multiplies as fast by few rows as by many
+AT_ONCE = {"cpu": 256, "cuda": 8192}
+ROW_LENGTHS = "row_lengths"
+
+
+def tokens_at_once(device: torch.device, wanted: int | None) -> int:
+    """How many tokens a portion may hold: as a run says, or as suits the device."""
+    return wanted or AT_ONCE.get(device.type, AT_ONCE["cuda"])
+
+
+def portions(batch: Mapping[str, Tensor], tokens: int) -> list[dict[str, Tensor]]:
+    """A padded or packed batch as several of its kind, of at most so many tokens, or one row."""
+    if batch["input_ids"].numel() <= tokens:
+        return [dict(batch)]
+    if ROW_LENGTHS in batch:
+        lengths: list[int] = batch[ROW_LENGTHS].flatten().tolist()
+        return list(_of_pack(batch, lengths, parted(lengths, tokens)))
+    lengths = batch["attention_mask"].sum(1).tolist()
+    return list(_of_rectangle(batch, lengths, tokens))
+
+
+def parted(lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """Numbers of rows that run together, in their order."""
+    return sorted(sorted(group) for group in packs(lengths, max(tokens, *lengths)))
+
+
+def _of_pack(
+    batch: Mapping[str, Tensor], lengths: Sequence[int], groups: Sequence[Sequence[int]]
+) -> Iterator[dict[str, Tensor]]:
+    rows = {
+        name: each.split(list(lengths), dim=-1)
+        for name, each in batch.items()
+        if name != ROW_LENGTHS
+    }
+    for group in groups:
+        part = {name: torch.cat([each[row] for row in group], -1) for name, each in rows.items()}
+        yield {**part, ROW_LENGTHS: batch[ROW_LENGTHS][:, list(group)]}
+
+
+def _of_rectangle(
+    batch: Mapping[str, Tensor], lengths: Sequence[int], tokens: int
+) -> Iterator[dict[str, Tensor]]:
+    """Rows that are padded on the right; a portion is padded to its own longest."""
+    longest_first = sorted(range(len(lengths)), key=lambda row: -lengths[row])
+    while longest_first:
+        longest = lengths[longest_first[0]]
+        group, longest_first = _first(longest_first, max(1, tokens // longest))
+        yield {name: each[group][:, :longest] for name, each in batch.items()}
+
+
+def _first(rows: list[int], count: int) -> tuple[list[int], list[int]]:
+    return sorted(rows[:count]), rows[count:]
