@@ -305,7 +305,7 @@ def test_what_cannot_fit_is_refused_and_something_that_fits_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = only_config(tmp_path)
-    big = step(folder, "method=full", *FLOAT32, batch=Batch(1, 4096, 255))
+    big = step(folder, "method=full", *FLOAT32, batch=Batch(1, 16_384, 255))
     saving = step(
         folder, "method=full", *FLOAT32, "training.gradient_checkpointing=true", batch=big.batch
     )
