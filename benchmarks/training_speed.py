@@ -1,0 +1,292 @@
+"""Speed and memory of training, decoding and starting, against plain transformers and peft.
+
+    python benchmarks/training_speed.py [--quick] [--only WORD] [--data FILE] [--tokenizers FOLDER]
+
+All sides of a row run on this machine in turns, each in a process of its own (see
+training_turns.py); figures are medians of the turns. Speed is in real tokens a second, padding
+not counted; memory is the process's highest, above what it holds once the model is loaded.
+FILE is Alpaca rows in JSON (by default the demo's own text), FOLDER holds published tokenizers,
+one folder a model (by default the demo models'). A KEY=VALUE behind `--` goes to tuneglm.
+Linux only; `taskset` chooses the cores.
+"""
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from machine import machine, machine_words, product_ways, rates_in_turns
+from training_contenders import Job, contend
+from training_race import Contender, ContenderError, Result, prepare, race
+from training_shapes import SHAPES, TINY, Material, material
+
+TRAINER = ("padded", "by length", "flattened", "one row × 4")
+PRODUCTS_BY, PRODUCTS = "products by ", 50  # GFLOP of a turn
+UNUSED = 1.5  # oneDNN this much faster than torch.mm: the processor's float32 is left unused
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the goals' table.
+
+    value, goal    what is to be at least (`is_least`) or at most the goal
+    """
+
+    work: str
+    against: str
+    ours: str
+    theirs: str
+    value: float | None
+    goal: float
+    is_least: bool = True
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is; None where it could not be measured."""
+        if self.value is None:
+            return None
+        return self.value >= self.goal if self.is_least else self.value <= self.goal
+
+    @property
+    def words(self) -> str:
+        """As a line of Markdown."""
+        sign = "≥" if self.is_least else "≤"
+        value = "not measured" if self.value is None else f"{self.value:.2f}"
+        met = {None: "?", True: "yes", False: "**no**"}[self.met]
+        cells = (self.work, self.against, self.ours, self.theirs, value, f"{sign} {self.goal:g}")
+        return f"| {' | '.join((*cells, met))} |"
+
+
+@dataclass
+class Measured:
+    """What the sections hand over: lines of the table, and all that is behind them."""
+
+    rows: list[Row] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is measured, and of what.
+
+    rounds, tokens  turns of each contender, and the real tokens of one
+    """
+
+    rounds: int
+    tokens: int
+    threads: int
+    quick: bool
+    ours: tuple[str, ...]
+    folder: Path
+    data: Path | None
+    tokenizers: Path | None
+    tiny: bool = False
+
+    def material(self, name: str) -> Material:
+        """Model and rows of a shape, made when they are first asked for."""
+        shape = (TINY if self.tiny else SHAPES)[name]
+        known = _MADE.get((self.folder, name))
+        if known is None:
+            made = material(shape, self.folder / name, self.data, self.tokenizers)
+            known = _MADE[self.folder, name] = made
+        return known
+
+    def job(self, name: str, **options: Any) -> Job:
+        """A job on a shape."""
+        made = self.material(name)
+        paths = (str(made.model), str(made.data), str(made.examples))
+        return Job(*paths, threads=self.threads, settings=self.ours, **options)
+
+    def race(self, names: Sequence[str], job: Job, *more: Contender) -> dict[str, Result]:
+        """Contenders by name, and others, in turns."""
+        contenders = [Contender(name, contend, (name, job)) for name in names]
+        results = race([*contenders, *more], self.rounds, self.tokens)
+        for name, each in results.items():
+            print(
+                f"    {name:24} {each.rate:9,.0f} {_unit(name):8} {each.above:8,.0f} MiB above "
+                f"{each.loaded:,.0f}",
+                flush=True,
+            )
+        return results
+
+
+def _unit(name: str) -> str:
+    return "GFLOP/s" if name.startswith(PRODUCTS_BY) else "tokens/s"
+
+
+_MADE: dict[tuple[Path, str], Material] = {}
+
+
+def speed_and_memory(
+    work: str, against: str, ours: Result, theirs: Result, speed: float, memory: float
+) -> list[Row]:
+    """Two lines: how many times faster, and which share of the memory."""
+    return [
+        Row(
+            f"{work}, speed",
+            against,
+            f"{ours.rate:,.0f}/s",
+            f"{theirs.rate:,.0f}/s",
+            ours.rate / theirs.rate,
+            speed,
+        ),
+        Row(
+            f"{work}, memory",
+            against,
+            f"{ours.above:,.0f} MiB",
+            f"{theirs.above:,.0f} MiB",
+            ours.above / theirs.above,
+            memory,
+            is_least=False,
+        ),
+    ]
+
+
+def lora(settings: Settings, name: str) -> Measured:
+    """LoRA on a native model: the Trainer's four settings, and the limit that products set."""
+    made = settings.material(name)
+    ways = [
+        Contender(
+            f"{PRODUCTS_BY}{way}",
+            rates_in_turns,
+            (made.shape.hidden, made.shape.inner, settings.threads, way),
+            work=PRODUCTS,
+        )
+        for way in product_ways(None)
+    ]
+    results = settings.race(("ours", *TRAINER), settings.job(name), *ways)
+    return lora_rows(f"LoRA, {name}", made, results)
+
+
+def lora_rows(work: str, made: Material, results: dict[str, Result]) -> Measured:
+    """The lines of a LoRA race."""
+    ours, default = results["ours"], results["padded"]
+    products = {name: each for name, each in results.items() if name.startswith(PRODUCTS_BY)}
+    peers = {name: each for name, each in results.items() if name not in ("ours", *products)}
+    fastest = max(peers, key=lambda name: peers[name].rate)
+    leanest = min(peers, key=lambda name: peers[name].above)
+    rates = {name.removeprefix(PRODUCTS_BY): each.rate for name, each in products.items()}
+    unused = max(rates.values()) > UNUSED * rates["torch.mm"]
+    limit = max(rates.values()) * 1e9 / made.operations
+    against_fastest = speed_and_memory(
+        work, f"fastest peer: {fastest}", ours, peers[fastest], 2.3 if unused else 1.25, 0.7
+    )
+    against_leanest = speed_and_memory(
+        work, f"leanest peer: {leanest}", ours, peers[leanest], 0, 0.7
+    )
+    rows = [
+        *speed_and_memory(work, "Trainer, padded", ours, default, 3.5, 0.25),
+        against_fastest[0],
+        against_leanest[1],
+        Row(
+            f"{work}, share of the machine's limit",
+            f"{PRODUCTS_BY}{max(rates, key=lambda name: rates[name])}",
+            f"{ours.rate:,.0f}/s",
+            f"{limit:,.0f}/s",
+            ours.rate / limit,
+            0.75,
+        ),
+    ]
+    details = {
+        "shape": made.shape.words,
+        "tokens_a_row": made.tokens / len(json.loads(made.examples.read_text())),
+        "trained_share": made.trained / made.tokens,
+        "operations_a_token": made.operations,
+        "gflop_per_second": rates,
+        "contenders": {name: each.as_json() for name, each in results.items()},
+    }
+    return Measured(rows, details)
+
+
+def published(settings: Settings) -> Measured:
+    """LoRA on ChatGLM-6B's layout, against the published algorithm."""
+    results = settings.race(("ours", "published"), settings.job("C"))
+    rows = speed_and_memory(
+        "LoRA, C", "the published algorithm", results["ours"], results["published"], 6, 0.15
+    )
+    return Measured(rows, {"contenders": {name: each.as_json() for name, each in results.items()}})
+
+
+SECTIONS: dict[str, Callable[[Settings], Measured]] = {
+    "lora-A": lambda settings: lora(settings, "A"),
+    "lora-B": lambda settings: lora(settings, "B"),
+    "lora-C": published,
+}
+HEADER = ("work", "against", "ours", "theirs", "measured", "goal", "met")
+
+
+def measured(settings: Settings, only: str) -> Iterator[tuple[str, Measured, float]]:
+    """Every section whose name holds `only`, with its seconds; a failure stops no other."""
+    for name, section in SECTIONS.items():
+        if only not in name:
+            continue
+        print(f"{name} …", flush=True)
+        started = time.perf_counter()
+        try:
+            found = section(settings)
+        except ContenderError as error:
+            print(error, flush=True)
+            found = Measured(details={"failed": str(error)})
+        yield name, found, time.perf_counter() - started
+
+
+def main() -> None:
+    """Read the command line, measure, print the table and write the figures."""
+    given, ours = _arguments()
+    prepare(given.threads)
+    known = machine(given.threads)
+    print(machine_words(known), flush=True)
+    folder = Path(tempfile.mkdtemp(prefix="training_speed_"))
+    try:
+        settings = Settings(
+            rounds=given.rounds or (1 if given.quick else 3),
+            tokens=300 if given.quick else 1_000,
+            threads=given.threads,
+            quick=given.quick,
+            ours=tuple(ours),
+            folder=folder,
+            data=given.data,
+            tokenizers=given.tokenizers,
+            tiny=given.tiny,
+        )
+        rows, details = [], {}
+        for name, found, seconds in measured(settings, given.only):
+            print(f"    {seconds:.0f} s", flush=True)
+            rows += found.rows
+            details[name] = {**found.details, "seconds": seconds}
+    finally:
+        shutil.rmtree(folder)
+    print(f"\n| {' | '.join(HEADER)} |\n|---|---|---:|---:|---:|---:|---|")
+    for row in rows:
+        print(row.words)
+    table = [{**asdict(row), "met": row.met} for row in rows]
+    given.json.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"machine": known, "table": table, **details}, indent=2, ensure_ascii=False)
+    given.json.write_text(text + "\n", encoding="utf-8")
+    print(f"\nall figures: {given.json}")
+
+
+def _arguments() -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="within three minutes: rougher")
+    parser.add_argument("--only", default="", help=f"a part of: {', '.join(SECTIONS)}")
+    parser.add_argument("--rounds", type=int, help="turns of each contender")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--data", type=Path, help="Alpaca rows in JSON")
+    parser.add_argument("--tokenizers", type=Path, help="published tokenizers, a folder a model")
+    parser.add_argument(
+        "--json", type=Path, default=Path(__file__).parent / "results" / "training_speed.json"
+    )
+    parser.add_argument("--tiny", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("ours", nargs="*", metavar="KEY=VALUE", help="settings for tuneglm alone")
+    given = parser.parse_args()
+    return given, given.ours
+
+
+if __name__ == "__main__":
+    main()
