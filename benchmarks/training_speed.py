@@ -16,14 +16,17 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from decoding_contenders import NEW_TOKENS, chat, generate, prompts_of
 from machine import machine, machine_words, product_ways, rates_in_turns
+from starting import ROWS, help_seconds, refusal_seconds, second_start
 from training_contenders import Job, contend
 from training_race import Contender, ContenderError, Result, prepare, race
 from training_shapes import SHAPES, TINY, Material, material
+from training_turns import MIB
 
 TRAINER = ("padded", "by length", "flattened", "one row × 4")
 PRODUCTS_BY, PRODUCTS = "products by ", 50  # GFLOP of a turn
@@ -198,7 +201,7 @@ def lora_rows(work: str, made: Material, results: dict[str, Result]) -> Measured
         "trained_share": made.trained / made.tokens,
         "operations_a_token": made.operations,
         "gflop_per_second": rates,
-        "contenders": {name: each.as_json() for name, each in results.items()},
+        "contenders": as_json(results),
     }
     return Measured(rows, details)
 
@@ -206,16 +209,146 @@ def lora_rows(work: str, made: Material, results: dict[str, Result]) -> Measured
 def published(settings: Settings) -> Measured:
     """LoRA on ChatGLM-6B's layout, against the published algorithm."""
     results = settings.race(("ours", "published"), settings.job("C"))
-    rows = speed_and_memory(
-        "LoRA, C", "the published algorithm", results["ours"], results["published"], 6, 0.15
+    ours, theirs = results["ours"], results["published"]
+    rows = speed_and_memory("LoRA, C", "the published algorithm", ours, theirs, 6, 0.15)
+    return Measured(rows, {"contenders": as_json(results)})
+
+
+def method(
+    settings: Settings, work: str, against: str, speed: float, memory: float, **options: Any
+) -> Measured:
+    """Another way of tuning A, against the Trainer with padded batches."""
+    results = settings.race(("ours", "padded"), settings.job("A", **options))
+    rows = speed_and_memory(work, against, results["ours"], results["padded"], speed, memory)
+    return Measured(rows, {"contenders": as_json(results)})
+
+
+def full(settings: Settings) -> Measured:
+    """Full tuning: gradients and the optimizer's two moments are the same on both sides."""
+    found = method(settings, "full", "Trainer, padded", 2.2, 0.6, method="full")
+    weights = settings.material("A").model.glob("*.safetensors")
+    # 16 bits in the files, three times 32 beside the model
+    states = sum(file.stat().st_size for file in weights) / 2 * 12 / MIB
+    ours, theirs = (
+        found.details["contenders"][name]["above_mib"] - states for name in ("ours", "padded")
     )
-    return Measured(rows, {"contenders": {name: each.as_json() for name, each in results.items()}})
+    activations = Row(
+        "full, memory of activations",
+        "Trainer, padded",
+        f"{ours:,.0f} MiB",
+        f"{theirs:,.0f} MiB",
+        ours / theirs,
+        0.6,
+        is_least=False,
+    )
+    return Measured([found.rows[0], activations], {**found.details, "states_mib": states})
+
+
+def bfloat16(settings: Settings) -> Measured:
+    """LoRA in bfloat16 against our own float32."""
+    jobs = {name: settings.job("A", dtype=name) for name in ("bfloat16", "float32")}
+    contenders = [Contender(name, contend, ("ours", job)) for name, job in jobs.items()]
+    results = settings.race((), jobs["float32"], *contenders)
+    rows = speed_and_memory(
+        "bf16", "our float32", results["bfloat16"], results["float32"], 1.5, 0.7
+    )
+    return Measured(rows, {"contenders": as_json(results)})
+
+
+def decoding(settings: Settings) -> Measured:
+    """One chat after another, and eight at once, on A."""
+    model = str(settings.material("A").model)
+    prompts = prompts_of(model)
+    results: dict[int, dict[str, Result]] = {}
+    for several in (1, len(prompts)):
+        contenders = [
+            Contender(f"ours, {several}", chat, (model, several, settings.threads)),
+            *(
+                Contender(
+                    f"generate, {cache}, {several}",
+                    generate,
+                    (model, prompts, several, cache, settings.threads),
+                )
+                for cache in ("dynamic", "static")
+            ),
+        ]
+        work = NEW_TOKENS * several * (1 if settings.quick else 2)
+        contenders = [replace(each, work=work) for each in contenders]
+        results[several] = settings.race((), settings.job("A"), *contenders)
+    rows = []
+    ours = {several: found.pop(f"ours, {several}") for several, found in results.items()}
+    for several, goal in ((1, 1.5), (len(prompts), 1.3)):
+        best = max(results[several], key=lambda name: results[several][name].rate)
+        rows.append(_decoded(several, best, ours[several], results[several][best], goal))
+    one, eight = ours[1], ours[len(prompts)]
+    rows.append(_decoded(len(prompts), "our one", eight, one, 5))
+    details = {str(several): as_json(found) for several, found in results.items()}
+    return Measured(rows, {**details, "ours": {str(k): v.as_json() for k, v in ours.items()}})
+
+
+def _decoded(several: int, against: str, ours: Result, theirs: Result, goal: float) -> Row:
+    work = "decoding one chat" if several == 1 else f"decoding {several} at once"
+    speeds = (f"{ours.rate:,.1f}/s", f"{theirs.rate:,.1f}/s")
+    return Row(work, against, *speeds, ours.rate / theirs.rate, goal)
+
+
+def starting(settings: Settings) -> Measured:
+    """From the command to what it does."""
+    model = settings.material("A").model
+    times = 2 if settings.quick else 5
+    rows = 5_000 if settings.quick else ROWS
+    helped, refused = help_seconds(times), refusal_seconds(model, times)
+    folder = settings.folder / "starting"
+    found = second_start(model, folder, settings.data, rows, 1 if settings.quick else 3)
+    first, again, loading = found
+    return Measured(
+        [
+            Row(
+                f"second start on {rows:,} rows, to the first step",
+                "loading the model",
+                f"{again:.1f} s",
+                f"{loading:.1f} s",
+                again / loading,
+                1.1,
+                is_least=False,
+            ),
+            Row("`tuneglm --help`", "", f"{helped:.2f} s", "", helped, 0.3, is_least=False),
+            Row(
+                "`tuneglm train` to a refused config",
+                "",
+                f"{refused:.2f} s",
+                "",
+                refused,
+                1,
+                is_least=False,
+            ),
+        ],
+        {"first_start": first, "second_start": again, "loading": loading},
+    )
+
+
+def as_json(results: dict[str, Result]) -> dict[str, Any]:
+    """Results by name."""
+    return {name: each.as_json() for name, each in results.items()}
 
 
 SECTIONS: dict[str, Callable[[Settings], Measured]] = {
     "lora-A": lambda settings: lora(settings, "A"),
     "lora-B": lambda settings: lora(settings, "B"),
     "lora-C": published,
+    "freeze": lambda settings: method(
+        settings, "freeze, last 3 layers", "Trainer, padded", 6, 0.15, method="freeze"
+    ),
+    "p_tuning": lambda settings: method(
+        settings, "P-tuning v2", "peft's prefix tuning", 3, 0.25, method="p_tuning"
+    ),
+    "full": full,
+    "4-bit": lambda settings: method(
+        settings, "4-bit LoRA", "Trainer, bitsandbytes, peft", 1.5, 0.35, bits=4
+    ),
+    "bf16": bfloat16,
+    "decoding": decoding,
+    "starting": starting,
 }
 HEADER = ("work", "against", "ours", "theirs", "measured", "goal", "met")
 
