@@ -212,7 +212,7 @@ def _published(shape: Shape, published: dict[str, Any]) -> Any:
             "inner_hidden_size": shape.inner,
             "num_layers": shape.layers,
             "num_attention_heads": shape.hidden // HEAD_WIDTH,
-            "max_sequence_length": 2048,
+            "max_sequence_length": 8192,
         }
     )
     return AutoModelForCausalLM.from_config(config, dtype=torch.float16)

@@ -24,6 +24,7 @@ from decoding_contenders import NEW_TOKENS, chat, generate, prompts_of
 from machine import machine, machine_words, product_ways, rates_in_turns
 from starting import ROWS, help_seconds, refusal_seconds, second_start
 from training_contenders import Job, contend
+from training_peers import PEERS, commands, install
 from training_race import Contender, ContenderError, Result, prepare, race
 from training_shapes import SHAPES, TINY, Material, material
 from training_turns import MIB
@@ -162,7 +163,11 @@ def lora(settings: Settings, name: str) -> Measured:
         )
         for way in product_ways(None)
     ]
-    results = settings.race(("ours", *TRAINER), settings.job(name), *ways)
+    job = settings.job(name)
+    peers = [Contender(peer, command=line) for peer, line in commands(job).items()]
+    if settings.quick:
+        peers = []
+    results = settings.race(("ours", *TRAINER), job, *peers, *ways)
     return lora_rows(f"LoRA, {name}", made, results)
 
 
@@ -371,6 +376,8 @@ def measured(settings: Settings, only: str) -> Iterator[tuple[str, Measured, flo
 def main() -> None:
     """Read the command line, measure, print the table and write the figures."""
     given, ours = _arguments()
+    for name in PEERS if given.install_peers else ():
+        install(name)
     prepare(given.threads)
     known = machine(given.threads)
     print(machine_words(known), flush=True)
@@ -408,6 +415,9 @@ def _arguments() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="within three minutes: rougher")
     parser.add_argument("--only", default="", help=f"a part of: {', '.join(SECTIONS)}")
+    parser.add_argument(
+        "--install-peers", action="store_true", help=f"first: {', '.join(PEERS)}; minutes"
+    )
     parser.add_argument("--rounds", type=int, help="turns of each contender")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--data", type=Path, help="Alpaca rows in JSON")
