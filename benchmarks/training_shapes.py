@@ -65,7 +65,17 @@ SHAPES = {
         Shape("C", "chatglm", 512, 8, 130_528),
     )
 }
-# what a test and a first look need: seconds
+# a first look: half as wide and as deep, the vocabulary of half the size where it is large
+QUICK = {
+    name: replace(
+        shape,
+        hidden=shape.hidden // 2,
+        layers=shape.layers // 2,
+        vocabulary=max(8_192, shape.vocabulary // 2),
+    )
+    for name, shape in SHAPES.items()
+}
+# what a test needs: seconds
 TINY = {
     name: replace(shape, hidden=128, layers=4, vocabulary=6_144) for name, shape in SHAPES.items()
 }

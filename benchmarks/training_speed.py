@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from decoding_contenders import NEW_TOKENS, chat, generate, prompts_of
+from loss_curves import difference_to_noise
 from machine import machine, machine_words, product_ways, rates_in_turns
 from starting import ROWS, help_seconds, refusal_seconds, second_start
 from training_contenders import Job, contend
 from training_peers import PEERS, commands, install
 from training_race import Contender, ContenderError, Result, prepare, race
-from training_shapes import SHAPES, TINY, Material, material
+from training_shapes import QUICK, SHAPES, TINY, Material, material
 from training_turns import MIB
 
 TRAINER = ("padded", "by length", "flattened", "one row × 4")
@@ -93,7 +94,7 @@ class Settings:
 
     def material(self, name: str) -> Material:
         """Model and rows of a shape, made when they are first asked for."""
-        shape = (TINY if self.tiny else SHAPES)[name]
+        shape = (TINY if self.tiny else QUICK if self.quick else SHAPES)[name]
         known = _MADE.get((self.folder, name))
         if known is None:
             made = material(shape, self.folder / name, self.data, self.tokenizers)
@@ -154,20 +155,16 @@ def speed_and_memory(
 def lora(settings: Settings, name: str) -> Measured:
     """LoRA on a native model: the Trainer's four settings, and the limit that products set."""
     made = settings.material(name)
+    job = settings.job(name)
+    sizes = (made.shape.hidden, made.shape.inner, settings.threads)
     ways = [
-        Contender(
-            f"{PRODUCTS_BY}{way}",
-            rates_in_turns,
-            (made.shape.hidden, made.shape.inner, settings.threads, way),
-            work=PRODUCTS,
-        )
+        Contender(f"{PRODUCTS_BY}{way}", rates_in_turns, (*sizes, way), work=PRODUCTS)
         for way in product_ways(None)
     ]
-    job = settings.job(name)
-    peers = [Contender(peer, command=line) for peer, line in commands(job).items()]
+    names, peers = TRAINER, [Contender(peer, command=line) for peer, line in commands(job).items()]
     if settings.quick:
-        peers = []
-    results = settings.race(("ours", *TRAINER), job, *peers, *ways)
+        names, peers = ("padded", "one row × 4"), []
+    results = settings.race(("ours", *names), job, *peers, *ways)
     return lora_rows(f"LoRA, {name}", made, results)
 
 
@@ -257,7 +254,23 @@ def bfloat16(settings: Settings) -> Measured:
     rows = speed_and_memory(
         "bf16", "our float32", results["bfloat16"], results["float32"], 1.5, 0.7
     )
-    return Measured(rows, {"contenders": as_json(results)})
+    details: dict[str, Any] = {"contenders": as_json(results)}
+    if not settings.quick:
+        data, folder = settings.material("A").data, settings.folder / "curves"
+        distance, noise = difference_to_noise(data, folder, settings.threads)
+        rows.append(
+            Row(
+                "bf16, loss over 300 steps",
+                "float32 of another seed",
+                f"{distance:.4f} from float32",
+                f"{noise:.4f} from float32",
+                distance / noise,
+                1,
+                is_least=False,
+            )
+        )
+        details |= {"distance": distance, "noise": noise}
+    return Measured(rows, details)
 
 
 def decoding(settings: Settings) -> Measured:
@@ -413,7 +426,9 @@ def main() -> None:
 
 def _arguments() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="within three minutes: rougher")
+    parser.add_argument(
+        "--quick", action="store_true", help="within three minutes: smaller models, one turn"
+    )
     parser.add_argument("--only", default="", help=f"a part of: {', '.join(SECTIONS)}")
     parser.add_argument(
         "--install-peers", action="store_true", help=f"first: {', '.join(PEERS)}; minutes"
