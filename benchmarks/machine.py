@@ -38,6 +38,12 @@ def machine(threads: int) -> dict[str, Any]:
     }
 
 
+def available_gib() -> int:
+    """Memory that processes can still have."""
+    free = _fields(Path("/proc/meminfo"))["MemAvailable"]
+    return int(free.split()[0]) // 2**20
+
+
 def machine_words(known: dict[str, Any]) -> str:
     """The same in two lines."""
     versions = ", ".join(f"{name} {number}" for name, number in known["versions"].items())

@@ -22,7 +22,7 @@ from typing import Any
 
 from decoding_contenders import NEW_TOKENS, chat, generate, prompts_of
 from loss_curves import difference_to_noise
-from machine import machine, machine_words, product_ways, rates_in_turns
+from machine import available_gib, machine, machine_words, product_ways, rates_in_turns
 from starting import ROWS, help_seconds, refusal_seconds, second_start
 from training_contenders import Job, contend
 from training_peers import PEERS, commands, install
@@ -32,6 +32,7 @@ from training_turns import MIB
 
 TRAINER = ("padded", "by length", "flattened", "one row × 4")
 PRODUCTS_BY, PRODUCTS = "products by ", 50  # GFLOP of a turn
+GIB_OF_A_CONTENDER = 4
 UNUSED = 1.5  # oneDNN this much faster than torch.mm: the processor's float32 is left unused
 
 
@@ -161,36 +162,60 @@ def lora(settings: Settings, name: str) -> Measured:
         Contender(f"{PRODUCTS_BY}{way}", rates_in_turns, (*sizes, way), work=PRODUCTS)
         for way in product_ways(None)
     ]
-    names, peers = TRAINER, [Contender(peer, command=line) for peer, line in commands(job).items()]
-    if settings.quick:
-        names, peers = ("padded", "one row × 4"), []
-    results = settings.race(("ours", *names), job, *peers, *ways)
-    return lora_rows(f"LoRA, {name}", made, results)
+    names = ("padded", "one row × 4") if settings.quick else TRAINER
+    peers = [Contender(trainer, contend, (trainer, job)) for trainer in names]
+    if not settings.quick:
+        peers += [Contender(peer, command=line) for peer, line in commands(job).items()]
+    # not more at once than memory holds, and ours among each of these groups
+    size = max(1, available_gib() // GIB_OF_A_CONTENDER - 1)
+    pairs, ours, products = {}, [], {}
+    for start in range(0, len(peers), size):
+        group = peers[start : start + size]
+        results = settings.race(("ours",), job, *group, *(() if start else ways))
+        ours.append(results.pop("ours"))
+        for way in () if start else ways:
+            products[way.name.removeprefix(PRODUCTS_BY)] = results.pop(way.name).rate
+        pairs |= {peer: Pair(ours[-1], theirs) for peer, theirs in results.items()}
+    return lora_rows(f"LoRA, {name}", made, pairs, ours[0], products)
 
 
-def lora_rows(work: str, made: Material, results: dict[str, Result]) -> Measured:
-    """The lines of a LoRA race."""
-    ours, default = results["ours"], results["padded"]
-    products = {name: each for name, each in results.items() if name.startswith(PRODUCTS_BY)}
-    peers = {name: each for name, each in results.items() if name not in ("ours", *products)}
-    fastest = max(peers, key=lambda name: peers[name].rate)
-    leanest = min(peers, key=lambda name: peers[name].above)
-    rates = {name.removeprefix(PRODUCTS_BY): each.rate for name, each in products.items()}
-    unused = max(rates.values()) > UNUSED * rates["torch.mm"]
-    limit = max(rates.values()) * 1e9 / made.operations
-    against_fastest = speed_and_memory(
-        work, f"fastest peer: {fastest}", ours, peers[fastest], 2.3 if unused else 1.25, 0.7
-    )
-    against_leanest = speed_and_memory(
-        work, f"leanest peer: {leanest}", ours, peers[leanest], 0, 0.7
-    )
+@dataclass(frozen=True)
+class Pair:
+    """Ours and another's result of one race."""
+
+    ours: Result
+    theirs: Result
+
+    @property
+    def speed(self) -> float:
+        """How many times faster ours is."""
+        return self.ours.rate / self.theirs.rate
+
+    @property
+    def memory(self) -> float:
+        """Which share of their memory ours takes."""
+        return self.ours.above / self.theirs.above
+
+
+def lora_rows(
+    work: str, made: Material, pairs: dict[str, Pair], ours: Result, rates: dict[str, float]
+) -> Measured:
+    """The lines of LoRA: `ours` ran in the race in which `rates`, of products, were measured."""
+    default = pairs["padded"]
+    fastest = min(pairs, key=lambda name: pairs[name].speed)
+    leanest = max(pairs, key=lambda name: pairs[name].memory)
+    fast, lean = pairs[fastest], pairs[leanest]
+    best = max(rates, key=lambda name: rates[name])
+    unused = rates[best] > UNUSED * rates["torch.mm"]
+    limit = rates[best] * 1e9 / made.operations
+    goal = 2.3 if unused else 1.25
     rows = [
-        *speed_and_memory(work, "Trainer, padded", ours, default, 3.5, 0.25),
-        against_fastest[0],
-        against_leanest[1],
+        *speed_and_memory(work, "Trainer, padded", default.ours, default.theirs, 3.5, 0.25),
+        speed_and_memory(work, f"fastest peer: {fastest}", fast.ours, fast.theirs, goal, 0.7)[0],
+        speed_and_memory(work, f"leanest peer: {leanest}", lean.ours, lean.theirs, goal, 0.7)[1],
         Row(
             f"{work}, share of the machine's limit",
-            f"{PRODUCTS_BY}{max(rates, key=lambda name: rates[name])}",
+            f"{PRODUCTS_BY}{best}",
             f"{ours.rate:,.0f}/s",
             f"{limit:,.0f}/s",
             ours.rate / limit,
@@ -203,7 +228,10 @@ def lora_rows(work: str, made: Material, results: dict[str, Result]) -> Measured
         "trained_share": made.trained / made.tokens,
         "operations_a_token": made.operations,
         "gflop_per_second": rates,
-        "contenders": as_json(results),
+        "contenders": {
+            name: {"ours": pair.ours.as_json(), "theirs": pair.theirs.as_json()}
+            for name, pair in pairs.items()
+        },
     }
     return Measured(rows, details)
 
