@@ -31,8 +31,9 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# within 20 minutes; ARGS=--quick within 3. What else is measured stands in benchmarks/README.md
 bench: $(STAMP)
-	$(BIN)/python benchmarks/tokenizer_speed.py
+	$(BIN)/python benchmarks/training_speed.py $(ARGS)
 
 # every method, family, width, kind of batch and number of processes; a quarter of an hour
 matrix: $(STAMP)
