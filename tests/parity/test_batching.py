@@ -260,7 +260,6 @@ def varlen(
     *_: int,
     scale: float,
     window_size: tuple[int, int],
-    enable_gqa: bool,
 ) -> torch.Tensor:
     """What torch's kernel for GPUs documents: a causal query's place counts from the last key."""
     outputs = []
@@ -275,7 +274,7 @@ def varlen(
         seen = seen if right < 0 else seen.tril(offset + right)
         seen = seen if left < 0 else seen.triu(offset - left)
         output = torch.nn.functional.scaled_dot_product_attention(
-            own, keys, values, attn_mask=seen, scale=scale, enable_gqa=enable_gqa
+            own, keys, values, attn_mask=seen, scale=scale, enable_gqa=True
         )
         outputs.append(output.transpose(0, 1))
     return torch.cat(outputs)

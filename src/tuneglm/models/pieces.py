@@ -15,7 +15,7 @@ import importlib.util
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import accumulate
 from typing import Any
 
@@ -133,7 +133,10 @@ def _varlen() -> Callable[..., Any] | None:
     from torch.nn.attention.varlen import varlen_attn
 
     known = inspect.signature(varlen_attn).parameters
-    return varlen_attn if {"window_size", "enable_gqa", "scale"} <= known.keys() else None
+    if not {"window_size", "scale"} <= known.keys():
+        return None
+    # fewer heads of keys than of queries: some releases want to be told, others have no word for it
+    return partial(varlen_attn, enable_gqa=True) if "enable_gqa" in known else varlen_attn
 
 
 def _has_varlen(
@@ -198,7 +201,6 @@ def _together(
             scale=scaling,
             # a query's place is counted from its last key: the prefix is seen by all
             window_size=(left, 0) if causal else (-1, -1),
-            enable_gqa=query.shape[1] != key.shape[1],
         )
         outputs |= dict(zip(chosen, output[None].split(queries, dim=1), strict=True))
     return [outputs[i] for i in range(len(pieces))]
