@@ -15,6 +15,7 @@ import copy
 import gc
 import io
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -285,7 +286,6 @@ EXACT = ("model.dtype=float32", "training.bf16=false")
 HALF = ("model.dtype=float16", "training.fp16=true", "training.bf16=false")
 PACKED = ("data.batching=packed", "training.per_device_train_batch_size=1")
 CHECKPOINTED = ("training.gradient_checkpointing=true",)
-RESULTS = ("adapter_model.safetensors", "model.safetensors", "prefix.safetensors")
 
 
 def command(*words: str) -> tuple[int, str]:
@@ -311,8 +311,8 @@ class CommandError(Exception):
 class Runs:
     """Runs of one small model, each in a folder of its own."""
 
-    def __init__(self, report: Report, family: str, folder: Path) -> None:
-        self.report, self.family, self.folder = report, family, folder
+    def __init__(self, report: Report, family: str, folder: Path, only: str) -> None:
+        self.report, self.family, self.folder, self.only = report, family, folder, only
         self.model, self.rows = folder / "model", folder / "rows.json"
         build(self.model, Run(family, 256, 3, ()), vocabulary=8192)
         write_rows(self.rows)
@@ -341,6 +341,8 @@ class Runs:
 
     def check(self, name: str, run: Callable[[], dict[str, Any]]) -> None:
         """Run it, and say what came of it; an AssertionError or a failed command is a fault."""
+        if not re.search(self.only, name):
+            return
         began = time.perf_counter()
         try:
             figures = run()
@@ -388,13 +390,15 @@ def farthest(one: Sequence[float], other: Sequence[float], allowed: float) -> di
 
 def weights_of(folder: Path) -> bytes:
     """The file of a result's weights."""
+    from tuneglm.checkpoints import RESULTS
+
     return next((folder / name).read_bytes() for name in RESULTS if (folder / name).is_file())
 
 
-def runs(report: Report, family: str) -> None:
+def runs(report: Report, family: str, only: str) -> None:
     """Every method and width, and what must come out the same in two ways."""
     with tempfile.TemporaryDirectory() as name:
-        made = Runs(report, family, Path(name))
+        made = Runs(report, family, Path(name), only)
         for method, settings in METHODS.items():
             own = (f"method={method}", *settings)
             for bits in (16,) if method == "full" else (16, 8, 4):
@@ -436,6 +440,8 @@ def _checkpointing(made: Runs, own: Sequence[str]) -> dict[str, Any]:
 
 def _resumed(made: Runs, own: Sequence[str]) -> dict[str, Any]:
     """A run that goes on from its third step against the one that nobody stopped."""
+    from tuneglm.checkpoints import RESULTS
+
     saving = ("training.save_strategy=steps", "training.save_steps=3", "training.max_steps=6")
     folder = made.train(*own, *saving)
     whole, weights = losses(folder), weights_of(folder)
@@ -484,6 +490,7 @@ def _others(made: Runs) -> None:
         for method in ("lora", "full", "p_tuning"):
             own = (f"method={method}", *METHODS[method])
             made.check(f"{method}, flex_attention", lambda own=own: _flex(made, own))  # type: ignore[misc]
+    made.check("held to the base beside an identity", lambda: _identity(made))
     made.check("merged", lambda: _merged(made, lora))
     made.check("chat in a pipe", lambda: _chat(made))
 
@@ -504,6 +511,14 @@ def _flex(made: Runs, own: Sequence[str]) -> dict[str, Any]:
     steps = ("training.max_steps=8", "data.tokens_per_batch=200")
     flexed = losses(made.train(*own, *PACKED, *steps, "model.attention=flex_attention"))
     return farthest(flexed, losses(made.train(*own, *PACKED, *steps)), 5e-3)
+
+
+def _identity(made: Runs) -> dict[str, Any]:
+    """Replay rows in padded batches, and questions asked while it trains."""
+    names = ("data.identity.name=Aurora", "data.identity.author=Northwind Labs")
+    more = ("data.identity.languages=en", f"data.dir={made.folder / 'data'}", "stage.kl=0.5")
+    saving = ("training.save_strategy=steps", "probe.questions=2", "data.cutoff=128")
+    return made.cell(*names, *more, *saving, "training.max_steps=3")
 
 
 def _merged(made: Runs, own: Sequence[str]) -> dict[str, Any]:
@@ -537,12 +552,12 @@ SAID = ("Memory", "Time", "Loss")
 SPEED_RUNS = {
     "lora, padded by 4": ("method=lora",),
     "lora, packed by 1,024": ("method=lora", "packed"),
-    "p_tuning, padded by 4": ("method=p_tuning",),
-    "lora, 4 bits, padded by 4": ("method=lora", "model.bits=4"),
     "lora, 4 bits, packed by 1,024": ("method=lora", "model.bits=4", "packed"),
+    "p_tuning, padded by 4": ("method=p_tuning",),
     "lora, 8 bits, padded by 4": ("method=lora", "model.bits=8"),
-    "lora, checkpointing, packed by 1,024": ("method=lora", "packed", *CHECKPOINTED),
     "freeze, padded by 4": ("method=freeze",),
+    "lora, checkpointing, packed by 1,024": ("method=lora", "packed", *CHECKPOINTED),
+    "lora, 4 bits, padded by 4": ("method=lora", "model.bits=4"),
 }
 BY_FOUR = ("training.per_device_train_batch_size=4",)
 BY_TOKENS = ("data.batching=packed", "data.tokens_per_batch=1024", "training.num_train_epochs=2")
@@ -762,6 +777,7 @@ def main() -> None:
     part.add_argument("--only", default="", help="networks whose name holds this")
     part = parts.add_parser("runs")
     part.add_argument("--family", default="chatglm3", choices=("chatglm", "chatglm3"))
+    part.add_argument("--only", default="", help="checks whose name this expression finds")
     for name in ("make", "speed"):
         part = parts.add_parser(name)
         part.add_argument("folder", type=Path)
@@ -778,7 +794,7 @@ def main() -> None:
     if given.part == "attention":
         attention(report, given.only)
     elif given.part == "runs":
-        runs(report, given.family)
+        runs(report, given.family, given.only)
     elif given.part == "make":
         make(report, given.folder, given.size, given.tokenizer, given.data)
     else:

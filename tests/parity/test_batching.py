@@ -237,6 +237,24 @@ def test_the_mask_of_flex_attention_says_the_same() -> None:
     ]
 
 
+@pytest.mark.parametrize("says_shared", [False, True])
+def test_the_kernel_is_told_of_shared_heads_where_it_wants_to_be(
+    says_shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch 2.11 has no word for it and takes them; 2.13 refuses them without the word."""
+
+    def knows(*_: Any, scale: float, window_size: Any, enable_gqa: bool = False) -> bool:
+        return enable_gqa
+
+    def knows_not(*_: Any, scale: float, window_size: Any) -> bool:
+        return False
+
+    module = pytest.importorskip("torch.nn.attention.varlen")
+    monkeypatch.setattr(module, "varlen_attn", knows if says_shared else knows_not)
+    kernel: Any = pieces._varlen.__wrapped__()
+    assert kernel(scale=1.0, window_size=(-1, 0)) is says_shared
+
+
 @pytest.mark.parametrize("attention", ["eager", "flex_attention"])
 def test_an_attention_that_cannot_keep_rows_apart_is_refused(attention: str) -> None:
     model = load_model(GOLDEN / "v2" / "base", device="cpu", attention=attention)
