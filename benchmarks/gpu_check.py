@@ -517,6 +517,7 @@ def _identity(made: Runs) -> dict[str, Any]:
     """Replay rows in padded batches, and questions asked while it trains."""
     names = ("data.identity.name=Aurora", "data.identity.author=Northwind Labs")
     more = ("data.identity.languages=en", f"data.dir={made.folder / 'data'}", "stage.kl=0.5")
+    more = (*more, f"data.train=[{{path: {made.rows}, replay: true}}]")
     saving = ("training.save_strategy=steps", "probe.questions=2", "data.cutoff=128")
     return made.cell(*names, *more, *saving, "training.max_steps=3")
 
@@ -547,6 +548,8 @@ SIZES = {
     | {"kv_channels": 64, "ffn_hidden_size": 512},
 }
 ROWS, WARM = 96, 3
+# the last steps of a run, which are not timed: how long the GPU computes in them is looked at
+LOOKED_AT = 3
 PEER = "transformers' Trainer and peft, lora, padded by 4"
 SAID = ("Memory", "Time", "Loss")
 SPEED_RUNS = {
@@ -639,6 +642,42 @@ def _measured(report: Report, name: str, run: Callable[[], dict[str, Any]]) -> N
         report.add(name, True, **figures, seconds=time.perf_counter() - began)
 
 
+class Kernels:
+    """What the GPU does in a run's last steps, by torch's profiler."""
+
+    def __init__(self) -> None:
+        self._profiler: Any = None
+        self._began = self._seconds = 0.0
+
+    def follow(self, left: int) -> None:
+        """Called at the end of each step, with the number of those that are left."""
+        if DEVICE.type == "cuda" and left == LOOKED_AT:
+            self._profiler = torch.profiler.profile(
+                activities=[torch.profiler.ProfilerActivity.CUDA]
+            )
+            self._profiler.start()
+            self._began = synchronized()
+        elif self._profiler is not None and left == 0:
+            self._seconds = synchronized() - self._began
+            self._profiler.stop()
+
+    def figures(self) -> dict[str, Any]:
+        """Kernels a step, the share of the time in which one runs, and the longest by name."""
+        if self._profiler is None or not self._seconds:
+            return {}
+        found = sorted(self._profiler.key_averages(), key=lambda each: -each.self_device_time_total)
+        busy = sum(each.self_device_time_total for each in found) / 1e6
+        return {
+            "kernels_a_step": sum(each.count for each in found) // LOOKED_AT,
+            "busy": busy / self._seconds,
+            "busy_seconds_a_step": busy / LOOKED_AT,
+            "longest": [
+                f"{each.self_device_time_total / 1e3 / LOOKED_AT:.1f} ms {each.key[:60]}"
+                for each in found[:8]
+            ],
+        }
+
+
 def rate(marks: Sequence[tuple[float, int]]) -> float:
     """Tokens a second from the end of the first steps to the end of the last."""
     (first, before), (last, after) = marks[WARM - 1], marks[-1]
@@ -726,11 +765,15 @@ def _ours(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
     memory_in_use(forget=True)
     marks: list[tuple[float, int]] = []
     begun: list[float] = []
+    kernels = Kernels()
     own_end, own_begin = Progression.on_step_end, Progression.on_train_begin
 
     def on_step_end(self: Any, args: Any, state: Any, control: Any, **named: Any) -> None:
         own_end(self, args, state, control, **named)
         marks.append((synchronized(), state.num_input_tokens_seen))
+        # a profiler that cannot be had leaves the figures of the run as they are
+        with contextlib.suppress(RuntimeError):
+            kernels.follow(state.max_steps - state.global_step)
 
     def on_train_begin(self: Any, args: Any, state: Any, control: Any, **named: Any) -> None:
         begun.append(time.perf_counter())
@@ -749,6 +792,7 @@ def _ours(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
     if code:
         raise CommandError(printed)
     peaks = memory_in_use()
+    marks = marks[:-LOOKED_AT]
     parts = {name: round(size / GIB, 3) for name, size in planned.memory.parts.items() if size}
     foreseen = (planned.memory.peak - planned.memory.parts[PROCESS]) / GIB
     return {
@@ -761,6 +805,7 @@ def _ours(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
         "planning": planning,
         "planned_seconds_a_step": planned.seconds,
         "seconds_a_step": (marks[-1][0] - marks[WARM - 1][0]) / (len(marks) - WARM),
+        **kernels.figures(),
         "parts": parts,
         "said": [
             line for line in printed.splitlines() if line[:6] in ("Memory", "Time  ", "Loss  ")
