@@ -6,7 +6,8 @@ The queries of a piece see all of its keys, or all up to themselves:
     row whose first c tokens       queries  [0, c)  see keys [0, c), all of them
     see each other (a context)     queries  [c, n)  see keys [0, n) up to themselves
 
-On a GPU in half precision, one kernel takes all pieces of a kind; elsewhere each
+On a GPU in half precision, one kernel takes all pieces of a kind, and causal rows
+need not even be cut; elsewhere each
 is a call of sdpa, exact and on a processor 4 to 20 times as fast as one call with a
 mask of tokens × tokens. A prefix stands before the keys of each piece.
 """
@@ -15,7 +16,7 @@ import importlib.util
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import accumulate
 from typing import Any
 
@@ -68,8 +69,11 @@ def attend_pieces(
 
     own  keys and values of (1, heads, prefix length, head_dim) that stand before each row's
     """
+    has_varlen = _has_varlen(query, own is not None, **kwargs)
+    if has_varlen and own is None and not any(segments.contexts):
+        return _uncut(query, key, value, segments.lengths, **kwargs)
     pieces = list(_pieces(query, key, value, segments, own))
-    kernel = _together if _has_varlen(query, own is not None, **kwargs) else _one_by_one
+    kernel = _together if has_varlen else _one_by_one
     return torch.cat(kernel(module, pieces, **kwargs), dim=1)
 
 
@@ -178,40 +182,89 @@ def _together(
     **_: Any,
 ) -> list[Tensor]:
     """One kernel for all pieces that see everything, one for all that are causal."""
-    varlen = _varlen()
-    assert varlen is not None
     outputs: dict[int, Tensor] = {}
     for causal in (False, True):
         chosen = {i: piece for i, piece in enumerate(pieces) if piece.causal is causal}
         if not chosen:
             continue
-        left = -1 if sliding_window is None else sliding_window - 1
-        queries = [piece.query.shape[2] for piece in chosen.values()]
-        keys = [piece.key.shape[2] for piece in chosen.values()]
-        query = _laid_out([piece.query for piece in chosen.values()])
-        key = _laid_out([piece.key for piece in chosen.values()])
-        output = varlen(
-            query,
-            key,
-            _laid_out([piece.value for piece in chosen.values()]),
-            boundaries(queries, query.device),
-            boundaries(keys, query.device),
-            max(queries),
-            max(keys),
-            scale=scaling,
-            # a query's place is counted from its last key: the prefix is seen by all
-            window_size=(left, 0) if causal else (-1, -1),
+        queries = tuple(piece.query.shape[2] for piece in chosen.values())
+        output = _by_kernel(
+            [piece.query for piece in chosen.values()],
+            [piece.key for piece in chosen.values()],
+            [piece.value for piece in chosen.values()],
+            scaling,
+            _window(causal, sliding_window),
         )
         outputs |= dict(zip(chosen, output[None].split(queries, dim=1), strict=True))
     return [outputs[i] for i in range(len(pieces))]
 
 
+def _uncut(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    lengths: tuple[int, ...],
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    **_: Any,
+) -> Tensor:
+    """The one kernel on rows that are causal throughout, as they lie: nothing is cut or joined."""
+    window = _window(True, sliding_window)
+    return _by_kernel([query], [key], [value], scaling, window, lengths)[None]
+
+
+def _window(causal: bool, sliding_window: int | None) -> tuple[int, int]:
+    """Keys that a query sees on its left and right; its place is counted from its last key.
+
+    So all see the prefix.
+    """
+    left = -1 if sliding_window is None else sliding_window - 1
+    return (left, 0) if causal else (-1, -1)
+
+
+def _by_kernel(
+    queries: Sequence[Tensor],
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    scaling: float | None,
+    window: tuple[int, int],
+    lengths: tuple[int, ...] | None = None,
+) -> Tensor:
+    """Pieces of (1, heads, length, head_dim) → (all lengths, heads, head_dim).
+
+    lengths  of the rows, where the pieces are not cut into rows yet
+    """
+    varlen = _varlen()
+    assert varlen is not None
+    seeing = lengths or tuple(each.shape[2] for each in queries)
+    seen = lengths or tuple(each.shape[2] for each in keys)
+    output: Tensor = varlen(
+        _laid_out(queries),
+        _laid_out(keys),
+        _laid_out(values),
+        boundaries(seeing, queries[0].device),
+        boundaries(seen, queries[0].device),
+        max(seeing),
+        max(seen),
+        scale=scaling,
+        window_size=window,
+    )
+    return output
+
+
 def _laid_out(states: Sequence[Tensor]) -> Tensor:
     """Pieces of (1, heads, length, head_dim) → (all lengths, heads, head_dim)."""
-    together = torch.cat([each[0] for each in states], dim=1).transpose(0, 1)
+    whole = states[0] if len(states) == 1 else torch.cat(list(states), dim=2)
+    together = whole[0].transpose(0, 1)
     return together.to(_computed_type(together)).contiguous()
 
 
-def boundaries(lengths: Sequence[int], device: torch.device) -> Tensor:
-    """Where each part begins, and where the last one ends: (parts + 1,)."""
-    return torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
+@lru_cache(maxsize=16)
+def boundaries(lengths: tuple[int, ...], device: torch.device) -> Tensor:
+    """Where each part begins, and where the last one ends: (parts + 1,).
+
+    Kept for the layers that follow: to bring numbers to a GPU is to wait for it.
+    """
+    # what inference mode made could not be used in training afterwards
+    with torch.inference_mode(False):
+        return torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
