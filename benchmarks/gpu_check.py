@@ -547,7 +547,7 @@ SIZES = {
     | {"hidden_size": 256, "num_layers": 3, "num_attention_heads": 4}
     | {"kv_channels": 64, "ffn_hidden_size": 512},
 }
-ROWS, WARM = 96, 3
+ROWS, EPOCHS = 96, 3
 # the last steps of a run, which are not timed: how long the GPU computes in them is looked at
 LOOKED_AT = 3
 PEER = "transformers' Trainer and peft, lora, padded by 4"
@@ -563,7 +563,7 @@ SPEED_RUNS = {
     "lora, 4 bits, padded by 4": ("method=lora", "model.bits=4"),
 }
 BY_FOUR = ("training.per_device_train_batch_size=4",)
-BY_TOKENS = ("data.batching=packed", "data.tokens_per_batch=1024", "training.num_train_epochs=2")
+BY_TOKENS = ("data.batching=packed", "data.tokens_per_batch=1024")
 TARGETS = ["q_proj", "k_proj", "v_proj"]
 
 
@@ -678,10 +678,17 @@ class Kernels:
         }
 
 
-def rate(marks: Sequence[tuple[float, int]]) -> float:
-    """Tokens a second from the end of the first steps to the end of the last."""
-    (first, before), (last, after) = marks[WARM - 1], marks[-1]
-    return (after - before) / (last - first)
+def rates(marks: Sequence[tuple[float, int]], untimed: int) -> dict[str, float]:
+    """From the end of the first epoch, in which kernels are loaded and memory is first asked for.
+
+    untimed  steps at the end that are left out
+    """
+    warm = len(marks) // EPOCHS
+    (first, before), (last, after) = marks[warm - 1], marks[-1 - untimed]
+    return {
+        "tokens_per_second": (after - before) / (last - first),
+        "seconds_a_step": (last - first) / (len(marks) - untimed - warm),
+    }
 
 
 def _peers(size: str, folder: Path) -> dict[str, Any]:
@@ -704,7 +711,7 @@ def _peers(size: str, folder: Path) -> dict[str, Any]:
             args=TrainingArguments(
                 output,
                 per_device_train_batch_size=4,
-                num_train_epochs=1,
+                num_train_epochs=EPOCHS,
                 learning_rate=1e-4,
                 bf16=True,
                 use_cpu=DEVICE.type == "cpu",
@@ -722,7 +729,7 @@ def _peers(size: str, folder: Path) -> dict[str, Any]:
         with contextlib.redirect_stdout(io.StringIO()):
             trainer.train()
     peaks = memory_in_use()
-    return {"tokens_per_second": rate(marks), "allocated": peaks[0], "reserved": peaks[1]}
+    return {**rates(marks, 0), "allocated": peaks[0], "reserved": peaks[1]}
 
 
 def encoded_rows(folder: Path) -> Any:
@@ -747,7 +754,7 @@ def _settings(folder: Path) -> list[str]:
         "model.family=chatglm3",
         f"data.train={folder / 'rows.json'}",
         "data.cutoff=512",
-        "training.num_train_epochs=1",
+        f"training.num_train_epochs={EPOCHS}",
     ]
 
 
@@ -792,11 +799,10 @@ def _ours(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
     if code:
         raise CommandError(printed)
     peaks = memory_in_use()
-    marks = marks[:-LOOKED_AT]
     parts = {name: round(size / GIB, 3) for name, size in planned.memory.parts.items() if size}
     foreseen = (planned.memory.peak - planned.memory.parts[PROCESS]) / GIB
     return {
-        "tokens_per_second": rate(marks),
+        **rates(marks, LOOKED_AT),
         "allocated": peaks[0],
         "reserved": peaks[1],
         "foreseen": foreseen,
@@ -804,7 +810,6 @@ def _ours(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
         "until_first_step": begun[0] - started,
         "planning": planning,
         "planned_seconds_a_step": planned.seconds,
-        "seconds_a_step": (marks[-1][0] - marks[WARM - 1][0]) / (len(marks) - WARM),
         **kernels.figures(),
         "parts": parts,
         "said": [

@@ -255,6 +255,13 @@ def test_the_kernel_is_told_of_shared_heads_where_it_wants_to_be(
     assert kernel(scale=1.0, window_size=(-1, 0)) is says_shared
 
 
+def test_where_rows_end_is_told_once_and_serves_training_too() -> None:
+    with torch.inference_mode():
+        ends = pieces.boundaries((3, 4), torch.device("cpu"))
+    assert ends.tolist() == [0, 3, 7] and not ends.is_inference()
+    assert pieces.boundaries((3, 4), torch.device("cpu")) is ends
+
+
 @pytest.mark.parametrize("attention", ["eager", "flex_attention"])
 def test_an_attention_that_cannot_keep_rows_apart_is_refused(attention: str) -> None:
     model = load_model(GOLDEN / "v2" / "base", device="cpu", attention=attention)

@@ -57,11 +57,18 @@ def check_rows_apart(trainer: Trainer, groups: Iterable[Item]) -> None:
     # half of the digits that the type of the products has
     rounding = torch.finfo(dtype).eps ** 0.5
     # bitsandbytes chooses for all tokens together which columns it leaves out of the 8 bits
-    if not _alike(packed, beside_other, ROUGHLY if held_bits(model) == 8 else rounding):
-        raise _seen("in this model a row sees the one before it")
-    is_rough = dtype.itemsize == 2 or is_quantized(model)
-    if not _alike(packed, alone, ROUGHLY if is_rough else rounding):
-        raise _seen("in this model a packed row is not computed as the row alone")
+    _check_alike(
+        packed,
+        beside_other,
+        ROUGHLY if held_bits(model) == 8 else rounding,
+        "in this model a row sees the one before it",
+    )
+    _check_alike(
+        packed,
+        alone,
+        ROUGHLY if dtype.itemsize == 2 or is_quantized(model) else rounding,
+        "in this model a packed row is not computed as the row alone",
+    )
 
 
 def _rows(item: Item) -> tuple[Encoded, ...]:
@@ -78,10 +85,11 @@ def _logits(trainer: Trainer, rows: Sequence[Encoded], packed: bool) -> Tensor:
     return logits
 
 
-def _alike(one: Tensor, other: Tensor, allowed: float) -> bool:
-    """Equal but for a share of the largest."""
-    difference = (one.float() - other.float()).abs().max()
-    return bool(difference <= allowed * other.float().abs().max())
+def _check_alike(one: Tensor, other: Tensor, allowed: float, reason: str) -> None:
+    """Raises ModelError where two differ by more than a share of the largest, or are no numbers."""
+    difference = float((one.float() - other.float()).abs().max() / other.float().abs().max())
+    if not difference <= allowed:
+        raise _seen(f"{reason} (its logits differ by {difference:.2g} of the largest)")
 
 
 def _seen(reason: str) -> ModelError:
