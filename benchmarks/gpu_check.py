@@ -190,20 +190,20 @@ def distance(one: Tensor, other: Tensor) -> float:
 
 @contextlib.contextmanager
 def counted() -> Iterator[dict[str, int]]:
-    """How often the kernel that takes all pieces at once was called."""
-    from tuneglm.models import pieces
+    """How often the kernel that takes rows of unlike length was called."""
+    from tuneglm.models import varlen
 
-    calls, own = {"together": 0}, pieces._together
+    calls, own = {"kernel": 0}, varlen._by_kernel
 
     def count(*arguments: Any, **named: Any) -> Any:
-        calls["together"] += 1
+        calls["kernel"] += 1
         return own(*arguments, **named)
 
-    pieces._together = count  # type: ignore[assignment]
+    varlen._by_kernel = count  # type: ignore[assignment]
     try:
         yield calls
     finally:
-        pieces._together = own
+        varlen._by_kernel = own
 
 
 def autocast() -> Any:
@@ -261,14 +261,14 @@ def _attention_of(report: Report, name: str, config: Any, family: str, prefix: b
         allowed = [closest] * 2 if exact else [TIMES * each for each in plainly]
         at_once = DEVICE.type == "cuda" and kernel == "sdpa" and not exact
         at_once = at_once and not (prefix and "window" in name)
-        ok = logits <= allowed[0] and gradient <= allowed[1] and at_once == (calls["together"] > 0)
+        ok = logits <= allowed[0] and gradient <= allowed[1] and at_once == (calls["kernel"] > 0)
         report.add(
             title,
             ok,
             logits=logits,
             gradient=gradient,
             by_sdpa=[float(f"{each:.2g}") for each in plainly],
-            varlen=calls["together"],
+            varlen=calls["kernel"],
             seconds=time.perf_counter() - began,
         )
 
