@@ -43,7 +43,7 @@ def test_train_is_the_function_also_after_training(configure: Configure, tmp_pat
 
 
 def test_a_model_is_a_pretrained_model(tmp_path: Path) -> None:
-    model = tuneglm.load_model(MODEL_FOLDER, dtype="float32")
+    model = tuneglm.load_model(MODEL_FOLDER, dtype="float32", device="cpu")
     assert isinstance(model, PreTrainedModel)
     ids = torch.arange(300, 320)[None]
     copied = pickle.loads(pickle.dumps(model))
@@ -52,7 +52,7 @@ def test_a_model_is_a_pretrained_model(tmp_path: Path) -> None:
     assert len(output.hidden_states) == model.config.num_hidden_layers + 1
     model.save_pretrained(tmp_path / "native")
     tuneglm.load_tokenizer(MODEL_FOLDER).save_pretrained(tmp_path / "native")
-    again = tuneglm.load_model(tmp_path / "native", dtype="float32")
+    again = tuneglm.load_model(tmp_path / "native", dtype="float32", device="cpu")
     assert torch.equal(again(ids).logits, output.logits)
     assert torch.equal(copied(ids).logits, output.logits)
 

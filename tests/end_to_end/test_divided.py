@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.conftest import ROWS
+from tests.end_to_end.test_several_processes import WITHOUT_GPU
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.methods import METHODS
 from tuneglm.models.loading import load_model
@@ -106,7 +107,9 @@ def _work(folder: Path, runs: list[Any], processes: int) -> None:
         command,
         capture_output=True,
         text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        env=os.environ
+        | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+        | WITHOUT_GPU,
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
 

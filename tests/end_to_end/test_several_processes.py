@@ -15,6 +15,8 @@ from tuneglm.demo import MODEL_FOLDER
 
 WEIGHTS = "adapter_model.safetensors"
 TWO = ("--processes", "2")
+# two processes would each want one, and what is asserted is a processor's
+WITHOUT_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def start(command: list[str], *settings: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | WITHOUT_GPU,
     )
 
 

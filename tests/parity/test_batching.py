@@ -24,11 +24,12 @@ from tuneglm.data.encoded import UNTRAINED, Encoded
 from tuneglm.data.pack import packs, rectangles
 from tuneglm.errors import ModelError
 from tuneglm.methods.tuned import Tuned
-from tuneglm.models import family_named, pieces
+from tuneglm.models import family_named
+from tuneglm.models import varlen as varlen_module
 from tuneglm.models.attention import block_mask, keep_rows_apart
 from tuneglm.models.loading import load_model
-from tuneglm.models.pieces import Segments
 from tuneglm.models.prefix import PrefixEncoder, prefix_sizes, put_prefix
+from tuneglm.models.segments import Segments
 from tuneglm.stages.sft import SftTrainer
 
 GMASK, SOP, PAD = 501, 504, 3
@@ -237,6 +238,31 @@ def test_the_mask_of_flex_attention_says_the_same() -> None:
     ]
 
 
+@pytest.mark.parametrize("says_shared", [False, True])
+def test_the_kernel_is_told_of_shared_heads_where_it_wants_to_be(
+    says_shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch 2.11 has no word for it and takes them; 2.13 refuses them without the word."""
+
+    def knows(*_: Any, scale: float, window_size: Any, enable_gqa: bool = False) -> bool:
+        return enable_gqa
+
+    def knows_not(*_: Any, scale: float, window_size: Any) -> bool:
+        return False
+
+    module = pytest.importorskip("torch.nn.attention.varlen")
+    monkeypatch.setattr(module, "varlen_attn", knows if says_shared else knows_not)
+    kernel: Any = varlen_module._kernel.__wrapped__()
+    assert kernel(scale=1.0, window_size=(-1, 0)) is says_shared
+
+
+def test_where_rows_end_is_told_once_and_serves_training_too() -> None:
+    with torch.inference_mode():
+        ends = varlen_module.boundaries((3, 4), torch.device("cpu"))
+    assert ends.tolist() == [0, 3, 7] and not ends.is_inference()
+    assert varlen_module.boundaries((3, 4), torch.device("cpu")) is ends
+
+
 @pytest.mark.parametrize("attention", ["eager", "flex_attention"])
 def test_an_attention_that_cannot_keep_rows_apart_is_refused(attention: str) -> None:
     model = load_model(GOLDEN / "v2" / "base", device="cpu", attention=attention)
@@ -260,7 +286,6 @@ def varlen(
     *_: int,
     scale: float,
     window_size: tuple[int, int],
-    enable_gqa: bool,
 ) -> torch.Tensor:
     """What torch's kernel for GPUs documents: a causal query's place counts from the last key."""
     outputs = []
@@ -275,7 +300,7 @@ def varlen(
         seen = seen if right < 0 else seen.tril(offset + right)
         seen = seen if left < 0 else seen.triu(offset - left)
         output = torch.nn.functional.scaled_dot_product_attention(
-            own, keys, values, attn_mask=seen, scale=scale, enable_gqa=enable_gqa
+            own, keys, values, attn_mask=seen, scale=scale, enable_gqa=True
         )
         outputs.append(output.transpose(0, 1))
     return torch.cat(outputs)
@@ -293,7 +318,7 @@ def test_the_one_kernel_of_gpus_is_asked_for_the_same(
         model.eval()
     apart = logits_of(model, rows(name))
     kernel = Mock(side_effect=varlen)
-    monkeypatch.setattr(pieces, "_varlen", lambda: kernel)
-    monkeypatch.setattr(pieces, "_is_fit", lambda query: True)
+    monkeypatch.setattr(varlen_module, "_kernel", lambda: kernel)
+    monkeypatch.setattr(varlen_module, "_is_fit", lambda query: True)
     torch.testing.assert_close(logits_of(model, rows(name)), apart, atol=1e-5, rtol=0)
     assert kernel.called != (prefix and "window" in name)

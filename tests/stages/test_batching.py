@@ -1,6 +1,7 @@
 """`data.batching` in whole runs: the same is learnt, a stopped run goes on."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from tuneglm.data.collate import Collator
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.errors import ConfigError, ModelError
 from tuneglm.methods.tuned import Tuned
+from tuneglm.models.attention import keep_rows_apart
 from tuneglm.models.loading import load_model
 from tuneglm.stages.apart import check_rows_apart
 from tuneglm.stages.sft import SftTrainer
@@ -161,3 +163,24 @@ def test_a_model_whose_rows_would_see_each_other_is_refused(tmp_path: Path) -> N
     untold = load_model(MODEL_FOLDER, dtype="float32", device="cpu")
     with pytest.raises(ModelError, match="a row sees the one before it"):
         check_rows_apart(trainer_of(untold, tmp_path), groups)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_rounding_that_grows_from_layer_to_layer_is_no_neighbour(
+    dtype: str, tmp_path: Path
+) -> None:
+    """Deep models in few bits round a pack otherwise than the row alone, by other kernels."""
+    groups = Groups(rows("glm4"), [[0, 1], [2, 3]])
+    model: Any = load_model(MODEL_FOLDER, dtype=dtype, device="cpu")
+
+    def round_otherwise(_: Any, __: Any, given: dict[str, Any], output: Any) -> None:
+        if "row_lengths" in given:
+            output.logits = output.logits * 1.15
+
+    keep_rows_apart(model)
+    model.register_forward_hook(round_otherwise, with_kwargs=True)
+    if dtype == "bfloat16":
+        check_rows_apart(trainer_of(model, tmp_path), groups)
+        return
+    with pytest.raises(ModelError, match="not computed as the row alone"):
+        check_rows_apart(trainer_of(model, tmp_path), groups)

@@ -49,6 +49,15 @@ def row(seed: int, length: int, replay: Replay) -> Encoded:
 ROWS = [row(0, 9, False), row(1, 14, True), row(2, 6, "hold"), row(3, 8, True), row(4, 7, False)]
 
 
+@pytest.mark.parametrize("put_together", ["padded", "packed"])
+def test_every_token_of_a_batch_has_a_place_of_its_own(put_together: str) -> None:
+    """Memory is pinned for a GPU by writing to a tensor with the same strides."""
+    batch = concatenate(ROWS) if put_together == "packed" else collate(ROWS, pad_token_id=0)
+    assert REPLAY in batch
+    for each in batch.values():
+        torch.empty_strided(each.shape, each.stride(), dtype=each.dtype).copy_(each)
+
+
 def made_trainer(folder: Path, kl: float) -> Any:
     made = tuned(base_of("native", folder), "native", "lora")
     torch.manual_seed(2)

@@ -71,7 +71,8 @@ def replayed(flags: Tensor) -> dict[str, Tensor]:
 
     Nothing without any.
     """
-    return {REPLAY: flags} if flags.any() else {}
+    # each token has a place of its own: memory is pinned for a GPU by writing to a copy like it
+    return {REPLAY: flags.contiguous()} if flags.any() else {}
 
 
 def _flags(rows: Sequence[Encoded]) -> Tensor:

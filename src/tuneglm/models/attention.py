@@ -2,7 +2,7 @@
 
 Packed rows lie one after another in one sequence, without padding. No mask of
 tokens × tokens is made for them: the attention is told where the rows begin, and
-works row by row (pieces.py). A prefix is put before the keys here.
+works row by row (pieces.py, varlen.py). A prefix is put before the keys here.
 
     keep_rows_apart   lets a model take `row_lengths`
     ROWS, PREFIX      names of this attention, by which transformers finds it
@@ -20,7 +20,9 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from tuneglm.errors import ModelError
-from tuneglm.models.pieces import KeysValues, Segments, attend_pieces, boundaries
+from tuneglm.models.pieces import attend_pieces
+from tuneglm.models.segments import KeysValues, Segments
+from tuneglm.models.varlen import boundaries
 
 ROWS = "rows_sdpa"
 PREFIX = "prefix_sdpa"

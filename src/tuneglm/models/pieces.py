@@ -6,38 +6,21 @@ The queries of a piece see all of its keys, or all up to themselves:
     row whose first c tokens       queries  [0, c)  see keys [0, c), all of them
     see each other (a context)     queries  [c, n)  see keys [0, n) up to themselves
 
-On a GPU in half precision, one kernel takes all pieces of a kind; elsewhere each
-is a call of sdpa, exact and on a processor 4 to 20 times as fast as one call with a
-mask of tokens × tokens. A prefix stands before the keys of each piece.
+Each is a call of sdpa, exact and on a processor 4 to 20 times as fast as one call with a
+mask of tokens × tokens. A prefix stands before the keys of each piece. On a GPU in half
+precision, one kernel takes the rows as they lie (varlen.py).
 """
 
-import importlib.util
-import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-KeysValues = tuple[Tensor, Tensor]
-
-LARGEST_HEAD = 256  # of the kernel that takes all pieces at once
-
-
-@dataclass(frozen=True)
-class Segments:
-    """Rows that lie one after another.
-
-    lengths   tokens of each row
-    contexts  tokens at each row's start that see each other; 0 in a causal model
-    """
-
-    lengths: tuple[int, ...]
-    contexts: tuple[int, ...]
+from tuneglm.models.segments import KeysValues, Segments
+from tuneglm.models.varlen import attend_varlen, has_varlen
 
 
 @dataclass(frozen=True)
@@ -68,9 +51,10 @@ def attend_pieces(
 
     own  keys and values of (1, heads, prefix length, head_dim) that stand before each row's
     """
+    if has_varlen(query, own is not None, **kwargs):
+        return attend_varlen(query, key, value, segments, own, **kwargs)
     pieces = list(_pieces(query, key, value, segments, own))
-    kernel = _together if _has_varlen(query, own is not None, **kwargs) else _one_by_one
-    return torch.cat(kernel(module, pieces, **kwargs), dim=1)
+    return torch.cat(_one_by_one(module, pieces, **kwargs), dim=1)
 
 
 def _pieces(
@@ -123,93 +107,3 @@ def _seen(piece: Piece, window: int | None) -> Tensor | None:
     if window is not None:
         seen &= (columns > rows - window) | (columns < piece.prefix)
     return seen[None, None]
-
-
-@cache
-def _varlen() -> Callable[..., Any] | None:
-    """torch's attention over sequences of unlike length, where this torch has it whole."""
-    if importlib.util.find_spec("torch.nn.attention.varlen") is None:
-        return None
-    from torch.nn.attention.varlen import varlen_attn
-
-    known = inspect.signature(varlen_attn).parameters
-    return varlen_attn if {"window_size", "enable_gqa", "scale"} <= known.keys() else None
-
-
-def _has_varlen(
-    query: Tensor,
-    has_prefix: bool,
-    dropout: float = 0.0,
-    sliding_window: int | None = None,
-    **_: Any,
-) -> bool:
-    """Whether one kernel can take all pieces."""
-    # it has no dropout, and its window would hide the prefix
-    can = not dropout and not (has_prefix and sliding_window is not None)
-    return can and _is_fit(query) and _varlen() is not None
-
-
-def _is_fit(query: Tensor) -> bool:
-    """Half precision on a GPU of 2020 or later, and heads that the kernel takes."""
-    head = query.shape[-1]
-    return (
-        query.is_cuda
-        and _computed_type(query).itemsize == 2
-        and head <= LARGEST_HEAD
-        and head % 8 == 0
-        and torch.cuda.get_device_capability(query.device) >= (8, 0)
-    )
-
-
-def _computed_type(states: Tensor) -> torch.dtype:
-    """What autocast would compute an attention in: the kernel stands outside its list."""
-    device = states.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states.dtype
-
-
-def _together(
-    module: Any,
-    pieces: Sequence[Piece],
-    scaling: float | None = None,
-    sliding_window: int | None = None,
-    **_: Any,
-) -> list[Tensor]:
-    """One kernel for all pieces that see everything, one for all that are causal."""
-    varlen = _varlen()
-    assert varlen is not None
-    outputs: dict[int, Tensor] = {}
-    for causal in (False, True):
-        chosen = {i: piece for i, piece in enumerate(pieces) if piece.causal is causal}
-        if not chosen:
-            continue
-        left = -1 if sliding_window is None else sliding_window - 1
-        queries = [piece.query.shape[2] for piece in chosen.values()]
-        keys = [piece.key.shape[2] for piece in chosen.values()]
-        query = _laid_out([piece.query for piece in chosen.values()])
-        key = _laid_out([piece.key for piece in chosen.values()])
-        output = varlen(
-            query,
-            key,
-            _laid_out([piece.value for piece in chosen.values()]),
-            boundaries(queries, query.device),
-            boundaries(keys, query.device),
-            max(queries),
-            max(keys),
-            scale=scaling,
-            # a query's place is counted from its last key: the prefix is seen by all
-            window_size=(left, 0) if causal else (-1, -1),
-            enable_gqa=query.shape[1] != key.shape[1],
-        )
-        outputs |= dict(zip(chosen, output[None].split(queries, dim=1), strict=True))
-    return [outputs[i] for i in range(len(pieces))]
-
-
-def _laid_out(states: Sequence[Tensor]) -> Tensor:
-    """Pieces of (1, heads, length, head_dim) → (all lengths, heads, head_dim)."""
-    together = torch.cat([each[0] for each in states], dim=1).transpose(0, 1)
-    return together.to(_computed_type(together)).contiguous()
-
-
-def boundaries(lengths: Sequence[int], device: torch.device) -> Tensor:
-    """Where each part begins, and where the last one ends: (parts + 1,)."""
-    return torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)

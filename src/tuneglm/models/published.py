@@ -62,12 +62,11 @@ def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTra
             repeated[name] = tensor
             continue
         _check_weight(f"`{key}` in `{folder}`", tensor, missing.pop(name, None), packed)
-        weight = (
-            tensor.clone() if _keeps_type(name, tensor) else tensor.to(placement.dtype, copy=True)
-        )
+        dtype = tensor.dtype if _keeps_type(name, tensor) else placement.dtype
         if name in quantized:
-            set_quantized_weight(model, name, weight, placement.device)
+            set_quantized_weight(model, name, tensor.to(dtype, copy=True), placement.device)
         else:
+            weight = tensor.to(placement.device, dtype, copy=True)
             set_module_tensor_to_device(model, name, placement.device, weight)
     _refuse_missing(folder, list(missing))
     model.tie_weights()

@@ -159,11 +159,18 @@ def _dequantized(args: Any, kwargs: Any) -> list[int]:
 
 
 def _attention_operations(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    return int(sdpa_flop_count(query.shape, key.shape, value.shape))
+    shared = (_of_all_heads(query, each) for each in (key, value))
+    return int(sdpa_flop_count(query.shape, *shared))
 
 
 def _attention_backward(gradient: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    return int(sdpa_backward_flop_count(gradient.shape, query.shape, key.shape, value.shape))
+    shared = (_of_all_heads(query, each) for each in (key, value))
+    return int(sdpa_backward_flop_count(gradient.shape, query.shape, *shared))
+
+
+def _of_all_heads(query: Any, each: Any) -> torch.Size:
+    """The shape of keys or values as each head of queries sees them: torch counts only such."""
+    return torch.Size((*query.shape[:2], *each.shape[2:]))
 
 
 def _product(states: Any, weight: Any, *_: Any, **__: Any) -> int:

@@ -19,8 +19,8 @@ from tuneglm.methods import tune
 from tuneglm.methods.tuned import Tuned
 from tuneglm.models.attention import WHOLE, keep_rows_apart, restarting
 from tuneglm.models.float16 import compute_in_float16
-from tuneglm.models.pieces import Segments
 from tuneglm.models.quantization import is_quantized
+from tuneglm.models.segments import Segments
 from tuneglm.models.skeleton import layers_of
 from tuneglm.models.weightless import as_if_on_cpu, empty_model, has_equal_layers
 from tuneglm.plan.batch_shape import Batch
