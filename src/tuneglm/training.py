@@ -16,6 +16,7 @@ from rich.console import Console
 from torch import nn
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
+from tuneglm.allocation import give_large_blocks_back
 from tuneglm.base_model import base_model
 from tuneglm.checkpoints import as_begun, check_output, claimed, save_result, writing
 from tuneglm.config import RunConfig
@@ -93,6 +94,7 @@ def train(config: RunConfig) -> TrainingResult:
     Raises UserError for whatever in the config, the files or the folder is wrong,
     before the first step where it can be known.
     """
+    give_large_blocks_back()
     terminal = console()
     folder = model_folder(config.model)
     family = family_of(folder, config.model.family)

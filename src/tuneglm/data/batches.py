@@ -51,6 +51,7 @@ class Batches:
 
     packed     whether rows follow one another without padding; None: where the model can have it
     at_once    tokens that run at once where a run says it
+    longest    tokens of the longest row of training; 0 where nobody knows
     sentence   how the rows were grouped, for the person at the terminal; empty where they were not
     """
 
@@ -59,6 +60,7 @@ class Batches:
     packed: bool | None
     sentence: str
     at_once: int | None = None
+    longest: int = 0
 
 
 def batches(
@@ -76,7 +78,8 @@ def batches(
         return Batches(train, held, is_packed(config), sentence, config.tokens_at_once)
     grouped = train if not makes_groups(config) else _grouped(train, config)
     sentence = _sentence(grouped, config) if isinstance(grouped, Groups) else ""
-    return Batches(grouped, held, is_packed(config), sentence, config.tokens_at_once)
+    longest = int(lengths_of(train).max()) if len(train) else 0
+    return Batches(grouped, held, is_packed(config), sentence, config.tokens_at_once, longest)
 
 
 def is_packed(config: DataConfig) -> bool | None:

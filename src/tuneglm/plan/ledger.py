@@ -19,9 +19,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
 
+from tuneglm.allocation import LARGE
+
 PARTS = ("weights", "quantization", "trained", "gradients", "optimizer", "activations", "logits")
-# the C library gives blocks of this size and more back to the system at once, smaller ones seldom
-LARGE = 32 * 2**20
+# blocks of this size and more go back to the system at once, smaller ones seldom
 SMALL_POOL, LARGE_POOL = "small", "large"
 
 

@@ -66,7 +66,7 @@ class Step:
         if self.sharing.kind != "copies":
             return self.batch
         wanted = self.at_once or self.config.data.tokens_at_once
-        return self.batch.portion(tokens_at_once(self.device, wanted))
+        return self.batch.portion(wanted or tokens_at_once(self.device))
 
     @property
     def portions(self) -> float:

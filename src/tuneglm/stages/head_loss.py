@@ -16,6 +16,7 @@ KL(q ‖ p) is p - q.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MethodType
 from typing import Any
 
@@ -28,6 +29,7 @@ from tuneglm.models.products import multiply, multiply_back
 
 # of logits made at once: on a processor they should stay near it
 CHUNK_BYTES = {"cpu": 32 * 2**20, "cuda": 512 * 2**20}
+FEWEST_POSITIONS = 16
 FLOAT32 = 4
 
 
@@ -158,10 +160,11 @@ class _Aim:
     weighted: bool
 
     def parts(self, size: int) -> Iterator[tuple[slice, "_Aim"]]:
-        """So many positions at a time."""
-        begun = 0
-        for first in range(0, len(self.targets), size):
-            part = slice(first, first + size)
+        """At most so many positions at a time, about as many each time."""
+        begun, times = 0, -(-len(self.targets) // size)
+        ends = [len(self.targets) * number // times for number in range(times + 1)] if times else []
+        for first, last in pairwise(ends):
+            part = slice(first, last)
             targets, counted, nearness = (
                 each[part] for each in (self.targets, self.counted, self.nearness)
             )
@@ -261,30 +264,41 @@ def _positions(weight: Tensor, is_trained: bool) -> int:
     if is_trained and most > FLOAT32 * len(weight):
         # its gradient is made in passing: as large again, and not to be added up too often
         most = max(most, weight.numel() * FLOAT32)
-    return max(16, most // (FLOAT32 * len(weight)))
+    return max(FEWEST_POSITIONS, most // (FLOAT32 * len(weight)))
+
+
+def softmax_in_place(logits: Tensor) -> Tensor:
+    """p in the memory of its logits, where a processor makes it row by row."""
+    if logits.device.type == "cpu":
+        return torch.softmax(logits, -1, out=logits)
+    return torch.softmax(logits, -1)
+
+
+def _wanted(layer: _Layer, aim: _Aim, count: int) -> tuple[Any, Tensor | None]:
+    """Which positions are held, and the logarithms of what the base says there."""
+    if aim.base is None or not len(aim.base):
+        return slice(None), None
+    near = slice(None) if len(aim.base) == count else aim.nearness != 0
+    logits = multiply(aim.base, layer.weight, layer.bias).float()
+    return near, torch.log_softmax(logits, -1)
 
 
 def _judged(layer: _Layer, states: Tensor, aim: _Aim, asked: bool) -> _Judged:
     """Some positions: their logits are made here, and gone afterwards."""
     logits = multiply(states, layer.weight, layer.bias).float()
-    highest, place = logits.max(-1, keepdim=True)
-    likely = torch.softmax(logits, -1)
-    norm = highest - likely.gather(1, place).log()
-    losses = norm - logits.gather(1, aim.targets[:, None])
-    if aim.smoothing:
-        mean = logits.mean(-1, keepdim=True)
-        losses = (1 - aim.smoothing) * losses + aim.smoothing * (norm - mean)
-    losses = losses.squeeze(1)
+    highest = logits.amax(-1, keepdim=True)
+    said = logits.gather(1, aim.targets[:, None])
+    mean = logits.mean(-1, keepdim=True) if aim.smoothing else said
+    near, wanted = _wanted(layer, aim, len(states))
+    given = None if wanted is None else logits[near]
+    likely = softmax_in_place(logits)
+    # p of the likeliest is 1 / Σ exp(x - max x)
+    norm = highest - likely.amax(-1, keepdim=True).log()
+    losses = ((1 - aim.smoothing) * (norm - said) + aim.smoothing * (norm - mean)).squeeze(1)
     total = (losses * aim.counted).sum()
-    near: Any = slice(None)
-    wanted = None
-    if aim.base is not None and len(aim.base):
-        if len(aim.base) < len(states):
-            near = aim.nearness != 0
-        wanted = torch.log_softmax(multiply(aim.base, layer.weight, layer.bias).float(), -1)
-        distance = (wanted.exp() * (wanted - logits[near] + norm[near])).sum(-1)
+    if wanted is not None and given is not None:
+        distance = (wanted.exp() * (wanted - given + norm[near])).sum(-1)
         total = total + (distance * aim.nearness[near]).sum()
-    del logits
     if not asked:
         return _Judged(losses, total, None)
     # of the logits, in the memory of p

@@ -17,9 +17,9 @@ AT_ONCE = {"cpu": 256, "cuda": 8192}
 ROW_LENGTHS = "row_lengths"
 
 
-def tokens_at_once(device: torch.device, wanted: int | None) -> int:
-    """How many tokens a portion may hold: as a run says, or as suits the device."""
-    return wanted or AT_ONCE.get(device.type, AT_ONCE["cuda"])
+def tokens_at_once(device: torch.device) -> int:
+    """How many tokens keep a device busy; where a row is longer, as many as that take no more."""
+    return AT_ONCE.get(device.type, AT_ONCE["cuda"])
 
 
 def portions(batch: Mapping[str, Tensor], tokens: int) -> list[dict[str, Tensor]]:

@@ -65,7 +65,7 @@ def trainer(
         made = SftTrainer(
             tuned,
             stage.kl,
-            tokens_at_once(arguments.device, batches.at_once),
+            batches.at_once or max(tokens_at_once(arguments.device), batches.longest),
             args=arguments,
             data_collator=collator,
             train_dataset=batches.train,
