@@ -28,7 +28,7 @@ from tuneglm.models.fast import computed_in, is_fast
 from tuneglm.models.products import multiply, multiply_back
 
 # of logits made at once: on a processor they should stay near it
-CHUNK_BYTES = {"cpu": 32 * 2**20, "cuda": 512 * 2**20}
+CHUNK_BYTES = {"cpu": 32 * 2**20, "cuda": 128 * 2**20}
 FEWEST_POSITIONS = 16
 FLOAT32 = 4
 
@@ -192,7 +192,7 @@ class _HeadLoss(torch.autograd.Function):
         asks = [has_way_back and asked for asked in ctx.needs_input_grad[:3]]
         with torch.autocast(states.device.type, enabled=False):
             layer = _Layer(weight.to(dtype), None if bias is None else bias.to(dtype))
-            gradients = _Gradients.of(states, bias, asks)
+            gradients = _Gradients.of(states, _Layer(weight, bias), asks)
             losses = torch.empty(len(states), device=states.device)
             total = torch.zeros((), device=states.device)
             for part, here in aim.parts(_positions(layer.weight, asks[1])):
@@ -202,9 +202,7 @@ class _HeadLoss(torch.autograd.Function):
                 total += judged.total
                 if judged.gradient is not None:
                     gradients.put(part, judged.gradient, layer, given)
-        of_weight = gradients.weight
-        of_weight = None if of_weight is None else of_weight.to(weight.dtype)
-        ctx.save_for_backward(gradients.states, of_weight, gradients.bias)
+        ctx.save_for_backward(gradients.states, gradients.weight, gradients.bias)
         ctx.mark_non_differentiable(losses)
         return total, losses
 
@@ -217,7 +215,7 @@ class _HeadLoss(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _Layer:
-    """The head's weights in the type of its products."""
+    """The head's weights, in their own type or that of its products."""
 
     weight: Tensor
     bias: Tensor | None
@@ -230,20 +228,23 @@ class _Gradients:
     states: Tensor | None
     bias: Tensor | None
     asks_weight: bool
+    dtype: torch.dtype
     weight: Tensor | None = None
 
     @classmethod
-    def of(cls, states: Tensor, bias: Tensor | None, asks: list[bool]) -> "_Gradients":
+    def of(cls, states: Tensor, head: _Layer, asks: list[bool]) -> "_Gradients":
         """Room for them."""
-        of_bias = torch.zeros_like(bias) if asks[2] and bias is not None else None
-        return cls(torch.empty_like(states) if asks[0] else None, of_bias, asks[1])
+        of_bias = torch.zeros_like(head.bias) if asks[2] and head.bias is not None else None
+        of_states = torch.empty_like(states) if asks[0] else None
+        return cls(of_states, of_bias, asks[1], head.weight.dtype)
 
     def put(self, part: slice, of_logits: Tensor, layer: _Layer, states: Tensor) -> None:
         """Those of some positions, from the gradient of their logits."""
         if self.states is not None:
             self.states[part] = multiply_back(of_logits, layer.weight)
         if self.asks_weight:
-            more = multiply(of_logits.t(), states.t())
+            # halves of products are added up in the weight's own type
+            more = multiply(of_logits.t(), states.t()).to(self.dtype)
             self.weight = more if self.weight is None else self.weight.add_(more)
         if self.bias is not None:
             self.bias.add_(of_logits.sum(0))
