@@ -22,7 +22,7 @@ from peft.tuners.lora.layer import Linear as LoraLinear
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tuneglm.models.products import linear, multiply, multiply_back
+from tuneglm.models.products import by_onednn, linear, multiply, multiply_back
 
 TRIED = 8  # width of the small modules that are tried
 CLOSE = 1e-5
@@ -30,6 +30,7 @@ CLOSE = 1e-5
 
 def make_fast(model: nn.Module) -> None:
     """Let a model's modules compute as this file says, where they can."""
+    by_onednn()  # not to be measured in the middle of something
     for module in model.modules():
         forward = None if "forward" in vars(module) else _forward_of(module)
         if forward is not None:

@@ -6,14 +6,17 @@ needs to be busy; a longer row is one by itself.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tuneglm.data.pack import packs
 
 # tokens that keep a device busy: a processor multiplies as fast by few rows as by many
 AT_ONCE = {"cpu": 256, "cuda": 8192}
+# bytes of gradients that may be held twice for a moment
+MOST_APART = 256 * 2**20
 ROW_LENGTHS = "row_lengths"
 
 
@@ -36,6 +39,27 @@ def portions(batch: Mapping[str, Tensor], tokens: int) -> list[dict[str, Tensor]
 def parted(lengths: Sequence[int], tokens: int) -> list[list[int]]:
     """Numbers of rows that run together, in their order."""
     return sorted(sorted(group) for group in packs(lengths, max(tokens, *lengths)))
+
+
+@contextmanager
+def added_up_apart(model: nn.Module) -> Iterator[None]:
+    """Within it the gradients of a batch's portions are added up, and after it to earlier batches'.
+
+    Several processes add up one batch each: in the same order, one process has the same bits.
+    For one process: among several, what earlier batches gave has yet to be handed round.
+    """
+    weights = [each for each in model.parameters() if each.grad is not None]
+    if sum(each.numel() for each in weights) * 4 > MOST_APART:
+        # where all is trained: memory is worth more than the last bit
+        yield
+        return
+    earlier = [each.grad for each in weights]
+    for weight in weights:
+        weight.grad = None
+    yield
+    for weight, gradient in zip(weights, earlier, strict=True):
+        assert gradient is not None
+        weight.grad = gradient if weight.grad is None else gradient.add_(weight.grad)
 
 
 def _of_pack(

@@ -20,7 +20,7 @@ from tuneglm.errors import ConfigError
 from tuneglm.manifest import UNFINISHED, Course, discard, problem_of, publish, seal
 from tuneglm.methods.tuned import Tuned
 from tuneglm.stages.locate import Place, first_not_finite
-from tuneglm.stages.portions import portions
+from tuneglm.stages.portions import added_up_apart, portions
 from tuneglm.stages.sharing import SHARDED, load_parts, save_parts, sharing_of, trained_weights
 from tuneglm.stages.watch import SOURCES, SourcedCollator, Watch
 
@@ -233,10 +233,13 @@ class StageTrainer(Trainer):
         if self._at_once is not None and self._can_part and num_items_in_batch is not None:
             parts = portions(inputs, self._at_once)
         loss = torch.zeros((), device=self.args.device)
-        for number, part in enumerate(parts, 1):
-            is_last = number == len(parts)
-            with nullcontext() if is_last else self.accelerator.no_sync(model):
-                loss = loss + super().training_step(model, part, num_items_in_batch)
+        # of several processes the last portion hands all gradients round
+        is_alone = len(parts) > 1 and self.args.world_size == 1
+        with added_up_apart(model) if is_alone else nullcontext():
+            for number, part in enumerate(parts, 1):
+                is_last = number == len(parts)
+                with nullcontext() if is_last else self.accelerator.no_sync(model):
+                    loss = loss + super().training_step(model, part, num_items_in_batch)
         self._watch.batch(loss, num_items_in_batch)
         return loss
 

@@ -1,0 +1,94 @@
+"""A batch run in portions: each row once, the same sums, and the bits of a batch by itself."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.conftest import Configure
+from tests.test_training import adapter_of
+from tuneglm.data.collate import collate, concatenate
+from tuneglm.data.encoded import Encoded
+from tuneglm.stages.portions import added_up_apart, parted, portions
+from tuneglm.training import train
+
+
+def rows(*lengths: int) -> list[Encoded]:
+    """Rows whose ids say which row they are of."""
+    made = []
+    for number, length in enumerate(lengths, 1):
+        ids = [100 * number + place for place in range(length)]
+        replay = number % 2 == 0
+        made.append(Encoded(ids, [-100, *ids[1:]], [False] * length, replay=replay))
+    return made
+
+
+def real(batch: dict[str, Tensor]) -> list[list[int]]:
+    """The ids of each row, without padding."""
+    if "row_lengths" in batch:
+        lengths = batch["row_lengths"][0].tolist()
+        return [each.tolist() for each in batch["input_ids"][0].split(lengths)]
+    pairs = zip(batch["input_ids"], batch["attention_mask"], strict=True)
+    return [ids[mask.bool()].tolist() for ids, mask in pairs]
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("tokens", [1, 12, 20, 1000])
+def test_each_row_is_in_one_portion_with_all_that_belongs_to_it(packed: bool, tokens: int) -> None:
+    given = rows(7, 20, 3, 12, 9)
+    batch = concatenate(given) if packed else collate(given, pad_token_id=0)
+    parts = portions(batch, tokens)
+    seen = sorted(row for part in parts for row in real(part))
+    assert seen == [each.input_ids for each in given]
+    for part in parts:
+        assert part.keys() == batch.keys()
+        assert part["input_ids"].numel() <= max(tokens, 20)
+        trained = part["labels"] != -100
+        assert torch.equal(part["labels"][trained], part["input_ids"][trained])
+        is_replay = part["input_ids"] // 100 % 2 == 0
+        is_real = part["input_ids"] > 0
+        assert torch.equal(part["replay"][is_real] > 0, is_replay[is_real])
+
+
+def test_portions_are_as_full_as_can_be() -> None:
+    assert parted([7, 20, 3, 12, 9], 20) == [[0, 3], [1], [2, 4]]
+
+
+def test_gradients_of_a_batch_are_added_up_apart_from_earlier_ones() -> None:
+    layer = nn.Linear(1, 1, bias=False)
+    layer.weight.grad = torch.tensor([[2.0**24]])
+    with added_up_apart(layer):
+        for _ in range(2):
+            (layer.weight * 1.0).sum().backward()
+    # one by one each would be lost in the rounding
+    assert layer.weight.grad.item() == 2.0**24 + 2
+
+
+@pytest.mark.parametrize("batching", ["auto", "padded"])
+@pytest.mark.parametrize("method", ["lora", "freeze"])
+def test_a_run_in_portions_learns_the_same(
+    configure: Configure, tmp_path: Path, batching: str, method: str
+) -> None:
+    settings = [
+        f"data.batching={batching}",
+        f"method={method}",
+        "training.per_device_train_batch_size=4",
+        "training.max_steps=3",
+    ]
+    whole, parts = (
+        train(configure(tmp_path / str(tokens), *settings, f"data.tokens_at_once={tokens}"))
+        for tokens in (100_000, 30)
+    )
+    assert whole.loss == pytest.approx(parts.loss, rel=1e-5)
+
+
+def test_an_adapter_learnt_without_padding_is_the_one_learnt_with_it(
+    configure: Configure, tmp_path: Path
+) -> None:
+    few = ["training.per_device_train_batch_size=4", "training.max_steps=3"]
+    for batching in ("auto", "padded"):
+        train(configure(tmp_path / batching, f"data.batching={batching}", *few))
+    one, other = (adapter_of(tmp_path / batching) for batching in ("auto", "padded"))
+    for name, weight in one.items():
+        assert torch.allclose(weight, other[name], rtol=1e-3, atol=1e-6), name
