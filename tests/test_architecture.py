@@ -35,6 +35,7 @@ LEVELS = (
     ("models",),
     ("data",),
     (
+        "allocation",
         "config",
         "data_config",
         "method_config",

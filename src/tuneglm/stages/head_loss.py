@@ -291,14 +291,15 @@ def _judged(layer: _Layer, states: Tensor, aim: _Aim, asked: bool) -> _Judged:
     said = logits.gather(1, aim.targets[:, None])
     mean = logits.mean(-1, keepdim=True) if aim.smoothing else said
     near, wanted = _wanted(layer, aim, len(states))
-    given = None if wanted is None else logits[near]
+    # Σ q · (log q - x), before the logits make room for p
+    apart = None if wanted is None else (wanted.exp() * (wanted - logits[near])).sum(-1, True)
     likely = softmax_in_place(logits)
     # p of the likeliest is 1 / Σ exp(x - max x)
     norm = highest - likely.amax(-1, keepdim=True).log()
     losses = ((1 - aim.smoothing) * (norm - said) + aim.smoothing * (norm - mean)).squeeze(1)
     total = (losses * aim.counted).sum()
-    if wanted is not None and given is not None:
-        distance = (wanted.exp() * (wanted - given + norm[near])).sum(-1)
+    if apart is not None:
+        distance = (apart + norm[near]).squeeze(1)
         total = total + (distance * aim.nearness[near]).sum()
     if not asked:
         return _Judged(losses, total, None)

@@ -90,10 +90,23 @@ class Way:
 
     keeps  whether it computes logits only where it is asked to
     head   its head, where that can give the loss itself; None: the logits are made
+    known  whether it was seen that nothing is done to what the head gives
     """
 
     keeps: bool
     head: nn.Linear | None
+    known: bool = False
+
+    def hands_on(self, logits: Tensor, total: Tensor) -> bool:
+        """Whether what a network gave is what its head did: what is around it may copy that."""
+        if logits.shape != total.shape:
+            return False
+        if not self.known and not shares_memory(logits, total):
+            same = bool(logits == total)
+            # of nothing a network that scales makes nothing, too
+            self.known = same and bool(total != 0)
+            return same
+        return True
 
     @classmethod
     def of(cls, network: Any) -> "Way":
@@ -119,8 +132,8 @@ def summed_loss(
         with asked_for_loss(way.head, question, None if way.keeps else positions):
             logits = _logits(model, inputs, positions, way.keeps)
         assert question.total is not None
-        if shares_memory(logits, question.total):
-            return question.total
+        if way.hands_on(logits, question.total):
+            return logits
         # a network that scales or caps what the head gives
         way.head = None
     logits = logits_at(model, inputs, positions, way.keeps)
