@@ -1,6 +1,7 @@
 """A large instruction set, read, rendered, encoded and kept: rows a second, memory, second start.
 
-    python benchmarks/encoding_speed.py --tokenizers FOLDER [--data FILE] [--rows N] [--workers N]
+    python benchmarks/encoding_speed.py --tokenizers FOLDER [--data FILE] [--rows N]
+        [--workers N] [--family NAME]
 
 The rows are synthesised: questions and sentences of the answers in FILE (Alpaca
 rows in JSON; by default tuneglm's own demo text) are drawn anew, so that no two
@@ -22,22 +23,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tuneglm.data import pipeline
 from tuneglm.data.blocks import SetEncoder
-from tuneglm.data.encode import Encoder, rule_of
+from tuneglm.data.encode import Encoder
 from tuneglm.data.encoded_store import opened
 from tuneglm.data.examples import load_examples
 from tuneglm.data.pipeline import encode_data
 from tuneglm.data_config import DataConfig
 from tuneglm.demo.corpus import general_rows
 from tuneglm.models import FAMILIES
+from tuneglm.models.encoder import encoder_of
 from tuneglm.models.native import tokenization
-from tuneglm.models.tokenization import tokenizer_digest
 
 FOLDERS = {
     "chatglm": "chatglm-6b",
@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--workers", type=int)
+    parser.add_argument("--family", help="one of them alone")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.jsonl"
@@ -63,9 +64,11 @@ def main() -> None:
         size = path.stat().st_size
         print(f"{given.rows:,} rows, {size / given.rows:.0f} bytes each")
         for family, name in FOLDERS.items():
-            if (given.tokenizers / name).is_dir():
+            asked = given.family in (None, family)
+            if asked and (given.tokenizers / name).is_dir():
                 measure(family, given.tokenizers / name, path, given.rows, given.workers)
-        if (given.tokenizers / FOLDERS["glm4"]).is_dir():
+        asked = given.family in (None, "native")
+        if asked and (given.tokenizers / FOLDERS["glm4"]).is_dir():
             saved = as_transformers_saves_it(given.tokenizers / FOLDERS["glm4"], Path(folder))
             measure("native", saved, path, given.rows, given.workers)
 
@@ -113,8 +116,7 @@ def measure(family: str, folder: Path, path: Path, rows: int, workers: int | Non
     tokenizer = known.load_tokenizer(folder)
     with tempfile.TemporaryDirectory() as cache:
         config = DataConfig.model_validate({"train": str(path), "cache": cache, "workers": workers})
-        rule = rule_of(config, known.answers_per_row)
-        encoder = Encoder(partial(known.render, tokenizer), rule, tokenizer_digest(tokenizer))
+        encoder = encoder_of(config, tokenizer, known)
         started = time.perf_counter()
         with peak_memory() as memory:
             data = encode_data(load_examples(config), encoder, config)
