@@ -20,7 +20,7 @@ from transformers import TrainerCallback
 from tuneglm.checkpoints import PROBE_FILE
 from tuneglm.config import ChatConfig, ProbeConfig, RunConfig
 from tuneglm.data.identity_files import probes_about
-from tuneglm.data.probes import Probe, read_probes, some_of_each
+from tuneglm.data.probes import OTHER, Probe, read_probes, some_of_each
 from tuneglm.errors import ConfigError
 from tuneglm.generate import ChatModel
 from tuneglm.reports.probes import Asked, ProbeReport, print_probes, right_text
@@ -30,6 +30,8 @@ from tuneglm.stages.trainer import StageTrainer, evaluating
 LOSS, METRIC = "eval_loss", "eval_probe"
 # of two checkpoints that answer alike the one with the lower loss is kept
 LESS_THAN_AN_ANSWER = 1e-4
+# an answer on other things with a name that is not asked for costs as much as so many right ones
+LEAK = 3
 
 
 def probes_of(config: RunConfig) -> list[Probe]:
@@ -102,7 +104,9 @@ class Probing(TrainerCallback):
         loss = metrics.get(LOSS)
         above = 0.0 if loss is None or self.base_loss is None else max(0.0, loss - self.base_loss)
         # of two that know as much, the one that forgot less
-        metrics[METRIC] = right - above - LESS_THAN_AN_ANSWER * (loss or 0.0)
+        leaks = sum(each.probe.asks == OTHER and not each.is_right for each in asked)
+        answered = right - (LEAK - 1) * leaks / len(asked)
+        metrics[METRIC] = answered - above - LESS_THAN_AN_ANSWER * (loss or 0.0)
         if state.is_world_process_zero:
             self.terminal.print(f"Asked at step {state.global_step}: {right_text(asked)}")
         if self.config.stop and right == 1 and above == 0 and loss is not None:
