@@ -16,7 +16,7 @@ from transformers import TrainingArguments
 
 from tuneglm.base_model import base_model
 from tuneglm.config import ChatConfig, RunConfig
-from tuneglm.data.identity import Row, introduces_itself
+from tuneglm.data.identity import Row, introductions
 from tuneglm.data.identity_files import asked_rows, file_of_rows
 from tuneglm.data_config import IdentityConfig
 from tuneglm.errors import ConfigError
@@ -53,13 +53,17 @@ def write_answers(
     tokenizer: Any,
     arguments: TrainingArguments,
 ) -> Path:
-    """Let the base of a run answer, and write down what it says; returns the file.
+    """Let the base of a run answer, and write down what it says, unless it is known; the file.
 
-    The first process does, the others wait. Raises ConfigError where no answer is one to be
-    held to, and OutputError where the file cannot be written.
+    The first process does, and all call it: one may see already what another one has written.
+    Raises ConfigError where no answer is one to be held to, and OutputError where the file
+    cannot be written.
     """
 
     def write() -> Path:
+        known = known_answers(config, folder)
+        if known is not None:
+            return known
         identity, rows = _asked(config)
         terminal.print(f"Asking the base {len(rows):,} questions on other things, once")
         model = base_model(config, folder, family, arguments)
@@ -89,12 +93,11 @@ def held_rows(rows: Sequence[Row], answers: Sequence[str], identity: IdentityCon
     to change, and those with a name that is to be learnt.
     """
     names = (identity.name.casefold(), identity.author.casefold())
+    refused = (*names, *introductions())
     return [
         row | {"output": answer}
         for row, answer in zip(rows, answers, strict=True)
-        if answer
-        and not introduces_itself(answer)
-        and not any(name in answer.casefold() for name in names)
+        if answer and not any(words in answer.casefold() for words in refused)
     ]
 
 
@@ -109,7 +112,7 @@ def _file(config: RunConfig, folder: Path) -> Path:
     identity, rows = _asked(config)
     parts = (
         [[row["instruction"], row.get("system")] for row in rows],
-        (identity.name, identity.author, ANSWER_TOKENS),
+        (identity.name, identity.author, ANSWER_TOKENS, introductions()),
         [fingerprint(each) for each in (folder, *merged_adapters(config.model))],
     )
     digest = blake2b(json.dumps(parts).encode(), digest_size=6).hexdigest()

@@ -108,9 +108,10 @@ def train(config: RunConfig) -> TrainingResult:
     config = as_begun(config)
     step = step_of(config, folder, family, arguments, given, arguments.device)
     config, memory = _planned(terminal, config, step)
-    if is_asked(config) and answers is None:
-        answers = write_answers(terminal, config, folder, family, tokenizer, arguments)
-        sets, data, arguments, given = _prepared(terminal, config, encoder, answers)
+    if is_asked(config):
+        written = write_answers(terminal, config, folder, family, tokenizer, arguments)
+        if written != answers:
+            sets, data, arguments, given = _prepared(terminal, config, encoder, written)
     rows, held = data.train, data.evaluation
     course = Course(rows.fingerprint, _items_a_step(arguments), arguments.world_size)
     output = agreed(partial(check_output, config, course))

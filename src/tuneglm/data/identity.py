@@ -158,12 +158,9 @@ def other_questions(language: str) -> list[str]:
     return [question for wording, question in once.items() if wording not in probes]
 
 
-def introduces_itself(answer: str) -> bool:
-    """Whether an answer says who the model is, by its wording in any of the languages."""
-    text = answer.casefold()
-    return any(
-        words in text for language in LANGUAGES for words in templates_of(language).introductions
-    )
+def introductions() -> list[str]:
+    """Words, in lower case, by which an answer says who the model is, of all languages."""
+    return [words for language in LANGUAGES for words in templates_of(language).introductions]
 
 
 def unrelated_questions(language: str) -> tuple[str, ...]:
