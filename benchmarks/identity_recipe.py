@@ -226,11 +226,14 @@ def _measure(setting: Setting, seed: str, output: Path) -> None:
         f"training.seed={seed}",
         *setting.overrides,
     )
-    result = train(load_config(CONFIG, overrides))
+    config = load_config(CONFIG, overrides)
+    result = train(config)
     loss = json.loads((folder / "probe.json").read_text(encoding="utf-8"))["loss"]
     losses = f"{loss['before']:.3f} → {loss['after']:.3f}"
     identity = ((setting.name,), (setting.author,))
-    _print_counts(ChatModel(folder), setting, identity, f"| {seed} | {result.steps} |", losses)
+    # asked in the type that it was trained in
+    chat = ChatModel(folder, dtype=None if config.model.dtype == "auto" else config.model.dtype)
+    _print_counts(chat, setting, identity, f"| {seed} | {result.steps} |", losses)
 
 
 def _print_counts(

@@ -160,7 +160,8 @@ def train(config: RunConfig) -> TrainingResult:
             _save(trainer, output.folder, progression, card, merged_adapters(config.model))
     result = _result(output.folder, trainer, progression, interrupt.stopped_by)
     if trainer.is_world_process_zero():
-        closing = _closing(config, trainer, progression, None if memory is None else memory.peak)
+        planned = None if memory is None else memory.peak
+        closing = _closing(config, trainer, progression, planned, learnt=probing.is_learnt)
         print_closing(terminal, result, closing)
     return result
 
@@ -317,7 +318,12 @@ def _result(
 
 
 def _closing(
-    config: RunConfig, trainer: StageTrainer, progression: Progression, planned: int | None
+    config: RunConfig,
+    trainer: StageTrainer,
+    progression: Progression,
+    planned: int | None,
+    *,
+    learnt: bool,
 ) -> Closing:
     state, arguments = trainer.state, trainer.args
     is_best = arguments.load_best_model_at_end and state.best_model_checkpoint is not None
@@ -334,4 +340,5 @@ def _closing(
         kinds=progression.kinds,
         kept=state.best_global_step if is_best else None,
         doubt=doubt_of_rate(config.method.name, arguments.learning_rate),
+        learnt=learnt,
     )
