@@ -26,7 +26,7 @@ from tuneglm.data.registry import placeholders_of, registered_sets, resolve, set
 from tuneglm.data_config import DataConfig, DatasetEntry, IdentityConfig
 from tuneglm.errors import DataError
 
-OWN_SHARE = 0.4  # of an identity's rows those that say who it is; the others are on other things
+OWN_SHARE = 0.5  # of an identity's rows those that say who it is; the others are on other things
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,14 +191,9 @@ def _language_rows(
     templates: Templates, name: str, author: str, random_: random.Random
 ) -> list[Row]:
     pairs = _own_pairs(templates, random_)
-    # the author is learnt later than the name: its questions once more, behind other openers
-    author_pairs = [
-        (question, random_.choice(templates.author_answers))
-        for question in templates.author_questions
-    ]
     pairs += [
         (_opened(templates, question, random_), answer)
-        for question, answer in _own_pairs(templates, random_) + author_pairs
+        for question, answer in _own_pairs(templates, random_)
     ]
     rows = [
         _row(_filled(question, name, author), _filled(answer, name, author))
