@@ -148,7 +148,7 @@ SMALL = (
     "method.rank=16",
     "method.alpha=32",
     "stage.kl=10",
-    "data.identity.share=0.5",
+    "data.identity.share=0.4",
     # its base answers three in ten questions on other things with its own name
     "data.identity.hold=false",
     "data.evaluation_share=0",
