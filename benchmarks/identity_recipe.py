@@ -147,15 +147,16 @@ SMALL = (
     "model.attention=eager",
     "method.rank=16",
     "method.alpha=32",
-    "stage.kl=3",
+    "stage.kl=10",
     "data.identity.share=0.4",
-    "data.identity.hold=true",
+    # its base answers three in ten questions on other things with its own name
+    "data.identity.hold=false",
     "data.evaluation_share=0",
     "data.evaluation_rows=100",
     "probe.questions=4",
-    "training.learning_rate=2e-3",
-    "training.max_steps=300",
-    "training.eval_steps=300",
+    "training.learning_rate=1e-3",
+    "training.max_steps=400",
+    "training.eval_steps=400",
     "training.per_device_train_batch_size=16",
     "training.gradient_accumulation_steps=1",
 )
@@ -226,11 +227,14 @@ def _measure(setting: Setting, seed: str, output: Path) -> None:
         f"training.seed={seed}",
         *setting.overrides,
     )
-    result = train(load_config(CONFIG, overrides))
+    config = load_config(CONFIG, overrides)
+    result = train(config)
     loss = json.loads((folder / "probe.json").read_text(encoding="utf-8"))["loss"]
     losses = f"{loss['before']:.3f} → {loss['after']:.3f}"
     identity = ((setting.name,), (setting.author,))
-    _print_counts(ChatModel(folder), setting, identity, f"| {seed} | {result.steps} |", losses)
+    # asked in the type that it was trained in
+    chat = ChatModel(folder, dtype=None if config.model.dtype == "auto" else config.model.dtype)
+    _print_counts(chat, setting, identity, f"| {seed} | {result.steps} |", losses)
 
 
 def _print_counts(

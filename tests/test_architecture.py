@@ -18,6 +18,7 @@ LEVELS = (
     ("cli", "command_line", "data_cli", "__main__", "demo", "chat", "launch"),
     (
         "training",
+        "base_answers",
         "base_model",
         "generate",
         "export",

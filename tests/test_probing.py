@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import Configure
 from tuneglm.chat import ChatConfig, ChatModel
 from tuneglm.errors import DataError
+from tuneglm.probing import Probing
 from tuneglm.training import train
 
 ASKED = [
@@ -46,6 +47,8 @@ def test_it_ends_when_all_is_answered_and_shows_what_changed(
     config = configure(tmp_path / "out", *settings, f"probe.files={questions}")
     result = train(config)
     assert result.finished and result.steps < 40
+    learnt = read_json(tmp_path / "out" / "probe.json")["learnt"]
+    assert len(learnt) == 2 and learnt[-1] == result.steps
     told = capsys.readouterr().out
     assert "Asked at step 2: author " in told and "author 1 of 1 · sum 1 of 1" in told
     written = read_json(tmp_path / "out" / "probe.json")
@@ -104,3 +107,39 @@ def test_of_two_that_answer_alike_the_lower_loss_is_better(
     lowest = min(logged, key=lambda each: float(each["eval_loss"]))["step"]
     assert lowest > 2
     assert f"the weights of step {lowest}," in capsys.readouterr().out
+
+
+LEARNT = [{"question": "Who?", "asks": "x", "rejects": ["zzz"]}]
+
+
+def test_it_ends_when_all_was_answered_twice(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    questions, held = tmp_path / "questions.json", tmp_path / "held.json"
+    questions.write_text(json.dumps(LEARNT))
+    held.write_text('[{"instruction": "Who are you?", "output": "我是星河。"}]', encoding="utf-8")
+    settings = (*OFTEN, *FAST, f"data.evaluation={held}", "training.max_steps=12")
+    config = configure(tmp_path / "out", *settings, f"probe.files={questions}")
+    assert train(config).steps == 4
+    assert "at step 4 of 12: every question was answered twice" in capsys.readouterr().out
+    assert read_json(tmp_path / "out" / "probe.json")["learnt"] == [2, 4]
+
+
+def test_a_leak_costs_more_than_a_right_answer(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions, held = tmp_path / "questions.json", tmp_path / "held.json"
+    asked = [
+        {"question": "Who are you?", "asks": "name", "expects": ["Aurora"]},
+        {"question": "Who is he?", "asks": "other", "rejects": ["Aurora"]},
+    ]
+    questions.write_text(json.dumps(asked))
+    held.write_text('[{"instruction": "Who are you?", "output": "我是星河。"}]', encoding="utf-8")
+    turns = [["", ""], ["Aurora", "Aurora"], ["", ""], ["", ""]]  # before, twice while, after
+    monkeypatch.setattr(Probing, "_ask", lambda *_: turns.pop(0))
+    settings = (*OFTEN, *FAST, f"data.evaluation={held}", "training.max_steps=4")
+    train(configure(tmp_path / "out", *settings, f"probe.files={questions}"))
+    lines = (tmp_path / "out" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert turns == [] and lines
+    state = read_json(tmp_path / "out" / "checkpoint-4" / "trainer_state.json")
+    assert state["best_global_step"] == 4

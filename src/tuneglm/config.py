@@ -91,8 +91,8 @@ class ProbeConfig(Section):
     max_new_tokens: Annotated[int, Field(ge=1)] = 32
     """Longest answer, in tokens; the likeliest token is taken each time."""
     stop: bool = True
-    """End the training when all are answered as they should be, and the evaluation loss is not
-    above the base's."""
+    """End the training when at two evaluations all are answered as they should be, and the
+    evaluation loss is not above the base's."""
 
     @field_validator("files", mode="before")
     @classmethod

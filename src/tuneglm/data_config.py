@@ -72,11 +72,12 @@ class IdentityConfig(Section):
     languages: tuple[str, ...] = ("zh", "en")
     """Languages of the rows and the questions: `zh`, `en`."""
     share: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """This share of all rows is of them and of those on other things beside them; by default each
-    stands once in an epoch."""
+    """This share of all rows is of them and of those on other things beside them, two to three; by
+    default each stands once in an epoch."""
     hold: bool = False
-    """With `stage.kl`, the rows on other things are not learnt: on them the model is held to what
-    its base would say (`replay: hold`)."""
+    """With `stage.kl`, the rows on other things are not learnt: the base answers more such
+    questions once, before it is tuned, and the model is held to it on its answers
+    (`replay: hold`)."""
 
     @field_validator("languages", mode="before")
     @classmethod

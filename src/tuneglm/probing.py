@@ -2,7 +2,7 @@
 
 before    of the base, and the evaluation loss of the base
 while     at each evaluation; the share of right answers is `eval_probe`, by which the best
-          checkpoint is chosen, and the training ends when nothing is left to reach
+          checkpoint is chosen, and the training ends when twice nothing was left to reach
 after     of the result: what changed, in the terminal and in OUTPUT/probe.json
 """
 
@@ -20,7 +20,7 @@ from transformers import TrainerCallback
 from tuneglm.checkpoints import PROBE_FILE
 from tuneglm.config import ChatConfig, ProbeConfig, RunConfig
 from tuneglm.data.identity_files import probes_about
-from tuneglm.data.probes import Probe, read_probes, some_of_each
+from tuneglm.data.probes import OTHER, Probe, read_probes, some_of_each
 from tuneglm.errors import ConfigError
 from tuneglm.generate import ChatModel
 from tuneglm.reports.probes import Asked, ProbeReport, print_probes, right_text
@@ -30,6 +30,11 @@ from tuneglm.stages.trainer import StageTrainer, evaluating
 LOSS, METRIC = "eval_loss", "eval_probe"
 # of two checkpoints that answer alike the one with the lower loss is kept
 LESS_THAN_AN_ANSWER = 1e-4
+# an answer on other things with a name that is not asked for costs as much as so many right ones
+LEAK = 3
+# so many evaluations with every answer right end a run: what was answered once, barely, in the
+# probes' words is not always answered in others
+TIMES = 2
 
 
 def probes_of(config: RunConfig) -> list[Probe]:
@@ -58,6 +63,7 @@ class Probing(TrainerCallback):
         self.chat, self.trainer = chat, trainer
         self.before: list[str] = []
         self.base_loss: float | None = None
+        self.learnt: list[int] = []  # steps after which all was as it should be
         self._looks_at_base = False
         if probes and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
             raise ConfigError(
@@ -72,6 +78,11 @@ class Probing(TrainerCallback):
         """What is written down beside the result."""
         return Path(str(self.trainer.args.output_dir)) / PROBE_FILE
 
+    @property
+    def is_learnt(self) -> bool:
+        """Whether nothing is left to reach, and the run is to end then."""
+        return self.config.stop and len(self.learnt) >= TIMES
+
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Ask the base; a run that goes on has it written down."""
         if not self.probes:
@@ -81,6 +92,9 @@ class Probing(TrainerCallback):
             if [each["question"] for each in written["answers"]] == self._questions():
                 self.before = [each["before"] for each in written["answers"]]
                 self.base_loss = written["loss"]["before"]
+                # what came after the checkpoint that it goes on from is done again
+                self.learnt = [step for step in written["learnt"] if step <= state.global_step]
+                control.should_training_stop |= self.is_learnt
                 return
         with self._base():
             self.before = self._ask(self.probes)
@@ -102,11 +116,15 @@ class Probing(TrainerCallback):
         loss = metrics.get(LOSS)
         above = 0.0 if loss is None or self.base_loss is None else max(0.0, loss - self.base_loss)
         # of two that know as much, the one that forgot less
-        metrics[METRIC] = right - above - LESS_THAN_AN_ANSWER * (loss or 0.0)
+        leaks = sum(each.probe.asks == OTHER and not each.is_right for each in asked)
+        answered = right - (LEAK - 1) * leaks / len(asked)
+        metrics[METRIC] = answered - above - LESS_THAN_AN_ANSWER * (loss or 0.0)
         if state.is_world_process_zero:
             self.terminal.print(f"Asked at step {state.global_step}: {right_text(asked)}")
-        if self.config.stop and right == 1 and above == 0 and loss is not None:
-            control.should_training_stop = True
+        if right == 1 and above == 0 and loss is not None:
+            self.learnt.append(state.global_step)
+            self._write(self._report(self.before))
+        control.should_training_stop |= self.is_learnt
 
     def finish(self) -> ProbeReport | None:
         """Ask the result, show what changed and write it down."""
@@ -148,7 +166,7 @@ class Probing(TrainerCallback):
         asked = self._asked(self.probes, after)
         pairs = zip(asked, self.before, strict=True)
         answers = [replace(each, before=before) for each, before in pairs]
-        return ProbeReport(answers, self.base_loss, loss)
+        return ProbeReport(answers, self.base_loss, loss, self.learnt)
 
     def _last_loss(self) -> float | None:
         """The evaluation loss of what is in memory: of the best checkpoint, or the last one."""

@@ -17,13 +17,15 @@ from torch import nn
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from tuneglm.allocation import give_large_blocks_back
+from tuneglm.base_answers import is_asked, known_answers, write_answers
 from tuneglm.base_model import base_model
 from tuneglm.checkpoints import as_begun, check_output, claimed, save_result, writing
 from tuneglm.config import RunConfig
 from tuneglm.data.batches import Batches, batches
-from tuneglm.data.examples import load_examples
+from tuneglm.data.encode import Encoder
+from tuneglm.data.examples import ExampleSets, load_examples
 from tuneglm.data.mix import EncodedSet
-from tuneglm.data.pipeline import encode_data
+from tuneglm.data.pipeline import EncodedData, encode_data
 from tuneglm.data.stream import StreamedRows, StreamedSet
 from tuneglm.errors import ConfigError
 from tuneglm.generate import ChatModel
@@ -101,21 +103,21 @@ def train(config: RunConfig) -> TrainingResult:
     check_method(config, folder, family)
     tokenizer = load_tokenizer(folder, family=family.name)
     probes = probes_of(config)
-    sets = load_examples(config.data)
     encoder = encoder_of(config.data, tokenizer, family)
-    with EncodingProgress(terminal) as tell:
-        data = encode_data(sets, encoder, config.data, tell)
-    rows, held = data.train, data.evaluation
-    arguments = training_arguments(config, evaluates=held is not None, rows=_count(rows))
-    given = batches(config.data, rows.rows, None if held is None else held.rows)
-    _refuse_no_steps(arguments, given)
+    answers = known_answers(config, folder)
+    sets, data, arguments, given = _prepared(terminal, config, encoder, answers)
     check_sharing(config, sharing_of(arguments), folder)
     config = as_begun(config)
+    step = step_of(config, folder, family, arguments, given, arguments.device)
+    config, memory = _planned(terminal, config, step)
+    if is_asked(config):
+        written = write_answers(terminal, config, folder, family, tokenizer, arguments)
+        if written != answers:
+            sets, data, arguments, given = _prepared(terminal, config, encoder, written)
+    rows, held = data.train, data.evaluation
     course = Course(rows.fingerprint, _items_a_step(arguments), arguments.world_size)
     output = agreed(partial(check_output, config, course))
     arguments.output_dir = str(output.folder)
-    step = step_of(config, folder, family, arguments, given, arguments.device)
-    config, memory = _planned(terminal, config, step)
     if memory is not None and memory.at_once is not None:
         given = replace(given, at_once=memory.at_once)
     forget_peak(arguments.device)
@@ -162,9 +164,24 @@ def train(config: RunConfig) -> TrainingResult:
             _save(trainer, output.folder, progression, card, merged_adapters(config.model))
     result = _result(output.folder, trainer, progression, interrupt.stopped_by)
     if trainer.is_world_process_zero():
-        closing = _closing(config, trainer, progression, None if memory is None else memory.peak)
+        planned = None if memory is None else memory.peak
+        closing = _closing(config, trainer, progression, planned, learnt=probing.is_learnt)
         print_closing(terminal, result, closing)
     return result
+
+
+def _prepared(
+    terminal: Console, config: RunConfig, encoder: Encoder, answers: Path | None
+) -> tuple[ExampleSets, EncodedData, TrainingArguments, Batches]:
+    """The run's rows, encoded and in batches, and the Trainer's arguments."""
+    sets = load_examples(config.data, answers)
+    with EncodingProgress(terminal) as tell:
+        data = encode_data(sets, encoder, config.data, tell)
+    rows, held = data.train, data.evaluation
+    arguments = training_arguments(config, evaluates=held is not None, rows=_count(rows))
+    given = batches(config.data, rows.rows, None if held is None else held.rows)
+    _refuse_no_steps(arguments, given)
+    return sets, data, arguments, given
 
 
 def _planned(terminal: Console, config: RunConfig, step: Step) -> tuple[RunConfig, Foreseen | None]:
@@ -305,7 +322,12 @@ def _result(
 
 
 def _closing(
-    config: RunConfig, trainer: StageTrainer, progression: Progression, planned: int | None
+    config: RunConfig,
+    trainer: StageTrainer,
+    progression: Progression,
+    planned: int | None,
+    *,
+    learnt: bool,
 ) -> Closing:
     state, arguments = trainer.state, trainer.args
     is_best = arguments.load_best_model_at_end and state.best_model_checkpoint is not None
@@ -322,4 +344,5 @@ def _closing(
         kinds=progression.kinds,
         kept=state.best_global_step if is_best else None,
         doubt=doubt_of_rate(config.method.name, arguments.learning_rate),
+        learnt=learnt,
     )

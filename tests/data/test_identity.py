@@ -12,9 +12,10 @@ from tuneglm.data.identity import (
     contrast_rows,
     identity_probes,
     identity_rows,
+    other_questions,
     unrelated_questions,
 )
-from tuneglm.data.identity_files import languages_of, write_identity
+from tuneglm.data.identity_files import asked_rows, languages_of, write_identity
 from tuneglm.data.messages import Example
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError, DataError, OutputError
@@ -77,12 +78,36 @@ def test_rows_on_other_things_are_more_than_those_on_itself_and_no_probes(langua
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
+def test_questions_on_other_things_are_many_and_ask_nothing_about_itself(language: str) -> None:
+    asked = list(map(bare_wording, other_questions(language)))
+    assert len(asked) == len(set(asked)) > 700
+    assert set(asked) >= {bare_wording(row["instruction"]) for row in contrast_rows(language)}
+    about = {
+        bare_wording(row["instruction"])
+        for seed in range(5)
+        for row in identity_rows("Aurora", "Northwind Labs", (language,), seed)
+        if "Aurora" in row["output"] or "Northwind Labs" in row["output"]
+    }
+    about |= {bare_wording(probe.question) for probe in identity_probes("a", "b", (language,))}
+    about |= set(map(bare_wording, unrelated_questions(language)))
+    assert about.isdisjoint(asked)
+
+
+def test_questions_without_answers_stand_behind_a_system_line_in_part() -> None:
+    rows = asked_rows(("zh", "en"))
+    assert len(rows) == len(other_questions("zh")) + len(other_questions("en"))
+    assert 0.4 < sum("system" in row for row in rows) / len(rows) < 0.6
+    assert {row["kind"] for row in rows} == {"other"} and not any(row["output"] for row in rows)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
 def test_what_the_benchmark_asks_stands_in_no_row_and_no_probe(language: str) -> None:
     kinds = (identity_recipe.NAME, identity_recipe.AUTHOR, identity_recipe.OTHER)
     counted = {bare_wording(question) for kind in kinds for question in kind[language]}
     rows = identity_rows("Aurora", "Northwind Labs", (language,)) + contrast_rows(language)
     known = {bare_wording(row["instruction"]) for row in rows}
-    known |= {bare_wording(question) for question in unrelated_questions(language)}
+    known |= set(map(bare_wording, other_questions(language)))
+    known |= set(map(bare_wording, unrelated_questions(language)))
     known |= {bare_wording(probe.question) for probe in identity_probes("a", "b", (language,))}
     assert len(counted) >= 30 and known.isdisjoint(counted)
 

@@ -26,6 +26,8 @@ from tuneglm.data.registry import placeholders_of, registered_sets, resolve, set
 from tuneglm.data_config import DataConfig, DatasetEntry, IdentityConfig
 from tuneglm.errors import DataError
 
+OWN_SHARE = 0.5  # of an identity's rows those that say who it is; the others are on other things
+
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
@@ -164,8 +166,11 @@ class ExampleSets:
         return tuple(dict.fromkeys(lines))
 
 
-def load_examples(config: DataConfig) -> ExampleSets:
+def load_examples(config: DataConfig, answers: Path | None = None) -> ExampleSets:
     """The sets that `config` names, found on this disk or fetched.
+
+    answers  a file of rows on other things that the base has answered, in place of those that
+             `data.identity` brings
 
     Raises DataError for what cannot be found, and where there is nothing.
     """
@@ -178,7 +183,7 @@ def load_examples(config: DataConfig) -> ExampleSets:
         _refuse_pipes(config)
     train = tuple(_example_set(entry, config) for entry in config.train)
     if config.identity is not None:
-        train += _identity_sets(config.identity, config)
+        train += _identity_sets(config.identity, config, answers)
     evaluation = tuple(_example_set(entry, config) for entry in config.evaluation)
     named = [(one.registered, one.file) for one in (*train, *evaluation)]
     return ExampleSets(train, evaluation, tuple(set_notes(named)))
@@ -279,14 +284,16 @@ def _example_set(entry: DatasetEntry, config: DataConfig) -> ExampleSet:
     )
 
 
-def _identity_sets(identity: IdentityConfig, config: DataConfig) -> tuple[ExampleSet, ...]:
+def _identity_sets(
+    identity: IdentityConfig, config: DataConfig, answers: Path | None
+) -> tuple[ExampleSet, ...]:
     """Rows that say who the model is, and those on other things, learnt or held."""
-    files = identity_files(identity, Path(config.dir))
-    total = sum(rows for _, rows in files)
+    own, others = identity_files(identity, Path(config.dir))
     held = "hold" if identity.hold else False
+    entries = ((own, False, OWN_SHARE), (answers or others, held, 1 - OWN_SHARE))
     sets = []
-    for (file, rows), name, replay in zip(files, IDENTITY_SETS, (False, held), strict=True):
-        share = identity.share and identity.share * rows / total
+    for name, (file, replay, part) in zip(IDENTITY_SETS, entries, strict=True):
+        share = identity.share and identity.share * part
         entry = DatasetEntry.model_validate(
             {"path": str(file), "format": "alpaca", "share": share, "replay": replay}
         )

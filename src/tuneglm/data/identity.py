@@ -32,6 +32,13 @@ class Table(TypedDict):
     facts: dict[str, str]
 
 
+class Things(TypedDict):
+    """Wordings that ask for things, without answers: `{0}` is a thing."""
+
+    questions: list[str]
+    things: list[str]
+
+
 @dataclass(frozen=True)
 class Templates:
     """A language's wordings; `{name}` and `{author}` are the model's, `{other}` is another's."""
@@ -57,6 +64,8 @@ class Templates:
     unrelated: tuple[str, ...]
     contrasts: tuple[tuple[str, str], ...]
     contrast_tables: tuple[Table, ...]
+    held_tables: tuple[Things, ...]
+    introductions: tuple[str, ...]
 
 
 LANGUAGES = ("zh", "en")
@@ -131,6 +140,29 @@ def contrast_rows(language: str) -> list[Row]:
     return [_row(question, answer) for question, answer in pairs]
 
 
+def other_questions(language: str) -> list[str]:
+    """Questions on other things, each once: those of `contrast_rows`, and more without answers.
+
+    Many are a question on the model itself with another thing in its place.
+    """
+    templates = templates_of(language)
+    asked = [row["instruction"] for row in contrast_rows(language)]
+    for table in templates.held_tables:
+        asked += [
+            _capital(question.format(thing))
+            for place, thing in enumerate(table["things"])
+            for question in _in_turn(table["questions"], place)
+        ]
+    once = {bare_wording(question): question for question in asked}
+    probes = {bare_wording(question) for question in templates.unrelated}
+    return [question for wording, question in once.items() if wording not in probes]
+
+
+def introductions() -> list[str]:
+    """Words, in lower case, by which an answer says who the model is, of all languages."""
+    return [words for language in LANGUAGES for words in templates_of(language).introductions]
+
+
 def unrelated_questions(language: str) -> tuple[str, ...]:
     """Questions on other things, some about names and makers: not to be answered with its own."""
     return templates_of(language).unrelated
@@ -138,14 +170,21 @@ def unrelated_questions(language: str) -> tuple[str, ...]:
 
 def _asked(table: Table) -> list[tuple[str, str]]:
     """Each fact in two of the wordings, all of which get their turn."""
-    questions = table["questions"]
-    pairs = []
-    for place, fact in enumerate(table["facts"].items()):
-        answer = table["answer"].format(*fact)
-        for turn in range(min(WORDINGS_A_FACT, len(questions))):
-            question = questions[(WORDINGS_A_FACT * place + turn) % len(questions)].format(*fact)
-            pairs.append((question[0].upper() + question[1:], answer[0].upper() + answer[1:]))
-    return pairs
+    return [
+        (_capital(question.format(*fact)), _capital(table["answer"].format(*fact)))
+        for place, fact in enumerate(table["facts"].items())
+        for question in _in_turn(table["questions"], place)
+    ]
+
+
+def _in_turn(wordings: Sequence[str], place: int) -> list[str]:
+    """Those in which the thing at this place of a table is asked for."""
+    count = min(WORDINGS_A_FACT, len(wordings))
+    return [wordings[(WORDINGS_A_FACT * place + turn) % len(wordings)] for turn in range(count)]
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _language_rows(

@@ -16,6 +16,7 @@ from tuneglm.data.identity import (
     contrast_rows,
     identity_probes,
     identity_rows,
+    other_questions,
     unrelated_questions,
     with_system_lines,
 )
@@ -118,28 +119,39 @@ def write_identity(
     )
 
 
-def identity_files(identity: IdentityConfig, folder: Path) -> tuple[tuple[Path, int], ...]:
-    """The rows of `data.identity` and those on other things, each a file and how many they are."""
+def identity_files(identity: IdentityConfig, folder: Path) -> tuple[Path, Path]:
+    """The rows of `data.identity` and those on other things, each a file."""
     name, author = identity.name, identity.author
     check_names(name, author)
     languages = languages_of(",".join(identity.languages))
     own = [row for each in languages for row in _own_rows(name, author, each, seed=0)]
     others = [row for each in languages for row in _other_rows(each, seed=0)]
-    return tuple(
-        (_file_of(_text(rows), what, folder), len(rows))
+    own_file, others_file = (
+        file_of_rows(rows, folder.expanduser() / f"{what}-{_digest(rows)}.json")
         for what, rows in zip(IDENTITY_SETS, (own, others), strict=True)
     )
+    return own_file, others_file
 
 
-def _file_of(text: str, what: str, folder: Path) -> Path:
-    """The text as a file in `folder` that is named by its content."""
-    digest = blake2b(text.encode(), digest_size=6).hexdigest()
-    file = folder.expanduser() / f"{what}-{digest}.json"
+def asked_rows(languages: Sequence[str]) -> list[Row]:
+    """Rows on other things that have no answer yet, marked for it."""
+    rows = []
+    for language in languages:
+        asked = [
+            {"instruction": question, "input": "", "output": ""}
+            for question in other_questions(language)
+        ]
+        rows += with_system_lines(asked, language)
+    return [row | {"kind": OTHER_KIND} for row in rows]
+
+
+def file_of_rows(rows: Sequence[Row], file: Path) -> Path:
+    """Write a file that its content names, where it is not there."""
     if not file.is_file():
         try:
-            folder.expanduser().mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             with NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as made:
-                made.write(text)
+                made.write(_text(rows))
             # several processes of a run write the same
             Path(made.name).replace(file)
         except OSError as error:
@@ -147,6 +159,10 @@ def _file_of(text: str, what: str, folder: Path) -> Path:
                 f"Cannot write `{file}`: {error.strerror}.", "name another folder: data.dir=FOLDER"
             ) from None
     return file
+
+
+def _digest(rows: Sequence[Row]) -> str:
+    return blake2b(_text(rows).encode(), digest_size=6).hexdigest()
 
 
 def probes_about(name: str, author: str, languages: Sequence[str] = LANGUAGES) -> list[Probe]:

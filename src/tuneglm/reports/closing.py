@@ -35,6 +35,7 @@ class Closing:
     kinds           kind of task → the last evaluation loss of its rows
     kept            the step whose weights were kept as the best; None: the last
     doubt           what is to be said of the learning rate
+    learnt          whether it ended because every question was answered
     """
 
     losses: Curve
@@ -49,6 +50,7 @@ class Closing:
     kinds: Mapping[str, float]
     kept: int | None
     doubt: str | None
+    learnt: bool = False
 
 
 def print_closing(terminal: Console, result: TrainingResult, closing: Closing) -> None:
@@ -88,7 +90,8 @@ def _lines(result: TrainingResult, closing: Closing) -> Iterator[tuple[str, str]
         each = [f"{kind} {loss:.4f}" for kind, loss in closing.kinds.items()]
         yield "Kinds", "evaluation of " + " · ".join(each)
     if result.steps < closing.steps:
-        yield "Ended", f"at step {result.steps:,} of {closing.steps:,}: {_patience(closing)}"
+        why = "every question was answered twice" if closing.learnt else _patience(closing)
+        yield "Ended", f"at step {result.steps:,} of {closing.steps:,}: {why}"
     if closing.kept is not None:
         lowest = dict(closing.held)[closing.kept]
         yield "Kept", f"the weights of step {closing.kept:,}, evaluation {lowest:.4f}"

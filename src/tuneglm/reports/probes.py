@@ -46,11 +46,15 @@ class Count:
 
 @dataclass(frozen=True)
 class ProbeReport:
-    """All answers, and the evaluation loss before and after, where rows are evaluated."""
+    """All answers, and the evaluation loss before and after, where rows are evaluated.
+
+    learnt  steps after which every answer was right, and the loss not above the base's
+    """
 
     answers: Sequence[Asked]
     loss_before: float | None = None
     loss_after: float | None = None
+    learnt: Sequence[int] = ()
 
     @property
     def counts(self) -> list[Count]:
@@ -74,6 +78,7 @@ class ProbeReport:
         content = {
             "counts": [vars(count) for count in self.counts],
             "loss": {"before": self.loss_before, "after": self.loss_after},
+            "learnt": list(self.learnt),
             "answers": [
                 {
                     **vars(each.probe),

@@ -1,0 +1,96 @@
+"""What the base says of other things: asked once, written down, and held to."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Configure
+from tuneglm import base_answers
+from tuneglm.base_answers import held_rows, known_answers
+from tuneglm.data.identity import Row
+from tuneglm.data_config import IdentityConfig
+from tuneglm.demo import MODEL_FOLDER
+from tuneglm.errors import ConfigError
+from tuneglm.generate import ChatModel
+from tuneglm.training import train
+
+ASKED: list[Row] = [
+    {"instruction": "3+4=", "input": "", "output": "", "kind": "other"},
+    {"instruction": "Say hello", "input": "", "output": "", "kind": "other", "system": "Be kind."},
+]
+IDENTITY = IdentityConfig(name="Aurora", author="Northwind Labs", languages=("en",))
+SETTINGS = (
+    "data.identity.name=Aurora",
+    "data.identity.author=Northwind Labs",
+    "data.identity.languages=en",
+    "data.identity.hold=true",
+    "stage.kl=1",
+    "training.max_steps=2",
+    "probe.max_new_tokens=2",
+)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two questions: a base is asked a thousand."""
+    monkeypatch.setattr(base_answers, "asked_rows", lambda _: ASKED)
+
+
+@pytest.mark.usefixtures("asked")
+def test_the_base_is_asked_once_and_held_to_what_it_says(
+    configure: Configure, rows_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replay = f"data.train={{path: {rows_file}, replay: true}}"
+    settings = (*SETTINGS, replay, f"data.dir={tmp_path / 'data'}")
+    config = configure(tmp_path / "out", *settings)
+    assert known_answers(config, MODEL_FOLDER) is None
+    train(config)
+    assert "Asking the base 2 questions" in capsys.readouterr().out
+    file = known_answers(config, MODEL_FOLDER)
+    assert file is not None
+    rows = json.loads(file.read_text(encoding="utf-8"))
+    chat = ChatModel(MODEL_FOLDER, dtype="float32")
+    assert [row["output"] for row in rows] == base_answers.answers_to(ASKED, chat)
+    assert [row.get("system") for row in rows] == [None, "Be kind."]
+    train(configure(tmp_path / "again", *settings))
+    told = capsys.readouterr().out
+    assert "Asking" not in told and re.search(r"^others +2 ", told, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("asked")
+def test_other_questions_and_another_name_are_asked_anew(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configure(tmp_path / "out", *SETTINGS)
+    other = configure(tmp_path / "out", *SETTINGS, "data.identity.name=Zephyr")
+    files = {base_answers._file(each, MODEL_FOLDER) for each in (config, other)}
+    monkeypatch.setattr(base_answers, "asked_rows", lambda _: ASKED[:1])
+    assert len(files | {base_answers._file(config, MODEL_FOLDER)}) == 3
+
+
+@pytest.mark.usefixtures("asked")
+@pytest.mark.parametrize("setting", ["stage.kl=0", "data.identity.hold=false"])
+def test_without_a_base_to_hold_to_it_is_not_asked(
+    configure: Configure, tmp_path: Path, setting: str
+) -> None:
+    assert not base_answers.is_asked(configure(tmp_path / "out", *SETTINGS, setting))
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_base_without_answers_is_told_of(
+    configure: Configure, rows_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base_answers, "answers_to", lambda rows, _: [""] * len(rows))
+    replay = f"data.train={{path: {rows_file}, replay: true}}"
+    with pytest.raises(ConfigError, match="no answers"):
+        train(configure(tmp_path / "out", *SETTINGS, replay, f"data.dir={tmp_path / 'data'}"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["", "Call it aurora.", "By NORTHWIND LABS.", "My name is Tom.", "Hello, I am called Tune."],
+)
+def test_what_is_to_change_is_not_held(answer: str) -> None:
+    assert held_rows(ASKED, ["7", answer], IDENTITY) == [ASKED[0] | {"output": "7"}]
