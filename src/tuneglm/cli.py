@@ -71,9 +71,13 @@ def train(given: argparse.Namespace) -> int:
     if given.processes > 1:
         return _launched(given, chosen)
     no_bars()
+    from tuneglm.processes import part
     from tuneglm.training import train
 
-    result = train(chosen)
+    try:
+        result = train(chosen)
+    finally:
+        part()
     return SIGNALLED + result.stopped_by if result.stopped_by else 0
 
 

@@ -15,6 +15,7 @@ from accelerate.state import PartialState
 from accelerate.utils import DistributedType
 
 from tuneglm.config import load_config
+from tuneglm.processes import part
 from tuneglm.training import train
 
 
@@ -37,3 +38,4 @@ if __name__ == "__main__":
     let_fsdp_divide_on_cpu()
     for settings in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")):
         train(load_config(None, settings))
+    part()

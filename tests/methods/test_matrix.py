@@ -65,7 +65,8 @@ def test_a_cell(family: str, method: str, width: Any, tmp_path: Path) -> None:
     again = load(tmp_path / "out", family, **options)
     # what is trained is float32; loaded, it has the type of the rest
     halves = {torch.bfloat16: 0.1, torch.float16: 0.01}
-    close = {"atol": halves.get(again.dtype, 2e-5)}
+    # kernels of 4 bits may round to bfloat16 within, where the processor has it
+    close = {"atol": halves.get(again.dtype, 0.01 if width == 4 else 2e-5)}
     torch.testing.assert_close(logits(again), logits(made.model), **{"rtol": 0, **close})
 
     if made.restore is not None:
