@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from tuneglm.models.grouped_rows import attend_grouped, can_group
 from tuneglm.models.segments import KeysValues, Segments
 from tuneglm.models.varlen import attend_varlen, has_varlen
 
@@ -54,8 +53,6 @@ def attend_pieces(
     """
     if has_varlen(query, own is not None, **kwargs):
         return attend_varlen(query, key, value, segments, own, **kwargs)
-    if can_group(query, key, segments, own, **kwargs):
-        return attend_grouped(query, key, value, segments, kwargs.get("scaling"))
     pieces = list(_pieces(query, key, value, segments, own))
     return torch.cat(_one_by_one(module, pieces, **kwargs), dim=1)
 
