@@ -156,6 +156,10 @@ def test_a_network_that_scales_its_logits_is_found_out(
     question = Question(targets, whole=True)
     total = summed_loss(model, {"input_ids": ids}, positions, question, way)
     assert (way.head is not None) is by_head
+    asked = Way(keeps, model.lm_head)
+    said = said_at(model, {"input_ids": ids}, positions, asked)
+    assert (asked.head is not None) is by_head
+    assert said.shape[-1] == (SIZES["hidden_size"] if by_head else VOCABULARY)
     logits = model(input_ids=ids).logits[:, positions]
     wanted = functional.cross_entropy(logits[0], targets[0], reduction="sum")
     assert torch.allclose(total, wanted, rtol=1e-5)

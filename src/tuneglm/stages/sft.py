@@ -20,7 +20,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from tuneglm.config import SftConfig
 from tuneglm.data.batches import Batches
-from tuneglm.data.collate import HELD, REPLAY, Collator
+from tuneglm.data.collate import HELD, REPLAY, Collator, Item
 from tuneglm.data.encoded import UNTRAINED, lengths_of
 from tuneglm.errors import ModelError
 from tuneglm.methods.tuned import Tuned
@@ -72,6 +72,8 @@ def trainer(
             eval_dataset=batches.evaluation,
             processing_class=tokenizer,
         )
+    if made.sharing.kind == "copies" and arguments.world_size > 1:
+        made.look_at_head(next(iter(batches.train)))
     if batches.packed is None and packed:
         try:
             check_rows_apart(made, batches.train)
@@ -193,6 +195,17 @@ class SftTrainer(StageTrainer):
         evaluated: Any = self.eval_dataset or ()
         self._kinds = kinds_of(evaluated)
         self._held: list[Tensor] = []
+
+    def look_at_head(self, item: Item) -> None:
+        """Find out by a row whether the network hands on what its head gives.
+
+        Several processes cannot run a step twice, as one does that finds it out in the first.
+        """
+        row = item[0] if isinstance(item, tuple) else item
+        batch = {"input_ids": torch.tensor([row.input_ids], device=self.args.device)}
+        network: Any = self.model
+        with torch.no_grad(), evaluating(network), self.compute_loss_context_manager():
+            said_at(network, batch, torch.tensor([0], device=self.args.device), self._way)
 
     def create_optimizer(self, *arguments: Any, **named: Any) -> Any:
         """The Trainer's own; arguments that the optimizer does not take are a ConfigError."""
