@@ -44,7 +44,7 @@ FAULTS: tuple[tuple[str, bytes], ...] = (
 )
 
 
-def plant(path: Path) -> tuple[list[tuple[int, str]], list[bytes]]:
+def plant(path: Path, end: bytes = b"\n") -> tuple[list[tuple[int, str]], list[bytes]]:
     """Write the file; (line, word) of each fault, and the lines without one."""
     lines, faults = [good(0)], []
     sound = [good(0)]
@@ -53,7 +53,7 @@ def plant(path: Path) -> tuple[list[tuple[int, str]], list[bytes]]:
         faults.append((len(lines), word))
         lines.append(good(number))
         sound.append(good(number))
-    path.write_bytes(b"\n".join(lines))
+    path.write_bytes(end.join(lines))
     return faults, sound
 
 

@@ -44,10 +44,11 @@ def write(path: Path, *rows: dict[str, Any]) -> Path:
     return path
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["lf", "crlf"])
 def test_every_planted_fault_is_found_in_its_line_and_nothing_else(
-    call: Call, tmp_path: Path
+    end: bytes, call: Call, tmp_path: Path
 ) -> None:
-    faults, sound = plant(tmp_path / "rows.jsonl")
+    faults, sound = plant(tmp_path / "rows.jsonl", end)
     out, summary = call("data", "check", tmp_path / "rows.jsonl", "--json", status=1)
     found = objects(out)
     assert sorted((one["line"], one["problem"]) for one in found) == faults

@@ -11,7 +11,7 @@ import os
 import sys
 
 # bytes: what is larger goes back at once
-LARGE = 8 * 2**20
+LARGE = 2 * 2**20
 M_MMAP_THRESHOLD = -3
 # torch asks for pages of 2 MB where this is set before its first tensor
 HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"

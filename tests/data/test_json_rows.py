@@ -43,6 +43,17 @@ def test_the_line_of_a_row_is_its_line_in_the_file(file: Path) -> None:
     assert [line for line, _ in read(file, '\n{"a": 1}\r\n\n  {"a": 2}  \n\n')] == [2, 4]
 
 
+@pytest.mark.parametrize("blank", ["", "\r\n"])
+def test_with_the_line_ends_of_windows_a_bad_row_is_not_the_one_before_it(
+    file: Path, blank: str
+) -> None:
+    bad, good = '{"a": }\r\n', '{"a": 1}\r\n'
+    found = read(file, blank + bad + good + "\r\n" + good + bad)
+    first = 2 if blank else 1
+    assert [line for line, _ in found] == [first, first + 1, first + 3, first + 4]
+    assert [isinstance(row, RowError) for _, row in found] == [True, False, False, True]
+
+
 @pytest.mark.parametrize("content", [json.dumps(ROWS), '{"a": "é"}\n{"a": "b"}'])
 def test_a_byte_order_mark_is_ignored(file: Path, content: str) -> None:
     assert read(file, b"\xef\xbb\xbf" + content.encode()) == read(file, content)

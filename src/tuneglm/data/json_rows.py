@@ -88,9 +88,11 @@ def _sound_lines(lines: list[str], first: int) -> Iterator[NumberedRow]:
         try:
             value, end = _STRICT.raw_decode(content)
         except (ValueError, RecursionError):
-            end = -1
-        # a row with nothing behind it, as nearly all are, or with the `\r` of Windows
-        if end == len(content) or content[end:] == "\r":
+            is_sound = False
+        else:
+            # nothing behind the row, as with nearly all, or the `\r` of Windows
+            is_sound = end == len(content) or content[end:] == "\r"
+        if is_sound:
             yield line, value
         elif content.strip(SPACES):
             yield line, _one_line(content.strip(SPACES))
