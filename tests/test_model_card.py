@@ -9,7 +9,7 @@ import yaml
 
 from tests.conftest import ROWS, Configure
 from tuneglm.config import load_config
-from tuneglm.data.registry import registered_sets
+from tuneglm.data.registry import registered_sets, restricted_by_name
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.export import Export, export
 from tuneglm.model_card import UsedSet, export_card, run_card
@@ -89,3 +89,11 @@ def test_a_run_writes_it_and_export_carries_it(result: Path, tmp_path: Path) -> 
         text = (folder / "README.md").read_text(encoding="utf-8")
         assert text.count("## Tuning") == text.count("## Data") == text.count("## Use") == 1
         assert "| alpaca_zh |" in text and f"tuneglm chat {folder.name}" in text
+
+
+def test_a_restricted_set_is_known_by_the_name_of_its_file() -> None:
+    lima = registered_sets()["lima"]
+    by_path = restricted_by_name(Path("somewhere") / lima.files[0])
+    assert by_path is not None
+    assert (by_path.name, by_path.restriction) == ("lima", "non-commercial")
+    assert restricted_by_name(Path("my.json")) is None

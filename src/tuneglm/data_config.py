@@ -118,9 +118,10 @@ class DataConfig(Section):
     """Train every answer of a conversation, or the last one only."""
     batching: Literal["auto", "padded", "length_grouped", "packed"] = "auto"
     """How rows share a batch. `auto`: in any order, one after another without padding, none seeing
-    another, or `padded` for a model that cannot tell them apart. `padded`: each padded to the
-    longest. `length_grouped`: the same, with rows of like length together. `packed`: without
-    padding, as many as a number of tokens holds. What is learnt from the same rows is the same."""
+    another, or `padded` for a model that cannot tell them apart, where processes divide it, and
+    with `tokens_per_batch`. `padded`: each padded to the longest. `length_grouped`: the same, with
+    rows of like length together. `packed`: without padding, as many as a number of tokens holds.
+    What is learnt from the same rows is the same."""
     tokens_per_batch: Annotated[int, Field(gt=0)] | None = None
     """Tokens of a batch, padding included, in place of a number of rows; by default a pack holds
     as many as the longest row may have. A batch is then one such group, and

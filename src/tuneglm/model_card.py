@@ -14,6 +14,7 @@ from tuneglm.config import RunConfig
 from tuneglm.data.examples import ExampleSet
 from tuneglm.data.mix import SetSummary
 from tuneglm.data.registered_set import RegisteredSet
+from tuneglm.data.registry import restricted_by_name
 from tuneglm.data.tally import ExpectedSet
 from tuneglm.hub import looks_like_id
 from tuneglm.reports.probes import ProbeReport
@@ -45,7 +46,7 @@ def used_sets(
         UsedSet(
             one.name,
             summary.rows if isinstance(summary, SetSummary) else 0,
-            one.registered,
+            one.registered or restricted_by_name(one.file),
         )
         for one, summary in pairs
     ]

@@ -170,14 +170,21 @@ def set_notes(sets: Iterable[tuple[RegisteredSet | None, Path]]) -> list[str]:
     return notes + [note for one, path in given if one is None for note in _file_notes(path)]
 
 
+def restricted_by_name(path: Path) -> RegisteredSet | None:
+    """The restricted set whose file is called as one that a run names by its path."""
+    known = registered_sets().values()
+    return next(
+        (one for one in known if one.restriction in RESTRICTIONS and path.name in one.files), None
+    )
+
+
 def _file_notes(path: Path) -> Iterator[str]:
-    """Of a file that a run names by its path, and that is called as a restricted set's is."""
-    for one in registered_sets().values():
-        if one.restriction in RESTRICTIONS and path.name in one.files:
-            yield (
-                f"`{path.name}` is called as the file of `{one.name}`, which "
-                f"{RESTRICTIONS[one.restriction]} ({one.licence})."
-            )
+    one = restricted_by_name(path)
+    if one is not None:
+        yield (
+            f"`{path.name}` is called as the file of `{one.name}`, which "
+            f"{RESTRICTIONS[one.restriction]} ({one.licence})."
+        )
 
 
 def _notes(registered: RegisteredSet, path: Path) -> Iterator[str]:
