@@ -120,12 +120,13 @@ def train(config: RunConfig) -> TrainingResult:
     arguments.output_dir = str(output.folder)
     if memory is not None and memory.at_once is not None:
         given = replace(given, at_once=memory.at_once)
-    forget_peak(arguments.device)
     set_seed(arguments.seed)
     with undivided():
         model = base_model(config, folder, family, arguments)
         tuned = tune(model, config.method, family)
         continue_last(tuned, config, family)
+    # the pages of files that were read are the system's, which drops them where memory is short
+    forget_peak(arguments.device)
     trainer = STAGES[config.stage.name](tuned, tokenizer, given, arguments, config.stage)
     trainer.course = course
     if trainer.is_world_process_zero():
