@@ -57,6 +57,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # whoever read our output has gone; Python would complain once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """Python's own end waits for threads that wait for other processes, and can break on them."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 
@@ -71,13 +80,9 @@ def train(given: argparse.Namespace) -> int:
     if given.processes > 1:
         return _launched(given, chosen)
     no_bars()
-    from tuneglm.processes import part
     from tuneglm.training import train
 
-    try:
-        result = train(chosen)
-    finally:
-        part()
+    result = train(chosen)
     return SIGNALLED + result.stopped_by if result.stopped_by else 0
 
 

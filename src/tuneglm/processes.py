@@ -31,12 +31,6 @@ def agreed(find: Callable[[], T]) -> T:
     return cast(T, found[0])
 
 
-def part() -> None:
-    """Leave the other processes: threads that wait for them at Python's end can bring it down."""
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
-
-
 class Ballot:
     """Numbers that are compared at every step; over the processor, so that no GPU waits for it."""
 

@@ -6,6 +6,7 @@ runs.json is a list of runs, each a list of settings as the command line takes t
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from accelerate.state import PartialState
 from accelerate.utils import DistributedType
 
 from tuneglm.config import load_config
-from tuneglm.processes import part
 from tuneglm.training import train
 
 
@@ -38,4 +38,7 @@ if __name__ == "__main__":
     let_fsdp_divide_on_cpu()
     for settings in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")):
         train(load_config(None, settings))
-    part()
+    # as the command line leaves
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
