@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from tuneglm.errors import ConfigError
+from tuneglm.models.products import multiply
 
 MIB, GIB = 2**20, 2**30
 SECONDS_A_RATE = 1.0
@@ -99,8 +100,8 @@ def peak_memory(device: torch.device) -> int | None:
 def measured_speed(device: torch.device, dtype: torch.dtype, width: int, tokens: int) -> Speed:
     """How fast `device` multiplies (tokens, width) by (width, 4 · width), and adds."""
     states = torch.ones(tokens, width, dtype=dtype, device=device)
-    weight = torch.ones(width, 4 * width, dtype=dtype, device=device)
-    product = _times_a_second(lambda: states @ weight, device)
+    weight = torch.ones(4 * width, width, dtype=dtype, device=device)
+    product = _times_a_second(lambda: multiply(states, weight), device)
     wide = torch.ones(tokens, 4 * width, device=device)
     addition = _times_a_second(lambda: wide + wide, device)
     return Speed(product * 2 * tokens * width * 4 * width, addition * 3 * wide.nbytes)
