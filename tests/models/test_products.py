@@ -40,6 +40,7 @@ def test_what_was_kept_of_another_machine_is_measured_again(
     cache.write_text(content, encoding="utf-8")
     monkeypatch.setattr(products, "_times_as_fast", lambda: 2.0)
     assert products.by_onednn()
+    assert ("other" in json.loads(cache.read_text("utf-8"))) is ("other" in content)
 
 
 def test_a_measurement_takes_a_moment() -> None:

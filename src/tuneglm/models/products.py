@@ -23,6 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tuneglm.data.encoded_store import store_folder
+
 # fewer rows than this read the weight, and hardly multiply
 FEWEST_ROWS = 16
 # so many times as fast, and no less, is another library worth it
@@ -96,15 +98,14 @@ def by_onednn() -> bool:
     if not torch.backends.mkldnn.is_available():
         return False
     file, machine = _kept_in(), f"{_processor()}, torch {torch.__version__}"
-    with suppress(OSError, ValueError, AttributeError):
-        kept = json.loads(file.read_text("utf-8")).get(machine)
-        if isinstance(kept, bool):
-            return kept
+    kept = _kept(file)
+    if isinstance(kept.get(machine), bool):
+        return bool(kept[machine])
     found = _times_as_fast() >= WORTH_IT
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         beside = file.with_suffix(f".{os.getpid()}")
-        beside.write_text(json.dumps({machine: found}), encoding="utf-8")
+        beside.write_text(json.dumps(kept | {machine: found}), encoding="utf-8")
         beside.replace(file)
     return found
 
@@ -131,8 +132,16 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 
 def _kept_in() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "tuneglm" / "products.json"
+    return store_folder("auto").parent / "products.json"
+
+
+def _kept(file: Path) -> dict[str, Any]:
+    """What was found on every machine that shares this cache."""
+    with suppress(OSError, ValueError):
+        content = json.loads(file.read_text("utf-8"))
+        if isinstance(content, dict):
+            return content
+    return {}
 
 
 def _processor() -> str:

@@ -133,7 +133,7 @@ class _Planner:
             memory=memory,
             limit=self.memory if self.memory is not None else device_memory(self.device),
             seconds=self._seconds(step, traced),
-            operations=traced.operations * step.batch.tokens / step.portion.tokens,
+            operations=traced.operations * step.portions_of_batch,
         )
 
     def with_choices(self, planned: Plan, step: Step) -> Plan:
@@ -156,7 +156,7 @@ class _Planner:
             checkpointing=bool(step.arguments.gradient_checkpointing),
             peak=peak,
             seconds=self._seconds(step, traced),
-            operations=traced.operations * step.batch.tokens / step.portion.tokens,
+            operations=traced.operations * step.portions_of_batch,
             fits=None if planned.limit is None else peak <= planned.limit,
         )
 

@@ -69,10 +69,14 @@ class Step:
         return self.batch.portion(wanted or tokens_at_once(self.device))
 
     @property
+    def portions_of_batch(self) -> float:
+        """How many of these a batch takes."""
+        return self.batch.tokens / self.portion.tokens
+
+    @property
     def portions(self) -> float:
         """How many of these a step takes."""
-        several = self.batch.tokens / self.portion.tokens
-        return several * self.arguments.gradient_accumulation_steps
+        return self.portions_of_batch * self.arguments.gradient_accumulation_steps
 
     @property
     def placement(self) -> Placement:
