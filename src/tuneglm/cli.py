@@ -1,7 +1,7 @@
 """The command line: one small function a command, heavy imports inside.
 
 A person's error ends in exit code 2 with one sentence on stderr, Ctrl-C in 130, a
-cluster's SIGTERM in 143; a run is saved before.
+cluster's SIGTERM in 143 (a run is saved before), a reader who has gone in 141.
 """
 
 import argparse
@@ -31,6 +31,8 @@ from tuneglm.errors import ConfigError, UserError
 INTERRUPTED = 130
 # a command that a signal stopped ends in this and the signal's number
 SIGNALLED = 128
+# SIGPIPE, by number: not every system has the name
+BROKEN_PIPE = 13
 TRAIN_EXAMPLE = "train model.path=MODEL data.train=my.json training.output_dir=OUT"
 PLAN_EXAMPLE = "plan model.path=OWNER/NAME method=lora --memory 24GB"
 
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         # whoever read our output has gone; Python would complain once more at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        code = SIGNALLED + BROKEN_PIPE
     _leave(code)
 
 

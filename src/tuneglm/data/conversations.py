@@ -95,7 +95,9 @@ def messages_of(
     messages: list[Message] = []
     tools: tuple[Tool, ...] = ()
     if all(isinstance(item, str) for item in value):
-        value = [{"from": _IN_TURNS[number % 2], "value": text} for number, text in enumerate(value)]
+        value = [
+            {"from": _IN_TURNS[number % 2], "value": text} for number, text in enumerate(value)
+        ]
         words = {}
     for number, item in enumerate(value, 1):
         place = f"message {number} of `{column}`"

@@ -8,6 +8,7 @@ import json
 import random
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ def run_config(name: str, author: str, folder: Path, model: Path) -> RunConfig:
     with writable(identity.parent):
         identity.write_text(_text(_identity(name, author)), encoding="utf-8")
         rows = joined(random_.sample(general_rows(seed=1), GENERAL_ROWS), random_)
-        general.write_text(_text(rows), encoding="utf-8")
+        general.write_text(_text(_once(rows)), encoding="utf-8")
     tree: dict[str, Any] = {
         "model.path": str(model),
         "data.train": [{"path": str(identity)}, {"path": str(general)}],
@@ -116,9 +117,14 @@ def run_config(name: str, author: str, folder: Path, model: Path) -> RunConfig:
 
 def _identity(name: str, author: str) -> list[dict[str, Any]]:
     """Each pass over the identity in words and answers drawn anew."""
-    return [
+    return _once(
         row for seed in range(IDENTITY_REPEATS) for row in identity_rows(name, author, seed=seed)
-    ]
+    )
+
+
+def _once(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows, none twice: `data check` would ask why."""
+    return list({json.dumps(row, sort_keys=True): row for row in rows}.values())
 
 
 def _data_files(folder: Path) -> tuple[Path, Path]:
