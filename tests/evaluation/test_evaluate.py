@@ -1,6 +1,8 @@
 """`tuneglm evaluate`, as it is typed."""
 
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,14 @@ import yaml
 
 from tests.evaluation.test_suites import write_suite
 from tests.test_cli import call
+from tuneglm.cli import _parser
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.evaluation.contestants import Contestant
 from tuneglm.evaluation.evaluate import evaluate
 from tuneglm.evaluation.wanted import Wanted
 from tuneglm.generate import ChatModel
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -86,7 +91,7 @@ def test_the_base_stands_beside_it(
     assert loss["difference"]["low"] < tuned - base < loss["difference"]["high"]
     assert (run / "evaluation" / "predictions_base.jsonl").is_file()
     call(*command, "--base")
-    assert loaded == ["base"]
+    assert loaded == ["base", "model"]
 
 
 def test_ctrl_c_keeps_what_is_done(
@@ -162,3 +167,17 @@ def test_rows_that_a_run_kept_are_those_it_was_not_trained_on(
     assert "3 of 4 rows" in capsys.readouterr().out
     held = figures(read_json(run / "evaluation" / "report.json"), "kept for evaluation")
     assert held["loss"]["of"] == 3
+
+
+def test_the_pages_show_commands_that_can_be_typed() -> None:
+    pages = [ROOT / "docs" / language / "evaluation.md" for language in ("en", "zh")]
+    first, second = (
+        re.findall(r"```(?:bash|python)\n(.*?)```", page.read_text("utf-8"), re.S) for page in pages
+    )
+    assert first == second
+    lines = [line for block in first for line in block.splitlines()]
+    commands = [line for line in lines if line.startswith("tuneglm evaluate ")]
+    assert len(commands) == 4
+    for line in commands:
+        given = _parser().parse_args(shlex.split(line)[1:])
+        assert given.path in ("out", "path/to/chatglm3-6b")

@@ -10,6 +10,7 @@ from lm_eval.api.registry import get_model
 
 from tests.evaluation.test_suites import write_suite
 from tuneglm.config import ChatConfig
+from tuneglm.errors import ConfigError
 from tuneglm.evaluation.harness import TunedLM
 from tuneglm.evaluation.suites import SUITES, Subject, subjects_of
 from tuneglm.evaluation.tasks import right_answers, task_of
@@ -131,3 +132,5 @@ def test_the_harness_knows_it_by_name(run_folder: Path) -> None:
     )
     assert isinstance(made, TunedLM) and made.batch_size == 4
     assert made.chat_template(True) and made.tokenizer_name
+    with pytest.raises(ConfigError, match="no model argument `pretrained`"):
+        get_model("tuneglm").create_from_arg_string(f"path={run_folder},pretrained=x", {})

@@ -4,6 +4,7 @@ python -m tuneglm.evaluation.harness run --model tuneglm --model_args path=OUT -
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from lm_eval.api.registry import register_model
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from tuneglm.config import ChatConfig
+from tuneglm.errors import ConfigError, UserError
 from tuneglm.generate import ChatModel
 from tuneglm.models.prompt import example_of
 from tuneglm.stages.portions import tokens_at_once
@@ -25,6 +27,8 @@ LONGEST = 2048
 ANSWER_TOKENS = 256
 # logits that are made at once
 NUMBERS = 2**26
+USER_ERROR = 2
+ARGUMENTS = "known: path, family, dtype, bits, adapters, device, batch_size, max_length"
 
 Request = tuple[Any, list[int], list[int]]  # (texts), ids of the context, of the continuation
 Found = tuple[float, bool]  # log likelihood, whether it is what the model would have said
@@ -48,16 +52,19 @@ class TunedLM(TemplateLM):
         device: str | None = None,
         batch_size: int | str = 16,
         max_length: int | None = None,
-        **_: Any,
+        max_batch_size: Any = None,
+        **others: Any,
     ) -> None:
         super().__init__()
+        if others:
+            raise ConfigError(f"There is no model argument `{next(iter(others))}`.", ARGUMENTS)
         self.chat = path if isinstance(path, ChatModel) else ChatModel(
             path,
             family=family,
             dtype=dtype,
             bits=bits,  # type: ignore[arg-type]
             adapters=[name for name in adapters.split(";") if name],
-            device=device,
+            device=device if _is_there(device) else None,
         )  # fmt: skip
         self.tokenizer: Any = self.chat.tokenizer
         positions = getattr(self.chat.model.config, "max_position_embeddings", None)
@@ -247,7 +254,21 @@ def _cut(answer: str, ends: str | Sequence[str]) -> str:
     return answer
 
 
-if __name__ == "__main__":
+def _is_there(device: str | None) -> bool:
+    """The harness's program names a GPU by itself, on machines without one too."""
+    return not str(device).startswith("cuda") or torch.cuda.is_available()
+
+
+def main() -> None:
+    """The harness's own program, which then knows the model `tuneglm`."""
     from lm_eval.__main__ import cli_evaluate
 
-    cli_evaluate()
+    try:
+        cli_evaluate()
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(USER_ERROR)
+
+
+if __name__ == "__main__":
+    main()

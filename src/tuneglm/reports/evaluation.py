@@ -62,16 +62,14 @@ def shown(figure: Figure | None, measure: str, kind: str, *, signed: bool = Fals
     if figure.low is None or figure.high is None:
         return value
     low, high = (_number(each, measure, kind, signed) for each in (figure.low, figure.high))
-    return f"{value} [{low}, {high}]"
+    return f"{value} [{low.removesuffix('%')}, {high.removesuffix('%')}]"
 
 
 def _number(value: float, measure: str, kind: str, signed: bool) -> str:
     sign = "+" if signed else ""
     if not math.isfinite(value):
         return str(value)
-    if kind != "set" and measure != "mean of subjects":
-        return f"{100 * value:{sign}.1f}%"
-    if kind == "suite":
+    if kind != "set":
         return f"{100 * value:{sign}.1f}%"
     if measure == "loss":
         return f"{value:{sign}.4f}"
@@ -94,11 +92,11 @@ def _table(section: Section, report: Report, gap: str) -> Table:
     gap  between a value and its interval
     """
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")
     if section.kind != "set":
         table.add_column("of", justify="right")
     for name in _columns(report):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for finding in section.findings:
         if finding.is_detail:
             continue
