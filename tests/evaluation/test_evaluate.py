@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from tests.evaluation.test_suites import write_suite
 from tests.test_cli import call
 from tuneglm.cli import _parser
 from tuneglm.demo import MODEL_FOLDER
+from tuneglm.evaluation import packages
 from tuneglm.evaluation.contestants import Contestant
 from tuneglm.evaluation.evaluate import evaluate
 from tuneglm.evaluation.wanted import Wanted
@@ -108,6 +110,38 @@ def test_ctrl_c_keeps_what_is_done(
     assert "The first 0 of 3 answers are kept" in told and "goes on from there" in told
     call(*command)
     assert "tuned · loss" not in capsys.readouterr().out  # it was done before
+
+
+def test_what_stops_it_says_how_it_goes_on(
+    run: Path,
+    held_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = ["evaluate", str(run), "--data", str(held_file), "--no-answers"]
+    for error, status, said in (
+        (KeyboardInterrupt(), 130, "What is done is kept in"),
+        (torch.OutOfMemoryError("Tried to allocate 2 GiB. More."), 2, "a smaller --batch than 16"),
+    ):
+
+        def failing(*_: Any, error: BaseException = error) -> Any:
+            raise error
+
+        monkeypatch.setattr("tuneglm.evaluation.contest.losses_of", failing)
+        call(*command, status=status)
+        assert said in capsys.readouterr().err
+
+
+def test_a_missing_package_is_one_sentence(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = packages.find_spec
+    monkeypatch.setattr(
+        packages, "find_spec", lambda name: None if name == "jieba" else found(name)
+    )
+    call("evaluate", str(run), status=2)
+    assert 'pip install "tuneglm[eval]"' in capsys.readouterr().err
+    assert not (run / "evaluation").exists()
 
 
 def interrupted(*_: Any, **__: Any) -> list[str]:

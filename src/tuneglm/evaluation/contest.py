@@ -13,6 +13,7 @@ from tuneglm.evaluation.journal import Journal
 from tuneglm.evaluation.loss import RowLosses, losses_of
 from tuneglm.evaluation.matter import Matter
 from tuneglm.evaluation.questions import answers_to
+from tuneglm.evaluation.sets import EvaluatedSet
 from tuneglm.evaluation.suites import Subject, Suite
 from tuneglm.evaluation.wanted import Wanted
 from tuneglm.generate import ChatModel
@@ -65,8 +66,7 @@ class Contest:
 
     def outcome(self, contestant: Contestant, load: Load) -> Outcome:
         """A contestant's, step by step; `load` is called when something is left to do."""
-        losses = {each.name: self._losses(contestant, load, number)
-                  for number, each in enumerate(self.matter.sets)}  # fmt: skip
+        losses = {each.name: self._losses(contestant, load, each) for each in self.matter.sets}
         answers = self._answers(contestant, load) if self.wanted.answers else ()
         questions: Sequence[str] = ()
         if self.matter.questions:
@@ -75,9 +75,7 @@ class Contest:
             )
         return Outcome(losses, answers, questions, self._suites(contestant, load))
 
-    def _losses(self, contestant: Contestant, load: Load, number: int) -> RowLosses:
-        one = self.matter.sets[number]
-
+    def _losses(self, contestant: Contestant, load: Load, one: EvaluatedSet) -> RowLosses:
         def made(tell: Callable[[int], None]) -> Any:
             return vars(losses_of(load(), one.rows, tell))
 

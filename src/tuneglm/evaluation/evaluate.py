@@ -3,12 +3,17 @@
 path → who, and on what → each one's outcome, step by step → figures → a table, a page, a picture
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from tuneglm.checkpoints import refuse_unfinished, run_within, writable
 from tuneglm.config import RunConfig
+from tuneglm.errors import ConfigError
 from tuneglm.evaluation.contest import Contest
 from tuneglm.evaluation.contestants import Loaded, contestants_of, run_of
 from tuneglm.evaluation.findings import Report
@@ -21,7 +26,7 @@ from tuneglm.models.bases import digest_of_samples
 from tuneglm.models.loading import local_folder
 from tuneglm.reports.evaluation import print_report, write_report
 from tuneglm.reports.steps import Steps
-from tuneglm.reports.terminal import console
+from tuneglm.reports.terminal import console, plain
 
 FOLDER = "evaluation"
 
@@ -40,9 +45,9 @@ def evaluate(wanted: Wanted) -> Report:
     matter = matter_of(folder, run, wanted)
     settings = settings_of(folder, matter, wanted)
     output = output_folder(folder, run, wanted)
-    with journal_in(output, settings) as journal, Steps(terminal) as steps:
+    with journal_in(output, settings) as journal, _kept(output, wanted), Steps(terminal) as steps:
         if journal.is_begun:
-            terminal.print(f"What is done in {output} is not done again.")
+            terminal.print(f"What is done in {plain(str(output))} is not done again.")
         contest = Contest(matter, wanted, run, journal, steps.step)
         loaded = Loaded(wanted)
         outcomes = {each.name: contest.outcome(each, partial(loaded, each)) for each in contestants}
@@ -55,6 +60,23 @@ def evaluate(wanted: Wanted) -> Report:
     return report
 
 
+@contextmanager
+def _kept(output: Path, wanted: Wanted) -> Iterator[None]:
+    """What ends an evaluation early says what is kept, and how it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        kept = f"What is done is kept in `{output}`: the same command goes on from there."
+        raise KeyboardInterrupt(str(stopped) or kept) from None
+    except torch.OutOfMemoryError as error:
+        asked = " ".join(str(error).split()).partition(". ")[0]
+        raise ConfigError(
+            f"The evaluation needs more memory than there is: {asked}.",
+            f"take a smaller --batch than {wanted.batch}, or --bits 4; what is done is kept in "
+            f"`{output}`",
+        ) from None
+
+
 def settings_of(folder: Path, matter: Matter, wanted: Wanted) -> dict[str, Any]:
     """What makes an evaluation what it is; the base may come to it later."""
     weights = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
@@ -65,7 +87,6 @@ def settings_of(folder: Path, matter: Matter, wanted: Wanted) -> dict[str, Any]:
         "seed": wanted.seed,
         "answers": wanted.answers,
         "drawing": wanted.drawing.model_dump(),
-        "batch": wanted.batch,
         "shots": wanted.shots,
         "chat": wanted.chat,
         "dtype": wanted.dtype or "auto",

@@ -68,8 +68,10 @@ def estimate(rows: PerRow, seed: int = 0, change: Change = _as_it_is) -> Figure:
 def difference(first: PerRow, second: PerRow, seed: int = 0, change: Change = _as_it_is) -> Figure:
     """The first figure less the second, both of the same rows."""
     assert len(first.amounts) == len(second.amounts), "a difference is of the same rows"
-    each = [(np.asarray(rows.amounts, float), np.asarray(rows.weights, float)) for rows in
-            (first, second)]  # fmt: skip
+    each = [
+        (np.asarray(rows.amounts, float), np.asarray(rows.weights, float))
+        for rows in (first, second)
+    ]
     one, other = (change(np.array([amounts.sum() / weights.sum()]))[0] for amounts, weights in each)
     drawn = []
     for numbers in _draws(len(first.amounts), seed):

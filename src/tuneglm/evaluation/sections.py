@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from tuneglm.data.probes import Probe
 from tuneglm.evaluation.comparing import loss_findings, mean_finding, score_findings, share_finding
 from tuneglm.evaluation.contest import Outcome
 from tuneglm.evaluation.findings import Example, Finding, Section
@@ -32,6 +33,7 @@ def _set_section(one: EvaluatedSet, outcomes: Outcomes, part: slice, seed: int) 
     findings = loss_findings({who: each.losses[one.name] for who, each in outcomes.items()}, seed)
     tokens = sum(next(iter(outcomes.values())).losses[one.name].tokens)
     notes = [f"{len(one.rows):,} of {one.available:,} rows · {tokens:,} trained tokens"]
+    notes += one.notes
     pairs = {who: each.answers[part] for who, each in outcomes.items()}
     if not all(pairs.values()):
         return Section("set", one.name, findings, notes)
@@ -75,12 +77,19 @@ def _question_section(matter: Matter, outcomes: Outcomes, seed: int) -> Section:
     examples = [
         Example(
             matter.questions[place].probe.question,
-            " / ".join(matter.questions[place].probe.expects),
+            _expected(matter.questions[place].probe),
             {who: each.questions[place] for who, each in outcomes.items()},
         )
         for place in shown
     ]
     return Section("questions", "Questions", findings, (), examples)
+
+
+def _expected(probe: Probe) -> str:
+    """What is looked for in an answer, or what must not be there."""
+    if probe.expects:
+        return " / ".join(probe.expects)
+    return f"not {' / '.join(probe.rejects)}"
 
 
 def _suite_section(

@@ -3,20 +3,22 @@
 import json
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
 from pydantic import ValidationError
 
 from tuneglm.config import RunConfig
+from tuneglm.data.counts import Counts
 from tuneglm.data.encode import Encoder
 from tuneglm.data.encoded import UNTRAINED, Encoded
-from tuneglm.data.examples import load_examples
+from tuneglm.data.examples import ExampleSet, load_examples
 from tuneglm.data.pipeline import encode_data, encode_set
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError, DataError
 from tuneglm.evaluation.wanted import Wanted
+from tuneglm.reports.terminal import rows_of
 
 # rows that a page shows, and so many characters of their prompts
 SHOWN, PROMPT_END = 5, 300
@@ -28,12 +30,14 @@ class EvaluatedSet:
 
     rows   those that are taken; `available` says of how many
     shown  the ends of the first rows' prompts, as text
+    notes  on rows that are left out
     """
 
     name: str
     rows: Sequence[Encoded]
     available: int
     shown: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     @property
     def digest(self) -> str:
@@ -104,7 +108,8 @@ def some(one: EvaluatedSet, count: int, seed: int, tokenizer: Any) -> EvaluatedS
     rows = [one.rows[place] for place in places]
     prompts = [asked_of(row, ()).prompt for row in rows[:SHOWN]]
     texts = [str(tokenizer.decode(ids, skip_special_tokens=True)).strip() for ids in prompts]
-    return EvaluatedSet(one.name, rows, one.available, [text[-PROMPT_END:] for text in texts])
+    shown = [text[-PROMPT_END:] for text in texts]
+    return EvaluatedSet(one.name, rows, one.available, shown, one.notes)
 
 
 def _encoded(config: DataConfig, encoder: Encoder) -> list[EvaluatedSet]:
@@ -114,7 +119,7 @@ def _encoded(config: DataConfig, encoder: Encoder) -> list[EvaluatedSet]:
     return list(_distinct([_one(each, encoder, config) for each in sets]))
 
 
-def _one(examples: Any, encoder: Encoder, config: DataConfig) -> EvaluatedSet:
+def _one(examples: ExampleSet, encoder: Encoder, config: DataConfig) -> EvaluatedSet:
     rows, counts = encode_set(examples, encoder, config)
     if counts.problems and config.bad_rows == "stop":
         problem = counts.problems[0]
@@ -124,7 +129,17 @@ def _one(examples: Any, encoder: Encoder, config: DataConfig) -> EvaluatedSet:
             f"No row of `{examples.name}` can be evaluated on.",
             "`tuneglm data check` says what there is against each",
         )
-    return EvaluatedSet(examples.name, rows, len(rows))
+    return EvaluatedSet(examples.name, rows, len(rows), notes=list(_left_out(counts)))
+
+
+def _left_out(counts: Counts) -> Iterator[str]:
+    for count, reason in (
+        (counts.dropped, "they do not fit into data.cutoff"),
+        (counts.untrained, "they hold no answer that training would train"),
+        (counts.skipped, "they cannot be used (`tuneglm data check`)"),
+    ):
+        if count:
+            yield f"{rows_of(count)} left out: {reason}"
 
 
 def _distinct(sets: Sequence[EvaluatedSet]) -> Iterator[EvaluatedSet]:
@@ -134,4 +149,4 @@ def _distinct(sets: Sequence[EvaluatedSet]) -> Iterator[EvaluatedSet]:
         names.append(each.name)
         count = names.count(each.name)
         name = each.name if count == 1 else f"{each.name} ({count})"
-        yield EvaluatedSet(name, each.rows, each.available)
+        yield replace(each, name=name)
