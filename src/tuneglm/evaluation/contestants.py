@@ -1,7 +1,6 @@
 """Who is evaluated: what a run made, or a model; and beside it its base."""
 
 import gc
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,8 +85,3 @@ class Loaded:
                 torch.cuda.empty_cache()
             self._held = contestant, contestant.load(self._wanted)
         return self._held[1]
-
-
-def names_of(contestants: Sequence[Contestant]) -> list[str]:
-    """What they are called, in order."""
-    return [each.name for each in contestants]

@@ -5,7 +5,7 @@ python -m tuneglm.evaluation.harness run --model tuneglm --model_args path=OUT -
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,22 +16,18 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from tuneglm.config import ChatConfig
 from tuneglm.errors import ConfigError, UserError
+from tuneglm.evaluation.likelihoods import Found, likelihoods
 from tuneglm.generate import ChatModel
 from tuneglm.models.prompt import example_of
-from tuneglm.stages.portions import tokens_at_once
-from tuneglm.stages.sft import keeps_logits, logits_at
 
 # a conversation on its way through the harness, which knows texts alone
 CONVERSATION = "\x02conversation\x02"
 LONGEST = 2048
 ANSWER_TOKENS = 256
-# logits that are made at once
-NUMBERS = 2**26
 USER_ERROR = 2
 ARGUMENTS = "known: path, family, dtype, bits, adapters, device, batch_size, max_length"
 
 Request = tuple[Any, list[int], list[int]]  # (texts), ids of the context, of the continuation
-Found = tuple[float, bool]  # log likelihood, whether it is what the model would have said
 
 
 @register_model("tuneglm")
@@ -70,7 +66,6 @@ class TunedLM(TemplateLM):
         positions = getattr(self.chat.model.config, "max_position_embeddings", None)
         self.max_length = int(max_length or positions or LONGEST)
         self.batch_size = int(batch_size) if str(batch_size).isdecimal() else 16
-        self._keeps = keeps_logits(self.chat.model)
 
     @property
     def eot_token_id(self) -> int:
@@ -170,62 +165,11 @@ class TunedLM(TemplateLM):
             ids.pop()
         return prompt, ids
 
-    @torch.no_grad()
     def _loglikelihood_tokens(
         self, requests: list[Request], disable_tqdm: bool = False, **unused: Any
     ) -> list[Found]:
-        """Continuations that differ in their last token alone need one pass for all of them."""
-        found: list[Found] = [(0.0, True)] * len(requests)
-        same: dict[tuple[int, ...], list[int]] = {}
-        answers = [each[2][-self.max_length + 1 :] for each in requests]
-        for place, (_texts, context, _) in enumerate(requests):
-            # without the context's beginning where both are too long
-            row = (context + answers[place])[-self.max_length : -1]
-            same.setdefault((len(answers[place]), *row), []).append(place)
-        for keys in self._batches(list(same)):
-            rows = [list(key[1:]) for key in keys]
-            counts = [key[0] for key in keys]
-            for key, logits in zip(keys, self._logits(rows, counts), strict=True):
-                likely = torch.log_softmax(logits.float(), -1)
-                for place in same[key]:
-                    ids = torch.tensor(answers[place], device=likely.device)
-                    value = likely.gather(1, ids[:, None]).sum()
-                    found[place] = float(value), bool((likely.argmax(-1) == ids).all())
-        return found
-
-    def _batches(self, keys: list[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:
-        """Rows of like length, as many as keep the device busy."""
-        words = self.chat.model.get_output_embeddings().weight.shape[0]
-        tokens = max(tokens_at_once(self.chat.model.device), 1)
-        batch: list[tuple[int, ...]] = []
-        for key in sorted(keys, key=len):
-            count = len(batch) + 1
-            # positions that differ from row to row are asked of each row
-            asked = count * sum(each[0] for each in [*batch, key]) * words
-            if batch and (count * len(key) > tokens or asked > NUMBERS):
-                yield batch
-                batch = []
-            batch.append(key)
-        if batch:
-            yield batch
-
-    def _logits(self, rows: Sequence[list[int]], counts: Sequence[int]) -> Iterator[torch.Tensor]:
-        """(continuation's tokens, vocabulary) of each row: what follows its last tokens."""
-        longest, device = max(map(len, rows)), self.chat.model.device
-        ids = torch.full((len(rows), longest), self.eot_token_id)
-        mask = torch.zeros_like(ids)
-        asked: list[list[int]] = []
-        for place, (row, count) in enumerate(zip(rows, counts, strict=True)):
-            ids[place, : len(row)] = torch.tensor(row)
-            mask[place, : len(row)] = 1
-            asked.append(list(range(len(row) - count, len(row))))
-        positions = sorted({position for each in asked for position in each})
-        numbers = {position: number for number, position in enumerate(positions)}
-        inputs = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
-        wanted = torch.tensor(positions, device=device)
-        logits = logits_at(self.chat.model, inputs, wanted, self._keeps)
-        for place, each in enumerate(asked):
-            yield logits[place, [numbers[position] for position in each]]
+        asked = [(context, continuation) for _texts, context, continuation in requests]
+        return likelihoods(self.chat, asked, self.max_length)
 
 
 def _conversation(text: str) -> tuple[list[dict[str, Any]] | None, str]:
