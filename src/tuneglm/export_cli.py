@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from tuneglm.command_line import add_command, add_family, no_bars
+from tuneglm.errors import ConfigError
 from tuneglm.hub import Hub
 
 EXAMPLES = """examples:
   tuneglm export OUT                                  merged, into OUT-whole
-  tuneglm export OUT FOLDER --layout native           for transformers, vLLM, SGLang, llama.cpp
+  tuneglm export OUT FOLDER --layout native           for transformers, vLLM, SGLang
   tuneglm export OUT FOLDER --bits 4                  packed as the official int4 checkpoints
   tuneglm export OUT FOLDER --adapter-only --layout published    LoRA for the old code
+  tuneglm export OUT --format gguf --bits 8           one file for llama.cpp
   tuneglm export OUT --upload OWNER/NAME --hub modelscope"""
 
 
@@ -19,6 +21,11 @@ def export(given: argparse.Namespace) -> int:
     """Write whole weights, an adapter in another form, or a file for llama.cpp."""
     from tuneglm.hub import check_upload, upload
 
+    if given.adapter_only and given.format == "gguf":
+        raise ConfigError(
+            "`--adapter-only` and `--format gguf` do not go together.",
+            "leave one of them out: merged, the adapter is in the file",
+        )
     if given.upload is not None:
         check_upload(given.upload, given.hub)
     no_bars()
@@ -35,20 +42,27 @@ def export(given: argparse.Namespace) -> int:
         dtype=given.dtype,
         family=given.family,
         adapters=tuple(given.adapter),
+        format=given.format,
         adapter_only=given.adapter_only,
         shard_size=_shard_size(given.shard_size),
         check=not given.no_check,
     )
     exported = export(wanted)
-    what = "the adapter" if given.adapter_only else "weights and tokenizer"
-    print(f"Saved  {exported.folder}: {what}")
+    print(f"Saved  {exported.folder}: {_written(given)}")
     if exported.checked is not None or exported.unchecked:
         print(f"Checked  {exported.checked or exported.unchecked}")
-    print(f"Talk to it:  {command('chat', str(exported.folder))}")
+    if given.format == "safetensors":
+        print(f"Talk to it:  {command('chat', str(exported.folder))}")
     if given.upload is not None:
         page = upload(exported.folder, given.upload, given.hub, private=not given.public)
         print(f"Uploaded  {page}{'' if given.public else ' (private)'}")
     return 0
+
+
+def _written(given: argparse.Namespace) -> str:
+    if given.format == "gguf":
+        return "one file for llama.cpp, weights and tokenizer"
+    return "the adapter" if given.adapter_only else "weights and tokenizer"
 
 
 def _output(path: Path, given: argparse.Namespace) -> Path:
@@ -59,7 +73,8 @@ def _output(path: Path, given: argparse.Namespace) -> Path:
     # of `.` and of a link the name is what a person calls it; an id's result is put here
     named = folder if folder.is_dir() and folder.name else folder.resolve()
     place = named if folder.is_dir() else Path(path.name)
-    return place.with_name(f"{place.name}-{'adapter' if given.adapter_only else 'whole'}")
+    kind = "gguf" if given.format == "gguf" else "adapter" if given.adapter_only else "whole"
+    return place.with_name(f"{place.name}-{kind}")
 
 
 def _shard_size(text: str | None) -> int:
@@ -89,7 +104,7 @@ def add_export(commands: Any, name: str) -> None:
     parser.add_argument(
         "output",
         nargs="?",
-        help="a new folder for the result (PATH-whole, or PATH-adapter, beside it)",
+        help="a new folder for the result (PATH-whole, -adapter or -gguf, beside it)",
     )
     parser.add_argument(
         "--layout",
@@ -98,6 +113,12 @@ def add_export(commands: Any, name: str) -> None:
     )
     parser.add_argument(
         "--bits", type=int, choices=(4, 8), help="pack as the official int4 and int8 checkpoints"
+    )
+    parser.add_argument(
+        "--format",
+        choices=("safetensors", "gguf"),
+        default="safetensors",
+        help="gguf: one file for llama.cpp; with --bits 8 as Q8_0 (%(default)s)",
     )
     parser.add_argument(
         "--adapter-only",

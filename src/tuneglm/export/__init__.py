@@ -20,8 +20,9 @@ from tuneglm.errors import ModelError, OutputError
 from tuneglm.export.adapter_only import write_adapter
 from tuneglm.export.card import export_card
 from tuneglm.export.check import Checked, compare
+from tuneglm.export.gguf_file import ReadBack, write_gguf
 from tuneglm.export.source import Source, source_of
-from tuneglm.export.streamed import write_streamed
+from tuneglm.export.streamed import keep_older_keys, write_streamed
 from tuneglm.export.wanted import Export
 from tuneglm.export.whole import write_whole
 from tuneglm.lock import locked
@@ -41,7 +42,7 @@ class Exported:
     """The folder that was written, and what the comparison found; None where there was none."""
 
     folder: Path
-    checked: Checked | None = None
+    checked: Checked | ReadBack | None = None
     # why it was not compared
     unchecked: str = ""
 
@@ -51,19 +52,25 @@ def export(wanted: Export) -> Exported:
     _refuse_filled(wanted.output)
     source = source_of(wanted)
     with appearing(wanted.output) as folder:
-        if wanted.adapter_only:
-            write_adapter(source, folder)
-            streamed = True
-        else:
-            streamed = _write_model(source, wanted, folder)
-        checked, reason = None, ""
-        if wanted.check:
-            checked, reason = compare(source, wanted, folder, streamed=streamed)
+        checked, reason = _write(source, wanted, folder)
         if checked is not None and checked.problem:
             raise _different(folder, wanted.output, checked.problem)
         card = export_card(wanted, source.family.name, source.given, checked)
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
     return Exported(wanted.output, checked, reason)
+
+
+def _write(source: Source, wanted: Export, folder: Path) -> tuple[Checked | ReadBack | None, str]:
+    """What is asked for, what a comparison found, and why there is none."""
+    if wanted.format == "gguf":
+        refuse_prefix(source, wanted)
+        return write_gguf(source, wanted, folder), ""
+    if wanted.adapter_only:
+        write_adapter(source, folder)
+        streamed = True
+    else:
+        streamed = _write_model(source, wanted, folder)
+    return compare(source, wanted, folder, streamed=streamed) if wanted.check else (None, "")
 
 
 def _write_model(source: Source, wanted: Export, folder: Path) -> bool:
@@ -76,6 +83,8 @@ def _write_model(source: Source, wanted: Export, folder: Path) -> bool:
     except OtherUpdateError:
         write_whole(source, wanted, folder)
         streamed = False
+    if source.layout is None:
+        keep_older_keys(folder)
     tokenizer.save_pretrained(folder)
     return streamed
 
@@ -110,7 +119,8 @@ def refuse_prefix(source: Source, wanted: Export) -> None:
     """What the attention sees beside its tokens is no product of weights, and merges into none."""
     if not source.sees_prefix:
         return
-    if wanted.layout == "published" and not source.has_soft_prompt:
+    takes_prefix = wanted.layout == "published" and wanted.format == "safetensors"
+    if takes_prefix and not source.has_soft_prompt:
         # the published code reads such a folder: `pre_seq_len` in its config.json
         return
     raise ModelError(

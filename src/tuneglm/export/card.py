@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneglm.export.check import Checked
+from tuneglm.export.gguf_file import ReadBack
 from tuneglm.export.wanted import Export
 from tuneglm.hub import looks_like_id
 from tuneglm.model_card import TAG, card_of, carried_sections, cell, short
@@ -16,7 +17,7 @@ REPORT = Path("evaluation") / "report.json"
 
 
 def export_card(
-    wanted: Export, family: str, folders: Sequence[Path], checked: Checked | None
+    wanted: Export, family: str, folders: Sequence[Path], checked: Checked | ReadBack | None
 ) -> str:
     """The card, with what the cards and reports in `folders` say of them."""
     name = short(wanted.path)
@@ -33,7 +34,7 @@ def export_card(
     return card_of(wanted.output.name, head, sections, carried)
 
 
-def _origin(wanted: Export, name: str, family: str, checked: Checked | None) -> str:
+def _origin(wanted: Export, name: str, family: str, checked: Checked | ReadBack | None) -> str:
     what = "The adapter" if wanted.adapter_only else "Whole weights"
     chinese = "适配器" if wanted.adapter_only else "完整权重"
     lines = [
@@ -49,6 +50,7 @@ def _origin(wanted: Export, name: str, family: str, checked: Checked | None) -> 
 def _settings(wanted: Export) -> str:
     adapters = ", ".join(f"`{short(path)}`" for path in wanted.adapters)
     settings = {
+        "format": "gguf" if wanted.format == "gguf" else "",
         "layout": wanted.layout or "the family's own",
         "type": wanted.dtype or "as in the source",
         "bits": wanted.bits,

@@ -1,7 +1,7 @@
 """Some rows at a time from the base's files into the result's: the usual way to export."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from tuneglm.errors import ModelError
 from tuneglm.export.source import Source, is_in_bits
 from tuneglm.export.wanted import Export
+from tuneglm.models.family import Layout
 from tuneglm.models.layout import native_names, to_published
 from tuneglm.models.loading import published_layout, set_end_tokens
 from tuneglm.models.merging import Changes, OtherUpdateError, Replaced, changes_of
@@ -31,7 +32,7 @@ def write_streamed(source: Source, wanted: Export, folder: Path) -> None:
         raise OtherUpdateError
     model = skeleton(source.base, source.family)
     set_end_tokens(model, source.family, source.base)
-    weights = _Weights(source, model, wanted.bits)
+    weights = Weights(source, model, wanted.bits)
     hold(model, source.dtype)
     if wanted.bits is not None:
         put_packed_linears(model, wanted.bits)
@@ -39,19 +40,11 @@ def write_streamed(source: Source, wanted: Export, folder: Path) -> None:
         encoder = encoder_of(model.config, weights.prefix)
         model.config.pre_seq_len = encoder.length
         model.config.prefix_projection = encoder.trans is not None
-    state = dict(model.state_dict())
-    weights.pack_layers(state)
-    for short, tensor in weights.prefix.items():
-        state[f"{model.base_model_prefix}.{MODULE}.{short}"] = tensor.to("meta")
     if source.layout is None:
         _save_native_config(model, source, folder)
-        for name in model.all_tied_weights_keys:
-            state.pop(name, None)
-        entries = [weights.entry(name, meta, (name,)) for name, meta in state.items()]
     else:
         _save_published_config(model, source, folder)
-        form = to_published(source.layout, model.config, state)
-        entries = [weights.published(key, meta) for key, meta in form.items()]
+    entries = weights.entries(source.layout)
     write_shards(entries, folder, wanted.shard_size)
 
 
@@ -72,11 +65,11 @@ def hold(model: PreTrainedModel, dtype: torch.dtype) -> None:
         weight.data = weight.data.to(torch.float32 if wide else dtype)
 
 
-class _Weights:
+class Weights:
     """What each weight of the result is, made when it is asked for."""
 
     def __init__(self, source: Source, model: PreTrainedModel, bits: PackedBits | None) -> None:
-        self._source, self._bits = source, bits
+        self._source, self._model, self._bits = source, model, bits
         self._stored = StoredWeights(source.base, source.family)
         self._tied = dict(model.all_tied_weights_keys)
         state = model.state_dict()
@@ -92,9 +85,17 @@ class _Weights:
         self._in_bits: set[str] = set()
         self._kept = kept_wide(model)
 
-    def pack_layers(self, names: Iterable[str]) -> None:
-        """Give these layers, of which `names` are the scales, packed from now on."""
-        self._in_bits = {name.rpartition(".")[0] for name in names if name.endswith(f".{SCALE}")}
+    def entries(self, layout: Layout | None) -> list[Entry]:
+        """All weights in their order, under the names of a layout or our own."""
+        state = dict(self._model.state_dict())
+        self._in_bits = {name.rpartition(".")[0] for name in state if name.endswith(f".{SCALE}")}
+        for short, tensor in self.prefix.items():
+            state[f"{self._prefix_names}{short}"] = tensor.to("meta")
+        if layout is None:
+            own = {name: each for name, each in state.items() if name not in self._tied}
+            return [self.entry(name, meta, (name,)) for name, meta in own.items()]
+        form = to_published(layout, self._model.config, state)
+        return [self.published(key, meta) for key, meta in form.items()]
 
     def published(self, key: str, meta: torch.Tensor) -> Entry:
         """A weight under its published name, its parts put together."""
@@ -200,6 +201,17 @@ def _save_native_config(model: PreTrainedModel, source: Source, folder: Path) ->
         generation = GenerationConfig.from_pretrained(source.base)
         generation.eos_token_id, generation.pad_token_id = ends
     generation.save_pretrained(folder)
+
+
+def keep_older_keys(folder: Path) -> None:
+    """Say of the rotation also by the keys that readers before transformers 5 look for."""
+    path = folder / "config.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    rope = content.get("rope_parameters") or {}
+    for key in ("rope_theta", "partial_rotary_factor"):
+        if key in rope:
+            content.setdefault(key, rope[key])
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _save_published_config(model: PreTrainedModel, source: Source, folder: Path) -> None:

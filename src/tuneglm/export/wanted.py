@@ -8,6 +8,7 @@ from tuneglm.models.packed import PackedBits
 from tuneglm.models.published import LARGEST_FILE
 
 Layout = Literal["published", "native"]
+Format = Literal["safetensors", "gguf"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Export:
     bits        4 or 8: the official packed form, for the published layout or our own loader
     dtype       type of the weights; None: that of the model's files, float16 where they are packed
     adapters    further trained parts, merged as well
+    format      safetensors, or gguf for llama.cpp: with 8 bits Q8_0
     adapter_only
                 the adapter alone, not merged: in published layout on the fused modules
     shard_size  bytes of a weight file at most
@@ -34,6 +36,7 @@ class Export:
     dtype: str | None = None
     family: str | None = None
     adapters: tuple[str, ...] = ()
+    format: Format = "safetensors"
     adapter_only: bool = False
     shard_size: int = LARGEST_FILE
     check: bool = True
