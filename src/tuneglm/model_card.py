@@ -81,12 +81,18 @@ def run_card(
     return card_of(name, head, sections)
 
 
-def card_of(name: str, head: object, sections: dict[str, str], carried: Sequence[str] = ()) -> str:
+def card_of(
+    name: str,
+    head: object,
+    sections: dict[str, str],
+    carried: Sequence[str] = (),
+    use: str | None = None,
+) -> str:
     """A card: what hubs read of it, its sections, those of earlier cards, how to use it."""
     front = yaml.safe_dump(head, allow_unicode=True, sort_keys=False)
     parts = [f"---\n{front}---", f"# {name}"]
     parts += [f"## {title}\n\n{text}" for title, text in sections.items()]
-    parts += [*carried, f"## Use / 使用\n\n{_use(name)}"]
+    parts += [*carried, f"## Use / 使用\n\n{use or _use(name)}"]
     return "\n\n".join(parts) + "\n"
 
 

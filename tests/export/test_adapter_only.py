@@ -40,7 +40,11 @@ def test_on_the_fused_modules_of_the_old_code(name: str, tmp_path: Path) -> None
     assert ranks == {config["r"]}
     base = load_file(MODEL_FOLDER / "model.safetensors")
     modules = {key.partition(".lora_")[0].removeprefix("base_model.model.") for key in weights}
-    assert modules == set(config["target_modules"])
+    targets = set(config["target_modules"])
+    assert targets == modules or targets == {module.rpartition(".")[2] for module in modules}
+    assert {path.stat().st_mode for path in exported.folder.iterdir()} == {
+        (exported.folder / "README.md").stat().st_mode
+    }
     assert any("query_key_value" in module for module in modules)
     for module in modules:
         up, down = (weights[f"base_model.model.{module}.lora_{it}.weight"] for it in "BA")

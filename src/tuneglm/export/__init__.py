@@ -57,6 +57,10 @@ def export(wanted: Export) -> Exported:
             raise _different(folder, wanted.output, checked.problem)
         card = export_card(wanted, source.family.name, source.given, checked)
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
+        mode = (folder / CARD_FILE).stat().st_mode
+        for path in folder.iterdir():
+            # safetensors writes for its owner alone; a team reads the folder by its own rules
+            path.chmod(mode)
     return Exported(wanted.output, checked, reason)
 
 

@@ -6,6 +6,7 @@ made equal by rows of zeros, and what a scale differs goes into B: the update st
 """
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def write_adapter(source: Source, folder: Path) -> None:
     if source.layout is not None:
         fused = to_fused(source.layout, model.config, even.weights)
         even = _of_one_rank(fused, even.scale)
-    _write_lora(adapter, even, folder)
+    _write_lora(adapter, even, folder, model.config.num_hidden_layers)
 
 
 def _only(source: Source) -> Path:
@@ -112,7 +113,13 @@ def _of_one_rank(weights: Tensors, scale: float) -> _Even:
     return _Even(rank, scale, filled)
 
 
-def _write_lora(adapter: Path, even: _Even, folder: Path) -> None:
+def _targets(modules: list[str], layers: int) -> list[str]:
+    """By the last part of their names where every layer has its own, else by whole names."""
+    short = Counter(module.rpartition(".")[2] for module in modules)
+    return sorted(short) if all(count == layers for count in short.values()) else modules
+
+
+def _write_lora(adapter: Path, even: _Even, folder: Path, layers: int) -> None:
     modules = dict.fromkeys(name.partition(".lora_")[0] for name in even.weights)
     alpha = even.scale * even.rank
     config: dict[str, Any] = {
@@ -125,8 +132,7 @@ def _write_lora(adapter: Path, even: _Even, folder: Path) -> None:
         "bias": "none",
         "fan_in_fan_out": False,
         "inference_mode": True,
-        # whole names: a part of the layers may be adapted
-        "target_modules": list(modules),
+        "target_modules": _targets(list(modules), layers),
     }
     text = json.dumps(config, indent=2, ensure_ascii=False)
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")

@@ -12,6 +12,7 @@ from tuneglm.export.wanted import Export
 from tuneglm.hub import looks_like_id
 from tuneglm.model_card import TAG, card_of, carried_sections, cell, short
 
+_LLAMA_CPP = "With llama.cpp / 用 llama.cpp：\n\n```bash\nllama-cli -m FILE.gguf --jinja\n```"
 # what `tuneglm evaluate` leaves in a run's folder
 REPORT = Path("evaluation") / "report.json"
 
@@ -31,7 +32,8 @@ def export_card(
     scores = [text for folder in folders for text in _scores(folder / REPORT)]
     if scores:
         sections["Scores / 评测"] = "\n\n".join(scores)
-    return card_of(wanted.output.name, head, sections, carried)
+    use = _LLAMA_CPP if wanted.format == "gguf" else None
+    return card_of(wanted.output.name, head, sections, carried, use)
 
 
 def _origin(wanted: Export, name: str, family: str, checked: Checked | ReadBack | None) -> str:

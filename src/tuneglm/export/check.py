@@ -9,7 +9,7 @@ went astray is told from one that was rounded.
 
 import gc
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class Checked:
     spread      from the lowest logit to the highest
     same        prompts of `prompts` whose likeliest next token is the same
     problem     what makes the result another model; "" where it is none
+    has_tokenizer
+                whether the result brings one, whose ids were compared
     """
 
     difference: float
@@ -56,11 +58,13 @@ class Checked:
     same: int
     prompts: int
     problem: str = ""
+    has_tokenizer: bool = True
 
     def __str__(self) -> str:
         """One line."""
+        ids = "the same token ids; " if self.has_tokenizer else ""
         return (
-            f"loaded again: the same token ids; logits differ by {self.difference:.2g} at most, of "
+            f"loaded again: {ids}logits differ by {self.difference:.2g} at most, of "
             f"{self.spread:.0f} between the lowest and the highest; the same next token for "
             f"{self.same} of {self.prompts} prompts"
         )
@@ -83,7 +87,8 @@ def compare(
     exact, expected = _of_source(source, wanted, prompts)
     got = _logits(_result(source, wanted, folder), prompts)
     allowed = OF_ROUNDING if streamed else OF_SEVERAL
-    return _judged(exact, expected, got, (problem, allowed)), ""
+    judged = _judged(exact, expected, got, (problem, allowed))
+    return replace(judged, has_tokenizer=not wanted.adapter_only), ""
 
 
 def _needed(source: Source) -> int:
