@@ -1,12 +1,13 @@
 """Merged weight by weight is merged as peft does it, whatever the adapter and the base's form."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import tuneglm
 from tests.conftest import Configure
@@ -16,7 +17,9 @@ from tuneglm.export.source import source_of
 from tuneglm.export.streamed import write_streamed
 from tuneglm.export.whole import write_whole
 from tuneglm.models.merging import OtherUpdateError
+from tuneglm.models.prefix import split_prefix
 
+GOLDEN = Path(__file__).parents[1] / "parity" / "golden"
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {"target_modules": ["q_proj", "v_proj", "down_proj"], "r": 4, "lora_alpha": 7},
     "scaled": {"target_modules": "all-linear", "r": 8, "use_rslora": True},
@@ -143,3 +146,55 @@ def test_merged_in_few_bits_is_nearer_to_the_exact_one(tmp_path: Path) -> None:
 
     assert error(streamed) <= error(whole)
     assert_equal(streamed, whole, bound=2e-2)
+
+
+@pytest.mark.parametrize("layout", ["native", "published"])
+@pytest.mark.parametrize(
+    ("family", "base", "beside"),
+    [
+        ("chatglm", "v1/base", "v1/lora_adapter"),
+        ("chatglm", "v1/sharded_bin", None),
+        ("chatglm", "v1/int4", None),
+        ("chatglm2", "v2/base", "v2/lora_adapter"),
+        ("chatglm2", "v2/int8", None),
+        ("chatglm3", "v3/base", "v3/lora_adapter"),
+        ("glm4", "glm4/base", None),
+    ],
+)
+def test_every_family_as_published(
+    family: str, base: str, beside: str | None, layout: str, tmp_path: Path
+) -> None:
+    """With adapters of the old code, on fused modules; from shards, pickles and bits."""
+    asked: dict[str, Any] = {"path": str(GOLDEN / base), "family": family, "layout": layout}
+    adapters = () if beside is None else (str(GOLDEN / beside),)
+    streamed, whole = both(tmp_path, adapters=adapters, dtype="float32", **asked)
+    assert_equal(streamed, whole)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("name", ["prefix", "prefix_projection"])
+@pytest.mark.parametrize(("family", "version"), [("chatglm", "v1"), ("chatglm3", "v3")])
+def test_a_prefix_goes_with_its_model(
+    name: str, family: str, version: str, apart: bool, tmp_path: Path
+) -> None:
+    """As it lies in one folder, and as the official scripts leave it beside its model."""
+    folder = GOLDEN / version / name
+    asked: dict[str, Any] = {"path": str(folder), "family": family, "layout": "published"}
+    if apart:
+        prefix, weights = split_prefix(load_file(folder / "model.safetensors"))
+        config = json.loads((folder / "config.json").read_text())
+        beside = _made(tmp_path / "prefix")
+        named = {f"transformer.prefix_encoder.{key}": each for key, each in prefix.items()}
+        torch.save(named, beside / "pytorch_model.bin")
+        (beside / "config.json").write_text(json.dumps(config))
+        base = _made(tmp_path / "base")
+        save_file(weights, base / "model.safetensors")
+        del config["pre_seq_len"], config["prefix_projection"]
+        (base / "config.json").write_text(json.dumps(config))
+        asked |= {"path": str(base), "adapters": (str(beside),)}
+    streamed, whole = both(tmp_path, dtype="float32", **asked)
+    assert_equal(streamed, whole)
+    published = load_file(folder / "model.safetensors")
+    for key in (key for key in streamed if "prefix_encoder" in key):
+        torch.testing.assert_close(streamed[key], published[key].float())
+    assert any("prefix_encoder" in key for key in streamed)
