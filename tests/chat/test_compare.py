@@ -1,6 +1,7 @@
 """Two beside each other: results, or what was tuned and what it was made of."""
 
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -67,6 +68,19 @@ def test_lora_and_its_base_share_one_model(results: dict[str, Path]) -> None:
     for method, count in (("lora", 1), ("freeze", 2)):
         voices = voices_of(Asked([str(results[method])], compare="base", options=OPTIONS))
         assert len({id(voice.model) for voice in voices}) == count
+
+
+def test_a_file_of_questions_is_answered_by_both(
+    results: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "q.txt"
+    file.write_text(QUESTION, encoding="utf-8")
+    said(monkeypatch, capsys, results["lora"], "--compare", "base", "--prompt-file", file)
+    row = json.loads((tmp_path / "q-answers.jsonl").read_text("utf-8"))
+    assert row["answer"] == {"base": alone(MODEL_FOLDER), "lora": alone(results["lora"])}
 
 
 def test_two_results(

@@ -125,6 +125,21 @@ def test_what_may_still_change_is_kept(text: str, rest: str) -> None:
     assert text[finished(text) :] == rest
 
 
+def test_a_pipe_gets_plain_text_whatever_is_said_of_colours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    output = io.StringIO()
+    screen = Screen(output)
+    turn = screen.turn(["a"])
+    turn.begin(0)
+    turn.write("**bold** <b>\x1b[0m")
+    turn.end()
+    screen.say("said")
+    screen.table([("a", "b")])
+    assert output.getvalue() == "**bold** <b>\x1b[0m\nsaid\na  b\n"
+
+
 def test_wide_terminals_show_columns_and_narrow_ones_do_not() -> None:
     screen = Screen(io.StringIO())
     assert isinstance(screen.turn(["a", "b"]), PlainTurn)

@@ -149,11 +149,10 @@ class Screen:
     """What the conversation is shown on."""
 
     def __init__(self, output: TextIO) -> None:
-        # no console where nobody looks
         self._output = output
-        console = Console(file=output, highlight=False)
-        self.is_terminal = console.is_terminal and not console.is_dumb_terminal
-        self.console = console
+        self.console = Console(file=output, highlight=False)
+        # whatever the environment says of colours: a pipe gets plain text
+        self.is_terminal = output.isatty() and not self.console.is_dumb_terminal
 
     def turn(self, names: Sequence[str]) -> Turn:
         """The place for the next answers, as wide as the terminal is now."""
@@ -180,7 +179,8 @@ class Screen:
             return
         table = Table.grid(padding=(0, 2, 0, 0))
         for number in range(len(rows[0])):
-            table.add_column(style="bold cyan" if number == 0 else "", overflow="fold")
+            is_name = number == 0
+            table.add_column(style="bold cyan" if is_name else "", overflow="fold", no_wrap=is_name)
         for row in rows:
             table.add_row(*map(Text, row))
         self.console.print(table)

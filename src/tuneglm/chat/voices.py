@@ -10,7 +10,7 @@ from tuneglm.config import ChatConfig, load_config
 from tuneglm.errors import ConfigError, ModelError
 from tuneglm.generate import ChatModel
 from tuneglm.models.adapters import is_adapter
-from tuneglm.models.loading import base_folder, local_folder
+from tuneglm.models.loading import base_folder, local_folder, resolved_family
 from tuneglm.models.named_adapters import BASE
 
 Messages = list[dict[str, str]]
@@ -114,8 +114,6 @@ def _base_of_run(folder: Path) -> str:
 
 def _known_family(path: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """The family that an adapter's folder tells, where its base's does not."""
-    from tuneglm.models.loading import resolved_family
-
     family = options.get("family") or resolved_family(local_folder(path)).name
     return {**options, "family": family}
 
