@@ -31,7 +31,7 @@ def locked(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
             if time.monotonic() > until:
                 raise OutputError(
                     f"Another process is at work in `{folder}`.",
-                    "wait until it ends, or choose another training.output_dir",
+                    "wait until it ends, or choose another place (of a run: training.output_dir)",
                 )
             time.sleep(0.1)
         yield

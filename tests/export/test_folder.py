@@ -17,6 +17,7 @@ from tests.export.test_merging import OPTIONS, adapter
 from tuneglm.cli import main
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.export import Export, check, export
+from tuneglm.lock import locked
 from tuneglm.models import shards
 from tuneglm.models.shards import Entry
 
@@ -110,7 +111,7 @@ def _parts(tensor: torch.Tensor) -> list[tuple[int, shards.Rows]]:
     ("error", "code", "sentence"),
     [
         (KeyboardInterrupt(), 130, "Stopped."),
-        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 2, "There is no space left"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 2, "There is no space left for `"),
     ],
 )
 def test_what_breaks_off_leaves_nothing(
@@ -132,6 +133,13 @@ def test_what_breaks_off_leaves_nothing(
     status, said = run(capsys, MODEL_FOLDER, tmp_path / "out")
     assert (status, sentence in said) == (code, True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out.unfinished").mkdir()
+    with locked(tmp_path / "out.unfinished"):
+        code, said = run(capsys, MODEL_FOLDER, tmp_path / "out")
+    assert (code, "Another process is at work in" in said) == (2, True)
 
 
 def test_what_a_killed_one_left_is_no_hindrance(

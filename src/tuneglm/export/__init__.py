@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuneglm.checkpoints import writing
+from tuneglm.checkpoints import is_full
 from tuneglm.errors import ModelError, OutputError
 from tuneglm.export.adapter_only import write_adapter
 from tuneglm.export.card import export_card
@@ -108,14 +108,19 @@ def appearing(output: Path) -> Iterator[Path]:
             for path in unfinished.iterdir():
                 # of one that was killed
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-            with writing(unfinished):
-                yield unfinished
-                flush(unfinished)
+            yield unfinished
+            flush(unfinished)
             if output.is_dir():
                 output.rmdir()
             unfinished.rename(output)
-        except BaseException:
+        except BaseException as error:
+            full = is_full(error, unfinished)
             shutil.rmtree(unfinished, ignore_errors=True)
+            if full:
+                raise OutputError(
+                    f"There is no space left for `{output}`: nothing is kept of it.",
+                    "free some space and type the same command again, or name another place",
+                ) from None
             raise
 
 
