@@ -111,7 +111,7 @@ def _opened(path: Path) -> Iterator[IO[str]]:
             f"`{path}` cannot be written: {error.strerror}.", "name another file by --output"
         ) from None
     try:
-        with file, locked(path, 0.0):
+        with file, locked(path, 0.0, "wait until it ends, or name another file by --output"):
             yield file
     except OSError as error:
         if error.errno not in FULL:

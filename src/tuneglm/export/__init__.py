@@ -103,7 +103,7 @@ def appearing(output: Path) -> Iterator[Path]:
         raise OutputError(
             f"Cannot write to `{output}`: {error.strerror}.", "choose another folder for it"
         ) from None
-    with locked(unfinished, 0.0):
+    with locked(unfinished, 0.0, "wait until it ends, or name another folder"):
         try:
             for path in unfinished.iterdir():
                 # of one that was killed

@@ -32,9 +32,9 @@ CHATGLM2 = Family(
     load_tokenizer=load_tokenizer,
     render=render,
     layout=LAYOUT,
+    llama_cpp=sentencepiece_vocabulary,
     adapter_targets=lambda config: ADAPTER_TARGETS,
     end_tokens=end_tokens,
     answers_per_row="one",
     prefix_width=prefix_width,
-    llama_cpp=sentencepiece_vocabulary,
 )

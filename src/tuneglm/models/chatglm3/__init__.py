@@ -27,8 +27,8 @@ CHATGLM3 = Family(
     load_tokenizer=load_tokenizer,
     render=render,
     layout=LAYOUT,
+    llama_cpp=sentencepiece_vocabulary,
     adapter_targets=lambda config: chatglm2.ADAPTER_TARGETS,
     end_tokens=end_tokens,
     prefix_width=chatglm2.prefix_width,
-    llama_cpp=sentencepiece_vocabulary,
 )

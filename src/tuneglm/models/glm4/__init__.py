@@ -32,7 +32,7 @@ GLM4 = Family(
     load_tokenizer=load_tokenizer,
     render=render,
     layout=LAYOUT,
+    llama_cpp=byte_vocabulary,
     adapter_targets=lambda config: chatglm2.ADAPTER_TARGETS,
     end_tokens=end_tokens,
-    llama_cpp=byte_vocabulary,
 )
