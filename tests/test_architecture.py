@@ -15,7 +15,18 @@ PACKAGE = ROOT / "src" / "tuneglm"
 
 # a room may import what stands in a lower line, and its own
 LEVELS = (
-    ("cli", "command_line", "data_cli", "evaluate_cli", "__main__", "demo", "chat", "launch"),
+    (
+        "cli",
+        "chat_cli",
+        "command_line",
+        "data_cli",
+        "evaluate_cli",
+        "export_cli",
+        "__main__",
+        "demo",
+        "chat",
+        "launch",
+    ),
     (
         "training",
         "base_answers",
