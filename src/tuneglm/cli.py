@@ -123,10 +123,11 @@ def chat(given: argparse.Namespace) -> int:
     config = chat_config({name: getattr(given, name) for name in ChatConfig.model_fields})
     no_bars()
     from tuneglm.chat import chat
+    from tuneglm.checkpoints import run_within
     from tuneglm.generate import ChatModel
 
     model = ChatModel(
-        given.path,
+        run_within(given.path),
         family=given.family,
         dtype=given.dtype,
         bits=given.bits,
