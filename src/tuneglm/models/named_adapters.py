@@ -45,7 +45,7 @@ class NamedAdapters:
     def __init__(
         self, model: PreTrainedModel, folders: Mapping[str, str | Path], family: Family
     ) -> None:
-        self.names = (BASE, *folders)
+        self.names: tuple[str, ...] = (BASE, *folders)
         self._model, self._family = model, family
         self._attention: str = model.config._attn_implementation
         self._always = model.active_adapters() if model._hf_peft_config_loaded else []
@@ -55,16 +55,44 @@ class NamedAdapters:
         # those whose rows count their positions from their first token, as a soft prompt's do
         self._counting = set[str]()
         self._given: dict[str, torch.Tensor] = {}
+        self._hook: Any = None
+        self._added = 0
         if BASE in folders:
             raise ModelError("An adapter cannot be called `base`: that is the model without one.")
-        found = {name: adapter_folder(path) for name, path in folders.items()}
-        refuse_other_bases(list(found.values()))
-        doubt_bases(list(found.values()), str(model.name_or_path))
-        for name, folder in found.items():
+        self.folders = {name: adapter_folder(path) for name, path in folders.items()}
+        refuse_other_bases(list(self.folders.values()))
+        doubt_bases(list(self.folders.values()), str(model.name_or_path))
+        for name, folder in self.folders.items():
             self._add(name, folder)
-        if self._prefixes:
-            network: Any = model.base_model
-            network.register_forward_pre_hook(self._give, with_kwargs=True)
+        self.choose(BASE)
+
+    def add(self, name: str, path: str | Path) -> None:
+        """One more, while others answer; raises ModelError as at the beginning, and adds nothing."""
+        if name in self.names:
+            raise ModelError(f"There is an adapter `{name}` already.", "take it away first")
+        folder = adapter_folder(path)
+        refuse_other_bases([*self.folders.values(), folder])
+        doubt_bases([folder], str(self._model.name_or_path))
+        self.choose(BASE)
+        try:
+            self._add(name, folder)
+        except ModelError:
+            self._forget(name)
+            raise
+        finally:
+            self.choose(BASE)
+        self.names = (*self.names, name)
+        self.folders[name] = folder
+
+    def remove(self, name: str) -> None:
+        """Take one away, with its memory; raises ModelError where it is not there, or the base."""
+        self._refuse_unknown(name)
+        if name == BASE:
+            raise ModelError("`base` cannot be taken away: that is the model without adapters.")
+        self.choose(BASE)
+        self.names = tuple(each for each in self.names if each != name)
+        del self.folders[name]
+        self._forget(name)
         self.choose(BASE)
 
     def choose(self, *names: str) -> None:
@@ -86,7 +114,7 @@ class NamedAdapters:
         prefixes = [self._prefixes.get(name) for name in self.chosen]
         self._given = _of_rows(prefixes)
         attention = PREFIX if self._given else self._attention
-        if self._prefixes and self._model.config._attn_implementation != attention:
+        if self._hook and self._model.config._attn_implementation != attention:
             self._model.set_attn_implementation(attention)
 
     @contextmanager
@@ -109,7 +137,8 @@ class NamedAdapters:
         kind = kind_of(folder)
         if kind == "lora":
             # not the name itself, which peft would look for among those of modules
-            self._lora[name] = f"named_{len(self._lora)}"
+            self._lora[name] = f"named_{self._added}"
+            self._added += 1
             add_adapter(self._model, folder, self._family, self._lora[name])
             return
         check_sees_prefix(self._model)
@@ -123,6 +152,17 @@ class NamedAdapters:
         else:
             encoder = encoder_of(self._model.config, split_prefix(read_partial(folder))[0])
         self._prefixes[name] = self._computed(encoder)
+        if self._hook is None:
+            network: Any = self._model.base_model
+            self._hook = network.register_forward_pre_hook(self._give, with_kwargs=True)
+
+    def _forget(self, name: str) -> None:
+        """What is in the model of one, or of what could not be added as a whole."""
+        self._prefixes.pop(name, None)
+        self._counting.discard(name)
+        layers = self._lora.pop(name, None)
+        if self._model._hf_peft_config_loaded and layers in self._model.peft_config:
+            self._model.delete_adapter(layers)
 
     def _computed(self, encoder: nn.Module) -> torch.Tensor:
         """Keys and values, by the model without any of these adapters."""
