@@ -15,7 +15,7 @@ PACKAGE = ROOT / "src" / "tuneglm"
 
 # a room may import what stands in a lower line, and its own
 LEVELS = (
-    ("cli", "command_line", "data_cli", "__main__", "demo", "chat", "launch"),
+    ("cli", "command_line", "data_cli", "api_cli", "api", "__main__", "demo", "chat", "launch"),
     (
         "training",
         "base_answers",
@@ -41,6 +41,7 @@ LEVELS = (
         "data_config",
         "method_config",
         "section",
+        "serve_config",
         "hub",
         "lock",
         "manifest",

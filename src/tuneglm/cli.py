@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
+from tuneglm.api_cli import add_serve
 from tuneglm.command_line import (
     USER_ERROR,
     Parser,
@@ -333,6 +334,7 @@ COMMANDS: dict[str, Callable[[Any, str], None]] = {
     "train": _add_train,
     "plan": _add_plan,
     "chat": _add_chat,
+    "serve": add_serve,
     "data": add_data,
     "export": _add_export,
     "demo": _add_demo,

@@ -13,6 +13,7 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from tuneglm.data.messages import Example, Rendered
+from tuneglm.models.answers import ReadAnswer, read_text
 from tuneglm.models.attention import PlaceRows, restarting
 
 
@@ -91,6 +92,7 @@ class Family:
                      them, as the family's scripts have it; None: the model's hidden size
     module_names     what other families call a module → what this network does
     prepare          tokenizer → ready for very many rows: what takes seconds and saves more
+    read_answer      what the model wrote → its text, and the tools that it calls
     """
 
     name: str
@@ -107,3 +109,4 @@ class Family:
     prefix_width: Callable[[PreTrainedConfig], int] | None = None
     module_names: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[Any], None] = as_it_is
+    read_answer: ReadAnswer = read_text

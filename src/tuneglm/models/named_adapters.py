@@ -67,7 +67,7 @@ class NamedAdapters:
         self.choose(BASE)
 
     def add(self, name: str, path: str | Path) -> None:
-        """One more, while others answer; raises ModelError as at the beginning, and adds nothing."""
+        """One more beside the others; raises ModelError as at the beginning, and adds nothing."""
         if name in self.names:
             raise ModelError(f"There is an adapter `{name}` already.", "take it away first")
         folder = adapter_folder(path)
@@ -223,17 +223,27 @@ def _of_rows(prefixes: Sequence[torch.Tensor | None]) -> dict[str, torch.Tensor]
     return {"prefix": torch.stack(filled, dim=2), "prefix_seen": seen.to(some.device)}
 
 
+def can_be_switched(folder: Path) -> bool:
+    """Whether what a folder holds can be chosen by a name, and left again."""
+    return _why_it_stays(folder) is None
+
+
 def _refuse_what_stays(folder: Path) -> None:
     """Raises ModelError for what cannot be switched off once it is in a model."""
+    reason = _why_it_stays(folder)
+    if reason is not None:
+        raise ModelError(
+            f"The adapter `{folder}` cannot be switched off again: {reason}.",
+            f"talk to it alone: tuneglm chat {folder}",
+        )
+
+
+def _why_it_stays(folder: Path) -> str | None:
     config = read_json(folder / CONFIG_FILE, {})
-    reason = "weights of its own take the place of the model's"
     if (folder / CHAIN_FILE).is_file():
-        reason = "it was trained on top of others, which are merged into the model"
-    elif kind_of(folder) != "freeze" and not (
+        return "it was trained on top of others, which are merged into the model"
+    if kind_of(folder) == "freeze" or (
         config.get("modules_to_save") or config.get("trainable_token_indices")
     ):
-        return
-    raise ModelError(
-        f"The adapter `{folder}` cannot be switched off again: {reason}.",
-        f"talk to it alone: tuneglm chat {folder}",
-    )
+        return "weights of its own take the place of the model's"
+    return None

@@ -1,0 +1,129 @@
+"""Tokens drawn for all rows of a step at once, each row by its own settings and its own chance.
+
+A row's chance is one number between 0 and 1 from its own generator, found in the sums of its
+probabilities: so a seed gives one answer, whatever other rows are drawn beside it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from tuneglm.api.row import Row, TokenScore
+
+# a nucleus is looked for among so many tokens first: to sort a whole vocabulary takes long
+LIKELY = 256
+
+
+def draw(logits: torch.Tensor, rows: Sequence[Row]) -> list[tuple[int, TokenScore | None]]:
+    """The next token of each row, with its probability where it was asked for.
+
+    logits  (rows, vocabulary)
+    """
+    scores = logits.float()
+    changed = _changed(scores, rows)
+    tokens = changed.argmax(dim=-1)
+    drawn = [place for place, row in enumerate(rows) if row.sampling.temperature > 0]
+    if drawn:
+        tokens[drawn] = _sampled(changed[drawn], [rows[place] for place in drawn])
+    told = _told(scores, tokens, rows)
+    return [(token, told.get(place)) for place, token in enumerate(tokens.tolist())]
+
+
+def _sampled(scores: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+    settings = torch.tensor(
+        [[row.sampling.temperature, row.sampling.top_p, row.random.random()] for row in rows],
+        dtype=torch.float64,
+    ).to(scores.device)
+    temperatures, shares, chances = settings.unsqueeze(-1).unbind(dim=1)
+    probabilities = torch.softmax(scores / temperatures.float(), dim=-1)
+    free = [place for place, row in enumerate(rows) if row.sampling.top_p >= 1]
+    tokens = torch.empty(len(rows), dtype=torch.long, device=scores.device)
+    if free:
+        sums = probabilities[free].double().cumsum(dim=-1)
+        tokens[free] = _found(sums, chances[free], sums[:, -1:])
+    bound = [place for place, row in enumerate(rows) if row.sampling.top_p < 1]
+    if bound:
+        tokens[bound] = _nucleus(probabilities[bound], shares[bound], chances[bound])
+    return tokens
+
+
+def _nucleus(
+    probabilities: torch.Tensor, shares: torch.Tensor, chances: torch.Tensor
+) -> torch.Tensor:
+    """Drawn among the likeliest tokens that together have each row's share."""
+    count = probabilities.shape[-1]
+    likely, tokens = probabilities.topk(min(LIKELY, count))
+    sums = likely.double().cumsum(dim=-1)
+    drawn = tokens.gather(-1, _within(likely, sums, shares, chances)[:, None])[:, 0]
+    flat = (sums[:, -1:] < shares).flatten().nonzero().flatten()
+    if count > LIKELY and len(flat):
+        ordered, tokens = probabilities[flat].sort(dim=-1, descending=True)
+        sums = ordered.double().cumsum(dim=-1)
+        places = _within(ordered, sums, shares[flat], chances[flat])
+        drawn[flat] = tokens.gather(-1, places[:, None])[:, 0]
+    return drawn
+
+
+def _within(
+    ordered: torch.Tensor, sums: torch.Tensor, shares: torch.Tensor, chances: torch.Tensor
+) -> torch.Tensor:
+    # the one that passes the share is in
+    kept = (sums - ordered < shares).sum(dim=-1, keepdim=True).clamp(min=1)
+    return _found(sums, chances, sums.gather(-1, kept - 1))
+
+
+def _found(sums: torch.Tensor, chances: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
+    """The place in each row's running sums where its chance falls."""
+    places = torch.searchsorted(sums, chances * total, right=True)[:, 0]
+    # rounding must not lead past the last one that counts
+    last = torch.searchsorted(sums, total)[:, 0]
+    return torch.minimum(places, last)
+
+
+def _changed(scores: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
+    """Scores after what rows ask to be added and taken off; the model's own where none does."""
+    if not any(row.sampling.changes_scores for row in rows):
+        return scores
+    changed = scores.clone()
+    for place, row in enumerate(rows):
+        if row.sampling.changes_scores:
+            _change(changed[place], row)
+    return changed
+
+
+def _change(scores: torch.Tensor, row: Row) -> None:
+    sampling = row.sampling
+    if sampling.repetition != 1.0:
+        seen = torch.tensor(sorted({*row.prompt, *row.ids}), device=scores.device)
+        known = scores[seen]
+        divided = torch.where(known > 0, known / sampling.repetition, known * sampling.repetition)
+        scores[seen] = divided
+    taken = {
+        token: -sampling.presence - sampling.frequency * count
+        for token, count in row.counts.items()
+    }
+    for added in (taken, sampling.bias):
+        if added:
+            tokens = torch.tensor(list(added), device=scores.device)
+            scores[tokens] += torch.tensor([*added.values()], device=scores.device)
+
+
+def _told(scores: torch.Tensor, tokens: torch.Tensor, rows: Sequence[Row]) -> dict[int, TokenScore]:
+    """Place of a row that asks → the model's own log probabilities."""
+    asking = {place: row.sampling.logprobs for place, row in enumerate(rows)}
+    wanted = {place: count for place, count in asking.items() if count is not None}
+    if not wanted:
+        return {}
+    places = list(wanted)
+    logprobs = torch.log_softmax(scores[places], dim=-1)
+    chosen = tokens[places]
+    own: list[float] = logprobs.gather(-1, chosen[:, None])[:, 0].tolist()
+    likeliest: Any = logprobs.topk(max(1, *wanted.values(), 1))
+    found = zip(likeliest.indices.tolist(), likeliest.values.tolist(), strict=True)
+    return {
+        place: TokenScore(token, logprob, tuple(zip(ids, values, strict=True))[: wanted[place]])
+        for place, token, logprob, (ids, values) in zip(
+            places, chosen.tolist(), own, found, strict=True
+        )
+    }

@@ -1,0 +1,103 @@
+"""Listen, say where, and stop when asked to: running answers come to their end."""
+
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Generator
+from types import FrameType
+
+import uvicorn
+
+from tuneglm.api.app import app_of
+from tuneglm.api.service import Service
+from tuneglm.errors import ConfigError
+from tuneglm.serve_config import ServeConfig
+
+SIGNALLED = 128
+
+
+def serve(service: Service) -> int:
+    """Answer until a signal comes; the exit code. Raises ConfigError for a port that is taken."""
+    config = service.config
+    listening = _listen(config)
+    host, port = listening.getsockname()[:2]
+    server = _Server(
+        uvicorn.Config(
+            app_of(service),
+            log_level=logging.CRITICAL,
+            access_log=False,
+            timeout_graceful_shutdown=config.stop_seconds or None,
+            server_header=False,
+        ),
+        service,
+    )
+    print(_greeting(service, f"[{host}]" if ":" in host else host, port), flush=True)
+    server.run(sockets=[listening])
+    if server.stopped_by is None:
+        print("Error: the server could not start.", file=sys.stderr)
+        return 1
+    print("Stopped.", flush=True)
+    return 0 if server.stopped_by == signal.SIGINT else SIGNALLED + server.stopped_by
+
+
+class _Server(uvicorn.Server):  # type: ignore[misc]
+    """One whose end is an ordinary one; a second signal does not wait for answers."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self.stopped_by: int | None = None
+        self._service = service
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        kinds = (signal.SIGINT, signal.SIGTERM)
+        before = {kind: signal.signal(kind, self.handle_exit) for kind in kinds}
+        try:
+            yield
+        finally:
+            for kind, handler in before.items():
+                signal.signal(kind, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.stopped_by is not None:
+            self.force_exit = True
+            return
+        self.stopped_by = sig
+        self.should_exit = True
+        if not self._service.scheduler.is_idle:
+            limit = self._service.config.stop_seconds
+            print(
+                f"\nRunning answers are finished first, at most {limit} s; Ctrl-C again does not "
+                "wait.",
+                flush=True,
+            )
+
+
+def _listen(config: ServeConfig) -> socket.socket:
+    kind = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listening = socket.socket(kind)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((config.host, config.port))
+    except OSError as error:
+        listening.close()
+        raise ConfigError(
+            f"Cannot listen at `{config.host}:{config.port}`: {error.strerror or error}.",
+            f"take another port (--port {config.port + 1}) or address (--host)",
+        ) from None
+    return listening
+
+
+def _greeting(service: Service, host: str, port: int) -> str:
+    names = list(service.served.names)
+    url = f"http://{host}:{port}/v1"
+    key = " -H 'Authorization: Bearer KEY'" if service.keys else ""
+    said = [{"role": "user", "content": "你是谁？"}]
+    asked = json.dumps({"model": names[0], "messages": said}, ensure_ascii=False)
+    return (
+        f"Serving {', '.join(names)} at {url}: {service.room}. Ctrl-C stops.\n"
+        f"Try it:  curl {url}/chat/completions{key} -H 'Content-Type: application/json' "
+        f"-d '{asked}'"
+    )
