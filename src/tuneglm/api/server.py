@@ -1,6 +1,7 @@
 """Listen, say where, and stop when asked to: running answers come to their end."""
 
 import contextlib
+import json
 import logging
 import signal
 import socket
