@@ -239,9 +239,8 @@ def test_who_goes_away_frees_a_place(running: Running) -> None:
     scheduler = running.service.scheduler
     wait_until(lambda: scheduler.is_idle)
     client = running.client()
-    endless: Any = {"max_tokens": 400, "logit_bias": {"2": -100}, "messages": LONG}
-    ends = running.service.served.chat.end_tokens
-    endless["logit_bias"] = {str(token): -100 for token in ends}
+    ends = {str(token): -100 for token in running.service.served.chat.end_tokens}
+    endless: Any = {"max_tokens": 400, "logit_bias": ends, "messages": LONG}
     stream = ask(client, "base", stream=True, **endless)
     next(iter(stream))
     assert not scheduler.is_idle
@@ -279,7 +278,7 @@ def test_a_full_queue_says_when_to_come_again(runs: dict[str, Path]) -> None:
     with serving(load(MODEL_FOLDER), slots=1, queue=1) as running:
         client = running.client()
         ends = {str(token): -100 for token in running.service.served.chat.end_tokens}
-        endless: Any = {"max_tokens": 400, "logit_bias": ends, "model": "model"}
+        endless: Any = {"max_tokens": 150, "logit_bias": ends, "model": "model"}
         threads = [
             threading.Thread(target=lambda: ask(running.client(), **endless)) for _ in range(2)
         ]

@@ -12,7 +12,7 @@ import torch
 from tuneglm.api.row import Row, TokenScore
 
 # a nucleus is looked for among so many tokens first: to sort a whole vocabulary takes long
-LIKELY = 256
+LIKELY = 64
 
 
 def draw(logits: torch.Tensor, rows: Sequence[Row]) -> list[tuple[int, TokenScore | None]]:
@@ -31,11 +31,13 @@ def draw(logits: torch.Tensor, rows: Sequence[Row]) -> list[tuple[int, TokenScor
 
 
 def _sampled(scores: torch.Tensor, rows: Sequence[Row]) -> torch.Tensor:
-    settings = torch.tensor(
-        [[row.sampling.temperature, row.sampling.top_p, row.random.random()] for row in rows],
-        dtype=torch.float64,
-    ).to(scores.device)
-    temperatures, shares, chances = settings.unsqueeze(-1).unbind(dim=1)
+    settings = [
+        [row.sampling.temperature for row in rows],
+        [row.sampling.top_p for row in rows],
+        [row.random.random() for row in rows],
+    ]
+    moved = torch.tensor(settings, dtype=torch.float64).to(scores.device)
+    temperatures, shares, chances = moved.unsqueeze(-1)
     probabilities = torch.softmax(scores / temperatures.float(), dim=-1)
     free = [place for place, row in enumerate(rows) if row.sampling.top_p >= 1]
     tokens = torch.empty(len(rows), dtype=torch.long, device=scores.device)
@@ -77,7 +79,7 @@ def _found(sums: torch.Tensor, chances: torch.Tensor, total: torch.Tensor) -> to
     """The place in each row's running sums where its chance falls."""
     places = torch.searchsorted(sums, chances * total, right=True)[:, 0]
     # rounding must not lead past the last one that counts
-    last = torch.searchsorted(sums, total)[:, 0]
+    last = torch.searchsorted(sums, total.contiguous())[:, 0]
     return torch.minimum(places, last)
 
 
