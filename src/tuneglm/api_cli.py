@@ -25,11 +25,12 @@ def serve(given: argparse.Namespace) -> int:
     no_bars()
     from tuneglm.api.limits import keys_of
     from tuneglm.api.served import load_served
-    from tuneglm.api.server import serve
+    from tuneglm.api.server import bound, serve
     from tuneglm.api.service import Service
 
     # before a model is loaded for minutes
     keys_of(config)
+    listening = bound(config)
     served = load_served(
         given.path,
         config,
@@ -39,7 +40,7 @@ def serve(given: argparse.Namespace) -> int:
         bits=given.bits,
         device=given.device,
     )
-    return serve(Service(served, config))
+    return serve(Service(served, config), listening)
 
 
 def _named(given: list[str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ A row's chance is one number between 0 and 1 from its own generator, found in th
 probabilities: so a seed gives one answer, whatever other rows are drawn beside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -101,14 +101,19 @@ def _change(scores: torch.Tensor, row: Row) -> None:
         known = scores[seen]
         divided = torch.where(known > 0, known / sampling.repetition, known * sampling.repetition)
         scores[seen] = divided
-    taken = {
-        token: -sampling.presence - sampling.frequency * count
-        for token, count in row.counts.items()
-    }
-    for added in (taken, sampling.bias):
-        if added:
-            tokens = torch.tensor(list(added), device=scores.device)
-            scores[tokens] += torch.tensor([*added.values()], device=scores.device)
+    if sampling.presence or sampling.frequency:
+        taken = {
+            token: -sampling.presence - sampling.frequency * count
+            for token, count in row.counts.items()
+        }
+        _add(scores, taken)
+    _add(scores, sampling.bias)
+
+
+def _add(scores: torch.Tensor, added: Mapping[int, float]) -> None:
+    if added:
+        tokens = torch.tensor([*added], device=scores.device)
+        scores[tokens] += torch.tensor([*added.values()], device=scores.device)
 
 
 def _told(scores: torch.Tensor, tokens: torch.Tensor, rows: Sequence[Row]) -> dict[int, TokenScore]:

@@ -19,10 +19,9 @@ from tuneglm.serve_config import ServeConfig
 SIGNALLED = 128
 
 
-def serve(service: Service) -> int:
-    """Answer until a signal comes; the exit code. Raises ConfigError for a port that is taken."""
+def serve(service: Service, listening: socket.socket) -> int:
+    """Answer at a socket until a signal comes; the exit code."""
     config = service.config
-    listening = _listen(config)
     host, port = listening.getsockname()[:2]
     server = _Server(
         uvicorn.Config(
@@ -76,7 +75,8 @@ class _Server(uvicorn.Server):  # type: ignore[misc]
             )
 
 
-def _listen(config: ServeConfig) -> socket.socket:
+def bound(config: ServeConfig) -> socket.socket:
+    """The socket to listen at; raises ConfigError for a port that is taken."""
     kind = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     listening = socket.socket(kind)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
