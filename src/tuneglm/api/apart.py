@@ -30,6 +30,10 @@ class Apart:
         """Whether another row can join."""
         return len(self.rows) < self._room
 
+    def knows(self, adapter: str) -> bool:
+        """Whether it is still there, after a row was made for it."""
+        return adapter in self._adapters.names
+
     def join(self, row: Row) -> None:
         """Take a row that was placed; it is read in the next passes."""
         self.rows.append(row)

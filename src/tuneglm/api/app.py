@@ -30,7 +30,16 @@ from tuneglm.api.schema import (
     refusal_of,
 )
 from tuneglm.api.service import Service
-from tuneglm.api.waiting import GoneError, Waiting, queue_full, submitted, tell_on, unless_gone
+from tuneglm.api.waiting import (
+    GoneError,
+    Waiting,
+    no_answer,
+    queue_full,
+    submitted,
+    tell_on,
+    unless_gone,
+)
+from tuneglm.errors import UserError
 
 Answers = ChatAnswers | CompletionAnswers
 Asked = TypeVar("Asked", bound=Record)
@@ -171,8 +180,8 @@ class Routes:
             return await asyncio.wrap_future(self._service.scheduler.call(run, may_run))
         except QueueFullError:
             raise queue_full(self._service.scheduler) from None
-        except StoppedError:
-            raise Refusal(503, "The server is being stopped.", code="server_stopped") from None
+        except (StoppedError, UserError) as error:
+            raise no_answer(error) from None
         except ValueError as error:
             raise Refusal(400, str(error), param="input", code="invalid_value") from None
 

@@ -37,6 +37,10 @@ class Batch:
         """Whether another row can join."""
         return len(self.rows) < self._slots.slots
 
+    def knows(self, adapter: str) -> bool:
+        """Whether it is still there, after a row was made for it."""
+        return adapter in self._adapters.names
+
     def join(self, row: Row) -> None:
         """Take a row that was placed; it is read in the next passes."""
         taken = {each.slot for each in self.rows}

@@ -70,7 +70,8 @@ class Door:
         path = getattr(route, "path", "unknown")
         self._service.metrics.request(path, status, seconds)
         if path not in ("/health", "/metrics"):
-            log.info("%s %s %d %.2f s", scope["method"], path, status, seconds)
+            told = scope.get("state", {}).get("told", "")
+            log.info("%s %s %d %.2f s%s", scope["method"], path, status, seconds, told)
 
 
 def _refuse_other_host(host: str) -> None:

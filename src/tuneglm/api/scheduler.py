@@ -17,6 +17,7 @@ from tuneglm.api.batch import Batch
 from tuneglm.api.job import Done, Job, Piece, Reason
 from tuneglm.api.metrics import Metrics
 from tuneglm.api.row import Row
+from tuneglm.errors import ModelError
 
 Told = Sequence[tuple[Job, "Piece | Done"]]
 Result = TypeVar("Result")
@@ -74,7 +75,8 @@ class Scheduler:
         with self._wake:
             self._stops = True
             self._wake.notify()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     @property
     def is_alive(self) -> bool:
@@ -151,6 +153,7 @@ class Scheduler:
             self._admit()
         self._call()
         if not self._batch.rows:
+            self._tell()
             return
         try:
             self._batch.read()
@@ -167,7 +170,10 @@ class Scheduler:
             self._release(job)
         while self._waiting and self._batch.has_room:
             job = self._waiting.popleft()
-            if not job.is_left:
+            if not job.is_left and not self._batch.knows(job.row.adapter):
+                gone = ModelError(f"There is no adapter `{job.row.adapter}` any more.")
+                self._told.append((job, Done(error=gone)))
+            elif not job.is_left:
                 job.began = time.monotonic()
                 self._jobs[job.row] = job
                 self._batch.join(job.row)

@@ -17,6 +17,8 @@ from tuneglm.errors import ConfigError
 from tuneglm.serve_config import ServeConfig
 
 SIGNALLED = 128
+# connections that wait to be taken
+BACKLOG = 1024
 
 
 def serve(service: Service, listening: socket.socket) -> int:
@@ -26,15 +28,18 @@ def serve(service: Service, listening: socket.socket) -> int:
     server = _Server(
         uvicorn.Config(
             app_of(service),
-            log_level=logging.CRITICAL,
+            log_level=logging.ERROR,
             access_log=False,
-            timeout_graceful_shutdown=config.stop_seconds or None,
+            timeout_graceful_shutdown=config.stop_seconds,
             server_header=False,
         ),
         service,
     )
+    listening.listen(BACKLOG)
     print(_greeting(service, f"[{host}]" if ":" in host else host, port), flush=True)
     server.run(sockets=[listening])
+    # a second signal leaves it at work, and Python's end would come in between
+    service.scheduler.stop()
     if server.stopped_by is None:
         print("Error: the server could not start.", file=sys.stderr)
         return 1

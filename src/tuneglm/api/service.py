@@ -70,11 +70,11 @@ class Service:
     def finished(
         self, request: Request, asked: ChatRequest | CompletionRequest, jobs: Sequence[Job]
     ) -> None:
-        """Count what was written, and say it in the log where that is wanted."""
+        """Count what was read and written for a request, and note it for the log."""
         read = sum({id(job.row.prompt): len(job.row.prompt) for job in jobs}.values())
         written = sum(len(job.row.ids) for job in jobs)
         self.used(request, asked.model, read, written)
-        log.info("%s: %d tokens read, %d written", asked.model, read, written)
+        request.state.told = f" · {asked.model} · {read} tokens read, {written} written"
         if self.config.log_prompts:
             for job in jobs:
                 decode = self.served.chat.decode

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from tuneglm.api.job import Done, Job, Piece, Reason
 from tuneglm.api.refusals import Refusal, broken
 from tuneglm.api.scheduler import QueueFullError, Scheduler, StoppedError, Told
+from tuneglm.errors import UserError
 
 Happened = tuple[Job, "Piece | Done"]
 
@@ -33,7 +34,7 @@ class Waiting:
                 job, event = await self._happened.get()
                 if isinstance(event, Done):
                     if event.error is not None:
-                        raise _no_answer(event.error)
+                        raise no_answer(event.error)
                     open_jobs -= 1
                 yield job, event
         finally:
@@ -63,7 +64,7 @@ def submitted(scheduler: Scheduler, jobs: Sequence[Job]) -> Waiting:
     except QueueFullError:
         raise queue_full(scheduler) from None
     except StoppedError as error:
-        raise _no_answer(error) from None
+        raise no_answer(error) from None
     return waiting
 
 
@@ -104,7 +105,9 @@ def _hand_over(told: Told) -> None:
             job.waiter.put_nowait((job, event))
 
 
-def _no_answer(error: BaseException) -> Refusal:
+def no_answer(error: BaseException) -> Refusal:
     if isinstance(error, StoppedError):
         return Refusal(503, "The server is being stopped.", code="server_stopped", retry_after=5)
+    if isinstance(error, UserError):
+        return Refusal(404, error.sentence, param="model", code="model_not_found")
     return broken(error)
