@@ -106,6 +106,7 @@ def _hand_over(told: Told) -> None:
 
 
 def no_answer(error: BaseException) -> Refusal:
+    """What is answered where a job ended with an error, or could not begin."""
     if isinstance(error, StoppedError):
         return Refusal(503, "The server is being stopped.", code="server_stopped", retry_after=5)
     if isinstance(error, UserError):
