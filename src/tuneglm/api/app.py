@@ -109,14 +109,14 @@ class Routes:
         """A conversation is answered."""
         asked = await self._asked(request, ChatRequest)
         self._served.adapter_of(asked.model)
-        jobs = await run_in_threadpool(self._service.prompts.of_chat, asked)
+        jobs = await self._service.aside(self._service.prompts.of_chat, asked)
         return await self._answer(request, ChatAnswers(self._served.chat, asked), jobs, asked)
 
     async def completion(self, request: Request) -> Response:
         """A text is gone on with."""
         asked = await self._asked(request, CompletionRequest)
         self._served.adapter_of(asked.model)
-        jobs = await run_in_threadpool(self._service.prompts.of_completion, asked)
+        jobs = await self._service.aside(self._service.prompts.of_completion, asked)
         return await self._answer(request, CompletionAnswers(self._served.chat, asked), jobs, asked)
 
     async def embedding(self, request: Request) -> Response:
@@ -127,7 +127,7 @@ class Routes:
         if asked.dimensions not in (None, width):
             message = f"This model's vectors have {width} dimensions."
             raise Refusal(400, message, param="dimensions", code="invalid_value")
-        texts = await run_in_threadpool(self._service.prompts.ids_of, asked.input, "input")
+        texts = await self._service.aside(self._service.prompts.ids_of, asked.input, "input")
         found = []
         for number, ids in enumerate(texts):
             vector = await self._on_model(partial(embed, self._served.chat, ids, adapter))

@@ -1,7 +1,6 @@
 """From what a request says to jobs: prompts in the family's form, sampling, limits."""
 
 from collections.abc import Mapping, Sequence
-from threading import Lock
 from typing import Any
 
 from tuneglm.api.job import Job
@@ -20,7 +19,7 @@ COMPLETION_TOKENS = 16
 
 
 class Prompts:
-    """Requests → jobs of one served model.
+    """Requests → jobs of one served model; one at a time, as a fast tokenizer wants it.
 
     context  the most tokens of a prompt and its answer
     """
@@ -28,8 +27,6 @@ class Prompts:
     def __init__(self, served: Served, config: ServeConfig, context: int) -> None:
         self._served, self._chat, self._config = served, served.chat, config
         self._context = context
-        # a fast tokenizer is not to be asked by two threads at once
-        self._lock = Lock()
         self._vocabulary: int = self._chat.model.get_input_embeddings().num_embeddings
 
     def of_chat(self, asked: ChatRequest) -> list[Job]:
@@ -40,8 +37,7 @@ class Prompts:
             tools = []
         longest = asked.max_completion_tokens or asked.max_tokens
         try:
-            with self._lock:
-                prompt = self._chat.prompt(conversation, tools)
+            prompt = self._chat.prompt(conversation, tools)
         except DataError as error:
             raise Refusal(400, error.sentence, param="messages", code="invalid_value") from None
         told = None
@@ -66,11 +62,10 @@ class Prompts:
         several: Sequence[Any] = [given] if isinstance(given, str) else given
         if isinstance(several[0], int):
             several = [several]
-        with self._lock:
-            found = [
-                self._chat.tokenizer(each)["input_ids"] if isinstance(each, str) else list(each)
-                for each in several
-            ]
+        found = [
+            self._chat.tokenizer(each)["input_ids"] if isinstance(each, str) else list(each)
+            for each in several
+        ]
         if not all(found):
             raise Refusal(400, f"`{param}` is empty.", param=param, code="invalid_value")
         largest = max(map(max, found))

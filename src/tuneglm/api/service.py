@@ -3,9 +3,10 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
@@ -23,6 +24,8 @@ from tuneglm.serve_config import ServeConfig
 # a body that comes more slowly holds a connection for nothing
 BODY_SECONDS = 60
 
+Result = TypeVar("Result")
+
 log = logging.getLogger(__name__)
 
 
@@ -35,6 +38,8 @@ class Service:
         self.rates = Rates(config.requests_per_minute, config.tokens_per_minute)
         self.metrics = Metrics()
         batch, self.room = batch_for(served.chat, config)
+        # a thread of its own: a long text must not keep those waiting whose answers come in pieces
+        self.reader = ThreadPoolExecutor(1, "prompts")
         self.prompts = Prompts(served, config, self.room.context)
         self.scheduler = Scheduler(
             batch, served.chat.end_tokens, config.queue, self.metrics, lambda _: None
@@ -54,6 +59,10 @@ class Service:
         except asyncio.TimeoutError:
             raise Refusal(408, "The request came too slowly.", code="timeout") from None
         return read_object(found, request.headers.get("content-type", ""))
+
+    async def aside(self, run: Callable[..., Result], *arguments: Any) -> Result:
+        """What takes a while, on the thread that reads prompts."""
+        return await asyncio.get_running_loop().run_in_executor(self.reader, run, *arguments)
 
     def caller(self, request: Request) -> str:
         """By whom limits are counted: a key's digest, or an address where there are no keys."""
