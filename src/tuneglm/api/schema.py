@@ -20,8 +20,10 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Choices = Annotated[int, Field(ge=1, le=MOST_CHOICES)]
 Tokens = Annotated[int, Field(ge=1)]
-Bias = dict[str, Annotated[float, Field(ge=-100, le=100)]]
-Stop = str | Annotated[list[str], Field(max_length=4)]
+# looked at in each step: as many as make sense
+Bias = Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)]
+OneStop = Annotated[str, Field(max_length=256)]
+Stop = OneStop | Annotated[list[OneStop], Field(max_length=4)]
 
 
 class Record(BaseModel):

@@ -74,6 +74,10 @@ def load_served(
     folder = local_folder(found)
     name = config.name or folder.resolve().name
     named: dict[str, str | Path] = dict(adapters)
+    if name == BASE:
+        raise ConfigError(
+            "`base` is what the model without adapters is called.", "name this one: --name star"
+        )
     is_switched = is_adapter(folder) and can_be_switched(folder)
     names = {name: name, BASE: BASE} if is_switched else {name: BASE}
     for other in adapters:
