@@ -86,3 +86,25 @@ def test_what_is_told_is_the_models_own() -> None:
     assert (token, other, nothing) == (2, 0, None)
     assert score is not None and score.logprob == pytest.approx(expected[2].item())
     assert [one for one, _ in score.likeliest] == [0, 1]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.8, 0.999])
+def test_a_large_nucleus_is_the_sorted_one(share: float) -> None:
+    """Of distributions from almost flat to steep, token by token."""
+    made = torch.Generator().manual_seed(0)
+    for steepness in (0.01, 1.0, 4.0):
+        probabilities = (torch.randn(1, 5000, generator=made) * steepness).softmax(-1)
+        ordered, tokens = probabilities[0].sort(descending=True)
+        count = int((ordered.double().cumsum(0) - ordered < share).sum())
+        exact = probabilities.new_zeros(5000)
+        exact[tokens[:count]] = ordered[:count]
+        sums, ranks = exact.double().cumsum(0), (exact > 0).cumsum(0)
+        for chance in torch.linspace(0.001, 0.999, 40).tolist():
+            given = torch.tensor([[share]], dtype=torch.float64)
+            drawn = sampling._of_many(
+                probabilities, given, torch.tensor([[chance]], dtype=torch.float64)
+            )
+            expected = int(torch.searchsorted(sums, chance * sums[-1], right=True))
+            assert exact[int(drawn)] > 0
+            # one token more or less at the edge shifts all by its probability
+            assert abs(int(ranks[int(drawn)]) - int(ranks[expected])) <= 1

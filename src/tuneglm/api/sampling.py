@@ -13,6 +13,8 @@ from tuneglm.api.row import Row, TokenScore
 
 # a nucleus is looked for among so many tokens first: to sort a whole vocabulary takes long
 LIKELY = 64
+# of a larger one's probabilities, on a scale of logarithms: to a millionth part each
+BINS, BINS_A_UNIT = 2048, 64
 
 
 def draw(logits: torch.Tensor, rows: Sequence[Row]) -> list[tuple[int, TokenScore | None]]:
@@ -57,22 +59,45 @@ def _nucleus(
     count = probabilities.shape[-1]
     likely, tokens = probabilities.topk(min(LIKELY, count))
     sums = likely.double().cumsum(dim=-1)
-    drawn = tokens.gather(-1, _within(likely, sums, shares, chances)[:, None])[:, 0]
+    # the one that passes the share is in
+    kept = (sums - likely < shares).sum(dim=-1, keepdim=True).clamp(min=1)
+    places = _found(sums, chances, sums.gather(-1, kept - 1))
+    drawn = tokens.gather(-1, places[:, None])[:, 0]
     flat = (sums[:, -1:] < shares).flatten().nonzero().flatten()
     if count > LIKELY and len(flat):
-        ordered, tokens = probabilities[flat].sort(dim=-1, descending=True)
-        sums = ordered.double().cumsum(dim=-1)
-        places = _within(ordered, sums, shares[flat], chances[flat])
-        drawn[flat] = tokens.gather(-1, places[:, None])[:, 0]
+        drawn[flat] = _of_many(probabilities[flat], shares[flat], chances[flat])
     return drawn
 
 
-def _within(
-    ordered: torch.Tensor, sums: torch.Tensor, shares: torch.Tensor, chances: torch.Tensor
+def _of_many(
+    probabilities: torch.Tensor, shares: torch.Tensor, chances: torch.Tensor
 ) -> torch.Tensor:
-    # the one that passes the share is in
-    kept = (sums - ordered < shares).sum(dim=-1, keepdim=True).clamp(min=1)
-    return _found(sums, chances, sums.gather(-1, kept - 1))
+    """The same where the nucleus is large: counted in bins, since to sort takes ten times as long.
+
+    A token's bin is how much less likely than the likeliest it is, on a scale of logarithms; the
+    bin in which the share is passed is divided once more.
+    """
+    largest = probabilities.amax(dim=-1, keepdim=True)
+    scale = ((largest.log() - probabilities.log()) * BINS_A_UNIT).clamp(max=BINS - 1)
+    bins = scale.long()
+    last, before = _passing(bins, probabilities, shares)
+    is_last = bins == last
+    parts = ((scale - last) * BINS).long().clamp(0, BINS - 1)
+    least, _ = _passing(parts, torch.where(is_last, probabilities, 0), shares - before)
+    kept = (bins < last) | (is_last & (parts <= least))
+    sums = torch.where(kept, probabilities, 0).double().cumsum(dim=-1)
+    return _found(sums, chances, sums[:, -1:])
+
+
+def _passing(
+    bins: torch.Tensor, probabilities: torch.Tensor, shares: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The bin in which each row's share is passed, and what the bins before it have together."""
+    held = torch.zeros(len(bins), BINS, dtype=torch.float64, device=bins.device)
+    sums = held.scatter_add_(1, bins, probabilities.double()).cumsum(dim=-1)
+    passing = torch.searchsorted(sums, shares.contiguous()).clamp(max=BINS - 1)
+    before = torch.where(passing > 0, sums.gather(-1, (passing - 1).clamp(min=0)), 0.0)
+    return passing, before
 
 
 def _found(sums: torch.Tensor, chances: torch.Tensor, total: torch.Tensor) -> torch.Tensor:
