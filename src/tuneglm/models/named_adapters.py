@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from torch.nn.functional import pad
 from transformers import PreTrainedModel
@@ -56,6 +57,7 @@ class NamedAdapters:
         self._counting = set[str]()
         self._given: dict[str, torch.Tensor] = {}
         self._hook: Any = None
+        self._layers: list[Any] = []
         self._added = 0
         if BASE in folders:
             raise ModelError("An adapter cannot be called `base`: that is the model without one.")
@@ -140,6 +142,7 @@ class NamedAdapters:
             self._lora[name] = f"named_{self._added}"
             self._added += 1
             add_adapter(self._model, folder, self._family, self._lora[name])
+            self._find_layers()
             return
         check_sees_prefix(self._model)
         if not self._prefixes:
@@ -163,6 +166,11 @@ class NamedAdapters:
         layers = self._lora.pop(name, None)
         if self._model._hf_peft_config_loaded and layers in self._model.peft_config:
             self._model.delete_adapter(layers)
+            self._find_layers()
+
+    def _find_layers(self) -> None:
+        found = self._model.modules()
+        self._layers = [layer for layer in found if isinstance(layer, BaseTunerLayer)]
 
     def _computed(self, encoder: nn.Module) -> torch.Tensor:
         """Keys and values, by the model without any of these adapters."""
@@ -174,14 +182,15 @@ class NamedAdapters:
         return found
 
     def _switch_layers(self, name: str) -> None:
-        if not self._lora:
-            return
+        """Turn on one adapter's layers beside those that always are.
+
+        As peft does, without its walk through the whole model and its word on gradients: where
+        rows of several adapters take turns, this is done twice a token.
+        """
         active = [*self._always, *([] if name == BASE else [name])]
-        if active:
-            self._model.enable_adapters()
-            self._model.set_adapter(active)
-        else:
-            self._model.disable_adapters()
+        for layer in self._layers:
+            layer._disable_adapters = not active
+            layer._active_adapter = active
 
     def _give(self, network: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Before the network's forward: what its attention sees beside the tokens."""
