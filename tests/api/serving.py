@@ -28,7 +28,7 @@ class Running:
 
     def client(self, key: str = "none", **options: Any) -> openai.OpenAI:
         """The official client, without trying again."""
-        chosen = {"max_retries": 0, **options}
+        chosen = {"max_retries": 0, "timeout": 60, **options}
         return openai.OpenAI(base_url=f"{self.url}/v1", api_key=key, **chosen)
 
 

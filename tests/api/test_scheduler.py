@@ -159,3 +159,19 @@ def test_an_adapter_that_went_while_a_job_was_made(
     wait_until(lambda: of(late, happened) and scheduler.is_idle)
     assert "no adapter `star` any more" in str(of(late, happened)[0].error)
     assert of(other, happened)[-1] == Done("length")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nor_does_a_mistake_while_a_job_is_taken_in(
+    scheduler: Scheduler, job_of: Callable[[int, int], Job], happened: list[Happened]
+) -> None:
+    broken: Any = scheduler._batch
+
+    def mistaken(_: str) -> bool:
+        raise AssertionError
+
+    broken.knows = mistaken
+    job = job_of(4, 5)
+    scheduler.submit([job])
+    wait_until(lambda: of(job, happened))
+    assert isinstance(of(job, happened)[0].error, AssertionError)

@@ -11,7 +11,7 @@ from tuneglm.api.row import Row
 from tuneglm.data.messages import Example, Message
 from tuneglm.demo import MODEL_FOLDER, model_folders
 from tuneglm.models import family_named
-from tuneglm.models.answers import Answer, Call
+from tuneglm.models.answers import Answer, Call, plain_part
 from tuneglm.models.chatglm3 import prompt as chatglm3
 from tuneglm.models.glm4 import prompt as glm4
 from tuneglm.models.loading import load_tokenizer
@@ -113,6 +113,30 @@ def test_forms_of_chat_templates(said: str, answer: Answer) -> None:
     assert read_answer(Letters(), [*map(ord, said)], ["weather"]) == answer
 
 
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("It rai", "It rai"),
+        ("w", ""),
+        ("weat", ""),
+        ("weather", ""),
+        ("weather\n", ""),
+        ("weather\n{", ""),
+        ("weathered stones", "weathered stones"),
+        ("weather is fine", "weather is fine"),
+        ('{"a', ""),
+        ("Wait.\nwea", "Wait.\n"),
+        ("Wait.\nwe all", "Wait.\nwe all"),
+        ("Wait. <tool", "Wait. "),
+        ("Wait. <tool_call>weather", "Wait. "),
+        ("1 < 2", "1 < 2"),
+        ("", ""),
+    ],
+)
+def test_text_streams_until_it_may_be_a_call(text: str, plain: str) -> None:
+    assert plain_part(text, ["weather"]) == plain
+
+
 class Scripted:
     """A batch whose rows write what a script says: of a model that knows tools, what it would."""
 
@@ -127,6 +151,9 @@ class Scripted:
 
     def leave(self, row: Row) -> None:
         self.rows.remove(row)
+
+    def knows(self, adapter: str) -> bool:
+        return True
 
     def adapters_changed(self) -> None: ...
 
@@ -161,6 +188,17 @@ def test_a_conversation_with_a_tool() -> None:
         assert last.choices[0].finish_reason == "stop"
         listed = chat.prompt([*more], [TOOL])
         assert last.usage.prompt_tokens == len(listed) > len(chat.prompt([*more]))
+        pieces = [*client.create(messages=more, stream=True, **options)]
+        texts = [piece.choices[0].delta.content for piece in pieces]
+        assert "".join(text or "" for text in texts) == "It rains." and len(texts) > 4
+        both = "It may.\n"
+        batch.script = [*ids_of(chat.tokenizer, "\n", both), *call, end]
+        whole = client.create(messages=said, **options).choices[0].message
+        texts = [
+            piece.choices[0].delta.content
+            for piece in client.create(messages=said, stream=True, **options)
+        ]
+        assert "".join(text or "" for text in texts) == whole.content
         batch.script = [*call, end]
         *_, calling, closing = client.create(messages=said, stream=True, **options)
         assert calling.choices[0].delta.tool_calls[0].function.name == "weather"

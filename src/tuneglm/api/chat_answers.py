@@ -4,12 +4,12 @@ import time
 import uuid
 from collections.abc import Sequence
 
-from tuneglm.api.job import Job, Reason
+from tuneglm.api.job import Job, Piece, Reason
 from tuneglm.api.row import TokenScore
 from tuneglm.api.schema import ChatRequest
 from tuneglm.api.told import Json, called, piece_of, text_of, token_told, usage_of
 from tuneglm.generate import ChatModel
-from tuneglm.models.answers import Answer
+from tuneglm.models.answers import Answer, plain_part
 
 
 class ChatAnswers:
@@ -20,6 +20,9 @@ class ChatAnswers:
         self._asked = asked
         is_asked = asked.tools and asked.tool_choice != "none"
         self._tools = [tool.function.name for tool in asked.tools or []] if is_asked else []
+        # of each choice: its text so far, and how many characters of it were sent
+        self._seen: dict[int, str] = {}
+        self._sent: dict[int, int] = {}
         self._head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time())}
 
     def whole(self, jobs: Sequence[Job], reasons: Sequence[Reason]) -> Json:
@@ -45,18 +48,26 @@ class ChatAnswers:
         """The first piece of a choice."""
         return self._chunk(job, {"role": "assistant", "content": ""})
 
-    def piece(self, job: Job, text: str, scores: Sequence[TokenScore]) -> Json:
-        """What was written since the last one."""
-        first = job.told - len(scores)
-        return self._chunk(job, {"content": text}, self._logprobs(job, scores, first))
+    def piece(self, job: Job, piece: Piece) -> Json | None:
+        """What was written since the last one; None where it may be a tool that is called."""
+        text = piece.text
+        if self._tools:
+            seen = self._seen[job.number] = self._seen.get(job.number, "") + text
+            plain, sent = plain_part(seen, self._tools), self._sent.get(job.number, 0)
+            text, self._sent[job.number] = plain[sent:], max(sent, len(plain))
+        if not text and not piece.scores:
+            return None
+        told = self._logprobs(job, piece.scores, piece.first)
+        return self._chunk(job, {"content": text}, told)
 
     def closing(self, job: Job, reason: Reason) -> list[Json]:
-        """The last pieces of a choice; all of it where tools might have been called."""
+        """The last pieces of a choice: what was held back, or the tools that are called."""
         pieces, why = list[Json](), str(reason)
         if self._tools:
             answer = self._answer(job)
-            if answer.content:
-                pieces.append(self._chunk(job, {"content": answer.content}))
+            rest = answer.content[self._sent.get(job.number, 0) :]
+            if rest:
+                pieces.append(self._chunk(job, {"content": rest}))
             for number, call in enumerate(called(answer.calls)):
                 pieces.append(self._chunk(job, {"tool_calls": [{"index": number, **call}]}))
                 why = "tool_calls"

@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 
-from tuneglm.api.job import Job, Reason
+from tuneglm.api.job import Job, Piece, Reason
 from tuneglm.api.row import TokenScore
 from tuneglm.api.schema import CompletionRequest
 from tuneglm.api.told import Json, piece_of, text_of, usage_of
@@ -35,9 +35,11 @@ class CompletionAnswers:
     def opening(self, job: Job) -> None:
         """A text has none."""
 
-    def piece(self, job: Job, text: str, scores: Sequence[TokenScore]) -> Json:
+    def piece(self, job: Job, piece: Piece) -> Json | None:
         """What was written since the last one."""
-        choice = self._choice(job, text, scores, job.told - len(scores), None)
+        if not piece.text and not piece.scores:
+            return None
+        choice = self._choice(job, piece.text, piece.scores, piece.first, None)
         return {**self._head, "choices": [choice]}
 
     def closing(self, job: Job, reason: Reason) -> list[Json]:

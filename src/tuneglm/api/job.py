@@ -13,10 +13,14 @@ Reason = Literal["stop", "length"]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What came in a step: text that can be shown, and what was asked of the new tokens."""
+    """What came in a step: text that can be shown, and what was asked of the new tokens.
+
+    first  which token of the answer the first score is of
+    """
 
     text: str
     scores: tuple[TokenScore, ...] = ()
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,7 @@ class Prompts:
         elif asked.top_logprobs:
             message = "`top_logprobs` is told where `logprobs` is true."
             raise Refusal(400, message, param="top_logprobs", code="invalid_value")
-        # a call is read of the whole answer
-        streams = bool(asked.stream) and not tools
+        streams = bool(asked.stream)
         return self._jobs(asked, [prompt], longest, told, streams=streams, is_chat=True)
 
     def of_completion(self, asked: CompletionRequest) -> list[Job]:

@@ -180,10 +180,10 @@ class Routes:
                     yield _event(opening)
             async for job, event in waiting.events():
                 if isinstance(event, Done):
-                    for piece in answers.closing(job, event.reason):
-                        yield _event(piece)
-                elif event.text or event.scores:
-                    yield _event(answers.piece(job, event.text, event.scores))
+                    for last in answers.closing(job, event.reason):
+                        yield _event(last)
+                elif piece := answers.piece(job, event):
+                    yield _event(piece)
             if asked.tells_usage:
                 yield _event(answers.used(jobs))
             yield b"data: [DONE]\n\n"

@@ -169,15 +169,21 @@ class Scheduler:
         for job in [job for job in self._jobs.values() if job.is_left]:
             self._release(job)
         while self._waiting and self._batch.has_room:
-            job = self._waiting.popleft()
-            if not job.is_left and not self._batch.knows(job.row.adapter):
-                gone = ModelError(f"There is no adapter `{job.row.adapter}` any more.")
-                self._told.append((job, Done(error=gone)))
-            elif not job.is_left:
-                job.began = time.monotonic()
-                self._jobs[job.row] = job
-                self._batch.join(job.row)
+            self._take(self._waiting[0])
+            # only now: whoever waits is told of a mistake that is made above
+            self._waiting.popleft()
         self._metrics.running(len(self._jobs), len(self._waiting))
+
+    def _take(self, job: Job) -> None:
+        if job.is_left:
+            return
+        if not self._batch.knows(job.row.adapter):
+            gone = ModelError(f"There is no adapter `{job.row.adapter}` any more.")
+            self._told.append((job, Done(error=gone)))
+            return
+        job.began = time.monotonic()
+        self._batch.join(job.row)
+        self._jobs[job.row] = job
 
     def _call(self) -> None:
         """One of what is to be done between steps, so that the steps go on."""
@@ -211,8 +217,9 @@ class Scheduler:
         if reason is not None and job.reads_along:
             text += job.text.end()
         if job.streams and (text or reason):
+            first = job.told
             scores = job.new_scores() if job.row.sampling.logprobs is not None else ()
-            self._told.append((job, Piece(text, scores)))
+            self._told.append((job, Piece(text, scores, first)))
         if reason is not None:
             self._seconds += 0.1 * (time.monotonic() - job.began - self._seconds)
             self._release(job)

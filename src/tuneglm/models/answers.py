@@ -24,6 +24,10 @@ class Answer:
     calls: tuple[Call, ...] = ()
 
 
+# how an answer begins that may be a call as a whole, and what calls stand behind
+OBJECTS = ("{", "```")
+MARK = "<tool_call>"
+
 # (tokenizer, ids of an answer without its end token, names of the tools) → the answer
 ReadAnswer = Callable[[Any, Sequence[int], Collection[str]], Answer]
 
@@ -50,6 +54,26 @@ def read_turns(
         elif text:
             texts.append(text)
     return Answer("\n".join(texts), tuple(calls))
+
+
+def plain_part(text: str, tools: Collection[str]) -> str:
+    """Of an answer that is still being written, what cannot be the beginning of a call any more."""
+    if text.lstrip().startswith(OBJECTS):
+        return ""
+    lines = text.splitlines(keepends=True)
+    end = 0
+    for line in lines:
+        word = line.strip()
+        is_whole = line != word and line.endswith("\n")
+        begins = word in tools if is_whole else any(tool.startswith(word) for tool in tools)
+        if word and begins:
+            break
+        place = line.find(MARK)
+        if place >= 0:
+            return text[: end + place]
+        end += len(line)
+    held = (length for length in range(1, len(MARK)) if text[:end].endswith(MARK[:length]))
+    return text[: end - max(held, default=0)]
 
 
 def json_text(text: str) -> str:
