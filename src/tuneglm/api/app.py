@@ -1,6 +1,7 @@
 """The application: which method answers at which address, and errors in OpenAI's shape."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,6 +18,8 @@ from tuneglm.api.refusals import Refusal, broken
 from tuneglm.api.routes import Routes
 from tuneglm.api.service import Service
 from tuneglm.api.waiting import GoneError, tell_on
+
+log = logging.getLogger(__name__)
 
 
 def app_of(service: Service) -> FastAPI:
@@ -66,5 +69,6 @@ async def _gone(_: Request, __: Any) -> Response:
 
 
 async def _broken(_: Request, error: Exception) -> Response:
+    log.error("A mistake of ours:", exc_info=error)
     refusal = broken(error)
     return JSONResponse(refusal.body, refusal.status)

@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from collections.abc import Generator
 from types import FrameType
 
@@ -17,6 +18,7 @@ from tuneglm.errors import ConfigError
 from tuneglm.serve_config import ServeConfig
 
 SIGNALLED = 128
+SECONDS_OF_ONE_PRESS = 1.0
 # connections that wait to be taken
 BACKLOG = 1024
 
@@ -28,7 +30,7 @@ def serve(service: Service, listening: socket.socket) -> int:
     server = _Server(
         uvicorn.Config(
             app_of(service),
-            log_level=logging.ERROR,
+            log_level=logging.CRITICAL,
             access_log=False,
             timeout_graceful_shutdown=config.stop_seconds,
             server_header=False,
@@ -53,6 +55,7 @@ class _Server(uvicorn.Server):  # type: ignore[misc]
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self.stopped_by: int | None = None
+        self._asked_at = 0.0
         self._service = service
 
     @contextlib.contextmanager
@@ -66,10 +69,12 @@ class _Server(uvicorn.Server):  # type: ignore[misc]
                 signal.signal(kind, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
         if self.stopped_by is not None:
-            self.force_exit = True
+            # a key that was hit twice means once
+            self.force_exit = now - self._asked_at > SECONDS_OF_ONE_PRESS
             return
-        self.stopped_by = sig
+        self.stopped_by, self._asked_at = sig, now
         self.should_exit = True
         if not self._service.scheduler.is_idle:
             limit = self._service.config.stop_seconds

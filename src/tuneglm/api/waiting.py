@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 
 from starlette.requests import Request
 
@@ -53,7 +54,9 @@ class Waiting:
 
 def tell_on(loop: asyncio.AbstractEventLoop, told: Told) -> None:
     """Hand over what happened in a step, from the model's thread, at once for all."""
-    loop.call_soon_threadsafe(_hand_over, told)
+    # a loop that was closed in a hurry has nobody who waits
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(_hand_over, told)
 
 
 def submitted(scheduler: Scheduler, jobs: Sequence[Job]) -> Waiting:
