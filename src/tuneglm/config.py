@@ -287,7 +287,11 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     try:
         value = read_yaml(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"The value of `{key}` is not readable: {one_line(error)}.") from None
+        told = one_line(error).replace(' in "<unicode string>"', "")
+        raise ConfigError(
+            f"The value of `{key}` is not readable: {told}.",
+            f"YAML wants as many `]` and `}}` as `[` and `{{`; in quotes: '{key}=[a, b]'",
+        ) from None
     *parents, last = key.split(".")
     for parent in parents:
         inner = tree.get(parent)
@@ -348,6 +352,9 @@ def _config_error(error: ValidationError) -> ConfigError:
 def _unknown(dotted: str, key: str, known: Iterable[str]) -> str:
     names = tuple(known)
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    sections = [option.name for option in options() if option.name.endswith(f".{key}")]
+    if dotted == key and sections and not difflib.get_close_matches(key, names, n=1, cutoff=0.8):
+        return f"There is no option `{dotted}`.\ndid you mean `{'` or `'.join(sections)}`?"
     prefix = dotted[: -len(key)]
     if near:
         return f"There is no option `{dotted}`.\ndid you mean `{prefix}{near[0]}`?"
