@@ -15,7 +15,17 @@ PACKAGE = ROOT / "src" / "tuneglm"
 
 # a room may import what stands in a lower line, and its own
 LEVELS = (
-    ("cli", "command_line", "data_cli", "__main__", "demo", "chat", "launch"),
+    (
+        "cli",
+        "command_line",
+        "data_cli",
+        "web_cli",
+        "__main__",
+        "demo",
+        "chat",
+        "launch",
+        "web",
+    ),
     (
         "training",
         "base_answers",

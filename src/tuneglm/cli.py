@@ -27,6 +27,7 @@ from tuneglm.command_line import (
 from tuneglm.config import ChatConfig, RunConfig, chat_config
 from tuneglm.data_cli import add_data
 from tuneglm.errors import ConfigError, UserError
+from tuneglm.web_cli import add_web
 
 INTERRUPTED = 130
 # a command that a signal stopped ends in this and the signal's number
@@ -335,4 +336,5 @@ COMMANDS: dict[str, Callable[[Any, str], None]] = {
     "data": add_data,
     "export": _add_export,
     "demo": _add_demo,
+    "web": add_web,
 }

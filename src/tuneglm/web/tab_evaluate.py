@@ -1,0 +1,111 @@
+"""Evaluate: `tuneglm evaluate` of a result, and the report that it writes."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from tuneglm.errors import ConfigError, UserError
+from tuneglm.web.background import Background
+from tuneglm.web.commands import command_card
+from tuneglm.web.files import Workplace
+from tuneglm.web.record import QUIET, SECONDS_BETWEEN_LOOKS, SHOWN, Page, Tab
+
+KIND = "evaluate"
+REPORT = Path("evaluation") / "report.md"
+
+
+def add_evaluate(page: Page) -> Tab:
+    """The tab's components and events."""
+    words = page.words
+    acts = _Acts(page)
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=300):
+            gr.HTML(f"<p class='lead'>{words('evaluate.lead')}</p>", padding=False)
+            result = gr.Dropdown(
+                choices=[],
+                allow_custom_value=True,
+                label=words("evaluate.result"),
+                elem_id="evaluate-result",
+            )
+            data = gr.Dropdown(
+                choices=[],
+                allow_custom_value=True,
+                label=words("evaluate.data"),
+                info=words("evaluate.data_help"),
+                elem_id="evaluate-data",
+            )
+            base = gr.Checkbox(label=words("evaluate.base"), info=words("evaluate.base_help"))
+            with gr.Row():
+                start = gr.Button(words("evaluate.start"), variant="primary", elem_id="evaluate")
+                stop = gr.Button(words("command.stop"))
+            said = gr.HTML(padding=False, elem_id="evaluate-said")
+            card = gr.HTML(padding=False, elem_id="evaluate-card")
+        with gr.Column(scale=3, min_width=300):
+            report = gr.Markdown(f"<div class='empty'>{words('evaluate.empty')}</div>")
+    seen = gr.State("")
+    looked = [result, seen], [card, report, seen]
+    start.click(acts.start, [result, data, base], said, **SHOWN).then(acts.look, *looked, **QUIET)
+    stop.click(acts.stop, None, said, **QUIET)
+    gr.Timer(SECONDS_BETWEEN_LOOKS).tick(acts.look, *looked, **QUIET)
+    return Tab(acts.refresh, [result, data], [result, data])
+
+
+class _Acts:
+    """What happens when something of the tab is used."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.words = page.words
+
+    def refresh(self, result: str, data: str, request: gr.Request) -> tuple[Any, Any]:
+        """What there is to choose."""
+        place = self.page.place(request)
+        names = [*_results(self.page, place)]
+        return (
+            gr.Dropdown(choices=names, value=result or next(iter(names), None)),
+            gr.Dropdown(choices=self.page.site.data_choices(place), value=data or None),
+        )
+
+    def start(self, result: str, data: str, base: bool, request: gr.Request) -> str:
+        """Run the command."""
+        place = self.page.place(request)
+        try:
+            folder = _result(self.page, place, result)
+            words = ["evaluate", str(folder)]
+            if data:
+                words += ["--data", *self.page.site.entry(place, data).values()]
+            words += ["--base"] if base else []
+            Background(place.process(KIND)).start(words, place.root)
+        except UserError as error:
+            return self.words.error(error)
+        return ""
+
+    def stop(self, request: gr.Request) -> str:
+        """Ask the command to end."""
+        Background(self.page.place(request).process(KIND)).stop()
+        return ""
+
+    def look(self, result: str, seen: str, request: gr.Request) -> tuple[Any, Any, Any]:
+        """The command and the report, where anything of them has changed."""
+        place = self.page.place(request)
+        card = command_card(Background(place.process(KIND)), self.words)
+        folder = _results(self.page, place).get(result or "")
+        path = folder / REPORT if folder is not None else None
+        text = path.read_text(encoding="utf-8") if path is not None and path.is_file() else ""
+        shown = text or f"<div class='empty'>{self.words('evaluate.empty')}</div>"
+        now = repr((card, shown))
+        return (gr.skip(), gr.skip(), gr.skip()) if now == seen else (card, shown, now)
+
+
+def _results(page: Page, place: Workplace) -> dict[str, Path]:
+    """What the page itself made: a report is written beside it."""
+    models = page.site.models
+    return {name: path for name, path in page.site.answering(place).items() if name not in models}
+
+
+def _result(page: Page, place: Workplace, name: str) -> Path:
+    results = _results(page, place)
+    if name not in results:
+        raise ConfigError("No result is chosen.", "train a run first, then choose it here")
+    return results[name]
