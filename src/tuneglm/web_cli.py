@@ -34,12 +34,7 @@ def web(given: argparse.Namespace) -> int:
     from tuneglm.web.server import bound_socket, serve
 
     site = _site(given, work, is_open=not users)
-    bound = bound_socket(given.host, given.port)
-    host = f"[{given.host}]" if ":" in given.host else given.host
-    print(f"Open     http://{host}:{bound.getsockname()[1]}")
-    print(f"Folder   {work}")
-    print("Ctrl-C ends the page; runs that are at work go on.", flush=True)
-    serve(site, users, chosen, bound)
+    serve(site, users, chosen, bound_socket(given.host, given.port))
     return 0
 
 

@@ -8,13 +8,12 @@ from tuneglm.data.check import Checked, check
 from tuneglm.data.encode import encode_usable
 from tuneglm.data.encoded import Encoded
 from tuneglm.data.examples import RowProblem, first_examples, load_examples
-from tuneglm.data.lengths import Lengths, histogram, measured
+from tuneglm.data.lengths import FEW, Lengths, cutoff_for, histogram, measured
 from tuneglm.data.problems import PROBLEMS, severity_of
 from tuneglm.data.show import Decode, shown_pieces
 from tuneglm.models.encoder import load_encoder
 from tuneglm.reports.check import ProblemList, found_by_model, tallied
-from tuneglm.reports.lengths import cutoff_sentence
-from tuneglm.web.words import Words
+from tuneglm.web.words import Words, marked
 
 # (trained, special) → the class of its style, and the key of its name
 _KINDS: dict[tuple[bool, bool], tuple[str, str]] = {
@@ -31,7 +30,7 @@ def preview(config: RunConfig, rows: int, words: Words) -> str:
     sets = load_examples(config.data)
     examples, problems = first_examples(tuple(sets.train), rows, "skip")
     block, refused = encode_usable(examples, model.encoder.render, model.encoder.rule)
-    readings = "".join(f'<p class="note">{escape(line)}</p>' for line in sets.readings)
+    readings = _notes(sets.readings, words)
     legend = "".join(f'<span class="{kind}">{words(key)}</span>' for kind, key in _KINDS.values())
     articles = "".join(
         _row(number, row, model.decode, words) for number, row in enumerate(block.rows, 1)
@@ -45,11 +44,13 @@ def _row(number: int, row: Encoded, decode: Decode, words: Words) -> str:
         f'<span class="{_KINDS[kind][0]}">{escape(text)}</span>'
         for kind, text in shown_pieces(row, decode)
     )
-    source = words("data.row", number=number) if row.source is None else str(row.source)
+    at = row.source
+    place = words("data.row", number=number if at is None else at.row)
+    source = place if at is None else f"{_short(at.file)} · {place}"
     figures = words("data.tokens", tokens=row.length, trained=row.trained_tokens)
     cut = f" · {words('data.cut')}" if row.cut else ""
     return (
-        f'<article class="row"><h4>{escape(_short(source))} · {figures}{cut}</h4>'
+        f'<article class="sample"><h4>{escape(source)} · {figures}{cut}</h4>'
         f"<pre>{spans}</pre></article>"
     )
 
@@ -66,7 +67,7 @@ def checked(config: DataRunConfig, words: Words) -> str:
     for problem in found_by_model(result, lengths):
         result.problems[problem.problem] += 1
         found.hear(problem)
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in result.notes)
+    notes = _notes(result.notes, words)
     bars = "".join(_bars(each, words) for each in lengths)
     return _verdict(result, lengths, words) + notes + bars + _problems(found, words)
 
@@ -91,18 +92,31 @@ def _bars(lengths: Lengths, words: Words) -> str:
     most = max((bar.rows for bar in bars), default=1)
     lines = []
     for bar in bars:
+        some = " some" if bar.rows else ""
         name = f"{bar.start:,}–{bar.end - 1:,}" if bar.end else f"{bar.start:,}–"
         over = " over" if bar.start >= lengths.rule.cutoff else ""
         width = 100 * bar.rows / max(1, most)
         lines.append(
-            f'<div class="bar"><span>{name}</span><div><i class="fill{over}" '
+            f'<div class="bar"><span>{name}</span><div><i class="fill{over}{some}" '
             f'style="width:{width:.1f}%"></i></div><b>{bar.rows:,}</b></div>'
         )
     title = words("data.lengths", name=escape(_short(lengths.name)))
     return (
         f'<div class="histogram"><h4>{title}</h4>{"".join(lines)}'
-        f'<p class="note">{escape(cutoff_sentence(lengths))}</p></div>'
+        f'<p class="note">{_cutoff(lengths, words)}</p></div>'
     )
+
+
+def _cutoff(lengths: Lengths, words: Words) -> str:
+    """What the longest length cuts, and which would be enough."""
+    rule, few = lengths.rule, cutoff_for(lengths)
+    cuts = words("data.cutoff", longest=rule.cutoff, rows=lengths.cut, answers=lengths.answers_cut)
+    enough = words("data.enough", longest=few, share=1 - FEW) if few else ""
+    return f"{cuts} {enough}".strip()
+
+
+def _notes(notes: Sequence[str], words: Words) -> str:
+    return "".join(f'<p class="note">{marked(words.said(note))}</p>' for note in notes)
 
 
 def _listed(problems: Sequence[RowProblem]) -> ProblemList:

@@ -15,7 +15,7 @@ def page_of(page: Page) -> gr.Blocks:
     """All of it; nothing of a person is in it before it is loaded."""
     words = page.words
     with gr.Blocks(title="tuneglm", analytics_enabled=False, fill_width=True) as blocks:
-        gr.HTML(_head(words), padding=False)
+        gr.HTML(_head(words), padding=False, elem_classes="ours")
         # what one tab asks of another, such as to talk to a run
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(words("data.tab"), id="data") as data_tab:

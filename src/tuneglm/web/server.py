@@ -17,17 +17,27 @@ from tuneglm.web.users import SESSION_SECONDS, Sessions
 from tuneglm.web.words import LANGUAGES, TAGS, Words
 
 PORTS = range(7860, 7880)
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" '
+    'rx="7" fill="#2563eb"/><path d="M9 10h14M16 10v13" stroke="#fff" stroke-width="4" '
+    'stroke-linecap="round"/></svg>'
+)
 
 
 def serve(site: Site, users: dict[str, str], chosen: str, bound: socket.socket) -> None:
     """Answer until Ctrl-C; runs that are at work go on."""
     import uvicorn
 
+    host, port, *_ = bound.getsockname()
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     with ExitStack() as stack:
         # what is being uploaded; nobody else reads it, and nothing of it stays
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tuneglm-web-"))
         os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
         app = make_app(site, users, chosen)
+        print(f"Open     http://{address}")
+        print(f"Folder   {site.work.root}")
+        print("Ctrl-C ends the page; runs that are at work go on.", flush=True)
         config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[bound])
 
@@ -37,7 +47,7 @@ def make_app(site: Site, users: dict[str, str], chosen: str) -> Any:
     import gradio as gr
     from fastapi import FastAPI
     from fastapi.requests import Request
-    from fastapi.responses import RedirectResponse
+    from fastapi.responses import RedirectResponse, Response
 
     from tuneglm.web.page import page_of
     from tuneglm.web.record import Page
@@ -50,7 +60,13 @@ def make_app(site: Site, users: dict[str, str], chosen: str) -> Any:
         accepted = request.headers.get("accept-language", "")
         return RedirectResponse(f"/{language_of(accepted, request.cookies.get(LANGUAGE))}/", 303)
 
+    def icon() -> Response:
+        return Response(ICON, media_type="image/svg+xml")
+
     app.add_api_route("/", begin)
+    # browsers ask for it of themselves
+    app.add_api_route("/favicon.ico", icon)
+    app.add_api_route("/manifest.json", lambda: {"name": "tuneglm", "start_url": "/"})
     if sessions is not None:
         _add_door(app, sessions)
     models, plans = Models(), Plans()

@@ -35,7 +35,7 @@ def add_chat(page: Page) -> Tab:
         )
     with gr.Accordion(words("chat.sampling"), open=False):
         sampling = components(SAMPLING, words)
-    said = gr.HTML(padding=False, elem_id="chat-said")
+    said = gr.HTML(padding=False, elem_classes="ours", elem_id="chat-said")
     with gr.Row(equal_height=True):
         tuned = _chatbot(words("chat.tuned"), words("chat.empty"), "tuned")
         base = _chatbot(words("chat.base"), words("chat.empty"), "base", visible=False)
@@ -99,7 +99,7 @@ class _Acts:
         first = self.page.chosen if self.page.chosen in names else names[0]
         return gr.Dropdown(choices=names, value=model or first)
 
-    def ask(self, question: str, *settings: Any, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+    def ask(self, question: str, request: gr.Request, *settings: Any) -> Iterator[tuple[Any, ...]]:
         """Answer a question."""
         if not question.strip():
             yield gr.skip(), gr.skip(), gr.skip(), ""
@@ -109,7 +109,7 @@ class _Acts:
             yield (question if said else ""), tuned, base, said
 
     def retry(
-        self, *settings: Any, event: gr.RetryData, request: gr.Request
+        self, event: gr.RetryData, request: gr.Request, *settings: Any
     ) -> Iterator[tuple[Any, Any, str]]:
         """Answer the same question again."""
         place = _place(event.index)
@@ -118,7 +118,7 @@ class _Acts:
         yield from self._answers(question, history, settings, request)
 
     def edit(
-        self, *settings: Any, event: gr.EditData, request: gr.Request
+        self, event: gr.EditData, request: gr.Request, *settings: Any
     ) -> Iterator[tuple[Any, Any, str]]:
         """Ask in other words; what came after is forgotten."""
         history = settings[2][: _place(event.index)]
@@ -133,11 +133,12 @@ class _Acts:
         self, question: str, history: History, settings: Sequence[Any], request: gr.Request
     ) -> Iterator[tuple[Any, Any, str]]:
         """The history of both sides as it grows, and what is to be said."""
-        name, beside, _, other, *drawn = settings
-        tuned = [*turns(history), {"role": "user", "content": question}]
-        base = [*turns(other)[: len(history)], {"role": "user", "content": question}]
-        if not beside or len(base) != len(tuned):
-            base = [] if not beside else [dict(turn) for turn in tuned]
+        name, beside, before, other, *drawn = settings
+        asked = {"role": "user", "content": question}
+        tuned = [*turns(history), asked]
+        # the base may have come later into the conversation, and answers from there on
+        late = len(before) - len(other)
+        base = [*turns(other)[: max(0, len(history) - late)], asked] if beside else []
         try:
             place = self.page.place(request)
             path = self.page.site.answering_path(place, name)

@@ -21,9 +21,9 @@ def add_data(page: Page) -> Tab:
     words = page.words
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300):
-            gr.HTML(f"<p class='lead'>{words('data.lead')}</p>", padding=False)
+            gr.HTML(f"<p class='lead'>{words('data.lead')}</p>", padding=False, elem_classes="ours")
             upload = gr.File(
-                label=words("data.upload"), file_count="multiple", height=130, elem_id="upload"
+                label=words("data.upload"), file_count="multiple", height=170, elem_id="upload"
             )
             chosen = gr.Dropdown(
                 choices=[],
@@ -45,9 +45,12 @@ def add_data(page: Page) -> Tab:
                 check = gr.Button(words("data.check"), variant="primary", elem_id="check")
             delete = gr.Button(words("data.delete"), size="sm", elem_id="delete")
         with gr.Column(scale=3, min_width=300):
-            said = gr.HTML(padding=False, elem_id="data-said")
+            said = gr.HTML(padding=False, elem_classes="ours", elem_id="data-said")
             shown = gr.HTML(
-                f'<div class="empty">{words("data.empty")}</div>', padding=False, elem_id="rows"
+                f'<div class="empty">{words("data.empty")}</div>',
+                padding=False,
+                elem_classes="ours",
+                elem_id="rows",
             )
     acts = _Acts(page)
     upload.upload(acts.upload, [upload, chosen], [upload, chosen, said], **SHOWN)

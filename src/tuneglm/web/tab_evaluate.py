@@ -21,7 +21,9 @@ def add_evaluate(page: Page) -> Tab:
     acts = _Acts(page)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300):
-            gr.HTML(f"<p class='lead'>{words('evaluate.lead')}</p>", padding=False)
+            gr.HTML(
+                f"<p class='lead'>{words('evaluate.lead')}</p>", padding=False, elem_classes="ours"
+            )
             result = gr.Dropdown(
                 choices=[],
                 allow_custom_value=True,
@@ -39,10 +41,14 @@ def add_evaluate(page: Page) -> Tab:
             with gr.Row():
                 start = gr.Button(words("evaluate.start"), variant="primary", elem_id="evaluate")
                 stop = gr.Button(words("command.stop"))
-            said = gr.HTML(padding=False, elem_id="evaluate-said")
-            card = gr.HTML(padding=False, elem_id="evaluate-card")
+            said = gr.HTML(padding=False, elem_classes="ours", elem_id="evaluate-said")
+            card = gr.HTML(padding=False, elem_classes="ours", elem_id="evaluate-card")
         with gr.Column(scale=3, min_width=300):
-            report = gr.Markdown(f"<div class='empty'>{words('evaluate.empty')}</div>")
+            report = gr.Markdown(
+                f"<div class='empty'>{words('evaluate.empty')}</div>",
+                elem_classes="ours",
+                elem_id="report",
+            )
     seen = gr.State("")
     looked = [result, seen], [card, report, seen]
     start.click(acts.start, [result, data, base], said, **SHOWN).then(acts.look, *looked, **QUIET)
@@ -75,7 +81,7 @@ class _Acts:
             words = ["evaluate", str(folder)]
             if data:
                 words += ["--data", *self.page.site.entry(place, data).values()]
-            words += ["--base"] if base else []
+            words += ["--dir", str(self.page.site.data), *(["--base"] if base else [])]
             Background(place.process(KIND)).start(words, place.root)
         except UserError as error:
             return self.words.error(error)

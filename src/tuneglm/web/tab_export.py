@@ -23,7 +23,9 @@ def add_export(page: Page) -> Tab:
     as_it_is = (words("export.as_it_is"), "")
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300):
-            gr.HTML(f"<p class='lead'>{words('export.lead')}</p>", padding=False)
+            gr.HTML(
+                f"<p class='lead'>{words('export.lead')}</p>", padding=False, elem_classes="ours"
+            )
             result = gr.Dropdown(
                 choices=[],
                 allow_custom_value=True,
@@ -51,10 +53,10 @@ def add_export(page: Page) -> Tab:
             with gr.Row():
                 start = gr.Button(words("export.start"), variant="primary", elem_id="export")
                 stop = gr.Button(words("command.stop"))
-            said = gr.HTML(padding=False, elem_id="export-said")
+            said = gr.HTML(padding=False, elem_classes="ours", elem_id="export-said")
         with gr.Column(scale=3, min_width=300):
-            card = gr.HTML(padding=False, elem_id="export-card")
-            there = gr.HTML(padding=False, elem_id="exports")
+            card = gr.HTML(padding=False, elem_classes="ours", elem_id="export-card")
+            there = gr.HTML(padding=False, elem_classes="ours", elem_id="exports")
     seen = gr.State("")
     looked = [seen], [card, there, seen]
     start.click(acts.start, [result, name, layout, bits, dtype], said, **SHOWN).then(

@@ -19,43 +19,33 @@ def add_runs(page: Page) -> "Watch":
     """The components and events of the lower half of the tab."""
     watch = Watch(page)
     words = page.words
-    gr.HTML(f"<h2>{words('run.title')}</h2>", padding=False)
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=300):
-            watch.run = gr.Dropdown(
-                choices=[],
-                allow_custom_value=True,
-                label=words("run.chosen"),
-                elem_id="run",
-            )
-            watch.card = gr.HTML(padding=False, elem_id="card")
-            with gr.Row():
-                stop_button = gr.Button(words("run.stop"), min_width=90, elem_id="stop")
-                go_on_button = gr.Button(words("run.go_on"), min_width=90, elem_id="go-on")
-                watch.talk = gr.Button(
-                    words("run.talk"), variant="primary", min_width=90, elem_id="talk"
-                )
-            said = gr.HTML(padding=False, elem_id="run-said")
-            watch.others = gr.Dropdown(
-                choices=[],
-                multiselect=True,
-                allow_custom_value=True,
-                label=words("run.others"),
-                info=words("run.others_help"),
-                elem_id="others",
-            )
-        with gr.Column(scale=3, min_width=300):
-            watch.curve = gr.HTML(padding=False, elem_id="curve")
-            with gr.Accordion(words("run.output"), open=False):
-                watch.output = gr.Code(
-                    language=None,
-                    interactive=False,
-                    max_lines=22,
-                    wrap_lines=False,
-                    show_label=False,
-                )
-            with gr.Accordion(words("run.file"), open=False):
-                watch.file = gr.Code(language="yaml", interactive=False, show_label=False)
+    gr.HTML(f"<h2>{words('run.title')}</h2>", padding=False, elem_classes="ours")
+    watch.run = gr.Dropdown(
+        choices=[], allow_custom_value=True, label=words("run.chosen"), elem_id="run"
+    )
+    watch.card = gr.HTML(padding=False, elem_classes="ours", elem_id="card")
+    with gr.Row():
+        stop_button = gr.Button(words("run.stop"), visible=False, min_width=90, elem_id="stop")
+        go_on_button = gr.Button(words("run.go_on"), visible=False, min_width=90, elem_id="go-on")
+        watch.talk = gr.Button(
+            words("run.talk"), visible=False, variant="primary", min_width=90, elem_id="talk"
+        )
+    said = gr.HTML(padding=False, elem_classes="ours", elem_id="run-said")
+    watch.curve = gr.HTML(padding=False, elem_classes="ours", elem_id="curve")
+    watch.others = gr.Dropdown(
+        choices=[],
+        multiselect=True,
+        allow_custom_value=True,
+        label=words("run.others"),
+        info=words("run.others_help"),
+        elem_id="others",
+    )
+    with gr.Accordion(words("run.output"), open=False):
+        watch.output = gr.Code(
+            language=None, interactive=False, max_lines=22, show_label=False, elem_id="output"
+        )
+    with gr.Accordion(words("run.file"), open=False):
+        watch.file = gr.Code(language="yaml", interactive=False, show_label=False)
     watch.seen = gr.State("")
     watch.buttons = [stop_button, go_on_button, watch.talk]
     timer = gr.Timer(SECONDS_BETWEEN_LOOKS)

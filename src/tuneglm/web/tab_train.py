@@ -48,10 +48,10 @@ def add_train(page: Page) -> Tab:
     words = page.words
     form = _Form(page)
     with gr.Row(equal_height=False):
-        with gr.Column(scale=3, min_width=300):
+        with gr.Column(scale=1, min_width=300):
             form.add()
-        with gr.Column(scale=2, min_width=300, elem_classes="beside"):
-            plan = gr.HTML(padding=False, elem_id="plan")
+        with gr.Column(scale=1, min_width=300, elem_classes="beside"):
+            plan = gr.HTML(padding=False, elem_classes="ours", elem_id="plan")
             run_name = gr.Textbox(
                 label=words("train.run_name"),
                 info=words("train.run_name_help"),
@@ -60,7 +60,7 @@ def add_train(page: Page) -> Tab:
             )
             form.parts["run_name"] = run_name
             start = gr.Button(words("train.start"), variant="primary", elem_id="start")
-            said = gr.HTML(padding=False, elem_id="train-said")
+            said = gr.HTML(padding=False, elem_classes="ours", elem_id="train-said")
             with gr.Accordion(words("train.what"), open=False):
                 typed = gr.Code(
                     label=words("train.command"), language="shell", interactive=False, lines=1
@@ -68,7 +68,7 @@ def add_train(page: Page) -> Tab:
                 yaml = gr.Code(
                     label=words("train.yaml"), language="yaml", interactive=False, elem_id="yaml"
                 )
-    watch = add_runs(page)
+            watch = add_runs(page)
     inputs = [form.parts[key] for key in form.keys]
     gr.on(
         [part.change for part in inputs],
@@ -114,7 +114,9 @@ class _Form:
         """All components but the run's name, which stands beside them."""
         words = self.page.words
         with gr.Row(equal_height=True):
-            gr.HTML(f"<p class='lead'>{words('train.lead')}</p>", padding=False)
+            gr.HTML(
+                f"<p class='lead'>{words('train.lead')}</p>", padding=False, elem_classes="ours"
+            )
             self.example = gr.Button(words("train.example"), size="sm", scale=0, elem_id="example")
         with gr.Row():
             self.parts["model"] = gr.Dropdown(
@@ -163,7 +165,7 @@ class _Form:
             choices=[*METHODS], value=first, label=words("train.method"), elem_id="method"
         )
         help_of = {name: words.method(name, kind.__doc__ or "") for name, kind in METHODS.items()}
-        about = gr.HTML(f"<p class='note'>{help_of[first]}</p>", padding=False)
+        about = gr.HTML(f"<p class='note'>{help_of[first]}</p>", padding=False, elem_classes="ours")
         groups = []
         for name in METHODS:
             fields = method_fields(name)
@@ -204,7 +206,7 @@ class _Form:
         """The example's values."""
         return ["lora", *(EXAMPLE[key] for key in EXAMPLE)]
 
-    def described(self, *values: Any, request: gr.Request) -> tuple[str, str, str]:
+    def described(self, request: gr.Request, *values: Any) -> tuple[str, str, str]:
         """The run file and the command, as they would be; a sentence where they cannot be."""
         given, place = self._given(values), self.page.place(request)
         try:
@@ -215,7 +217,7 @@ class _Form:
             return "", "", self.page.words.error(error)
         return yaml, typed, ""
 
-    def planned(self, *values: Any, request: gr.Request) -> Iterator[str]:
+    def planned(self, request: gr.Request, *values: Any) -> Iterator[str]:
         """Will it fit: asked of `tuneglm plan` once nobody types any more."""
         words, place = self.page.words, self.page.place(request)
         who = str(request.session_hash)
@@ -223,6 +225,8 @@ class _Form:
         try:
             tree = self._tree(given, place)
         except UserError:
+            tree = {"data": {}}
+        if not tree["data"].keys() & {"train", "identity"}:
             yield ""
             return
         tree.get("training", {}).pop("output_dir", None)
@@ -239,7 +243,7 @@ class _Form:
         except UserError as error:
             yield words.error(error)
 
-    def start(self, *values: Any, request: gr.Request) -> tuple[str, Any, Any]:
+    def start(self, request: gr.Request, *values: Any) -> tuple[str, Any, Any]:
         """Begin the run."""
         given, place, site = self._given(values), self.page.place(request), self.page.site
         name = (given["run_name"] or "").strip()

@@ -62,7 +62,7 @@ def run_card(run: Run, words: Words) -> str:
     typed = escape(command(*run.process.words)) if run.process.words else ""
     return (
         f'<div class="run {state}"><h3>{escape(run.name)} <em>{words(f"run.{state}")}</em></h3>'
-        f'<div class="progress"><i style="width:{100 * share:.1f}%"></i></div>'
+        f'<div class="meter"><i style="width:{100 * share:.1f}%"></i></div>'
         f"<p>{escape(' · '.join(figures))}</p>{said}"
         + (f"<code>{typed}</code>" if typed else f'<p class="note">{words("run.elsewhere")}</p>')
         + "</div>"

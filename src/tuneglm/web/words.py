@@ -59,12 +59,12 @@ class Words:
 
     def refusal(self, sentence: str, hint: str = "") -> str:
         """The same, of words that a command printed."""
-        more = f'<div class="hint">{_marked(self.said(hint))}</div>' if hint else ""
-        return f'<div class="refusal">{_marked(self.said(sentence))}{more}</div>'
+        more = f'<div class="hint">{marked(self.said(hint))}</div>' if hint else ""
+        return f'<div class="refusal">{marked(self.said(sentence))}{more}</div>'
 
     def good(self, key: str, **values: Any) -> str:
         """A sentence that something was done, as HTML."""
-        return f'<div class="done">{_marked(self(key, **values))}</div>'
+        return f'<div class="done">{marked(self(key, **values))}</div>'
 
     def said(self, sentence: str) -> str:
         """A sentence of tuneglm in this language, where the page knows it; else as it is."""
@@ -96,6 +96,6 @@ def _sentences() -> tuple[tuple[re.Pattern[str], str], ...]:
     )
 
 
-def _marked(text: str) -> str:
-    """As HTML; what stands in backticks is code."""
+def marked(text: str) -> str:
+    """Text as HTML; what stands in backticks is code."""
     return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
