@@ -138,6 +138,7 @@ def further(text: str, tree: dict[str, Any], *, is_open: bool) -> dict[str, Any]
     """
     for line in filter(None, map(str.strip, text.splitlines())):
         key, equals, written = line.partition("=")
+        key = key.strip()
         if not equals or not key:
             raise ConfigError(f"Cannot read `{line}`.", "write section.key=value, one a line")
         if key in ("training.output_dir", "model.path", "data.dir"):

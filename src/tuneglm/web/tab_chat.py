@@ -31,7 +31,7 @@ def add_chat(page: Page) -> Tab:
             scale=3,
         )
         beside = gr.Checkbox(
-            label=words("chat.beside"), info=words("chat.beside_help"), elem_id="beside", scale=2
+            label=words("chat.beside"), info=words("chat.beside_help"), elem_id="beside", scale=2, min_width=220
         )
     with gr.Accordion(words("chat.sampling"), open=False):
         sampling = components(SAMPLING, words)
