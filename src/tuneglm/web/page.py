@@ -28,7 +28,7 @@ def page_of(page: Page) -> gr.Blocks:
                 evaluate = add_evaluate(page)
             with gr.Tab(words("export.tab"), id="export") as export_tab:
                 export = add_export(page)
-        data.parts["chosen"].input(
+        data.parts["chosen"].change(
             lambda names: names, data.parts["chosen"], train.parts["data"], **QUIET
         )
         train.parts["talk"].click(

@@ -20,7 +20,7 @@ SAMPLING: tuple[Field, ...] = tuple(fields_of("chat", ChatConfig))
 def add_chat(page: Page) -> Tab:
     """The tab's components and events."""
     words = page.words
-    acts = _Acts(page)
+    acts = ChatActs(page)
     with gr.Row(equal_height=True):
         model = gr.Dropdown(
             choices=[],
@@ -31,7 +31,11 @@ def add_chat(page: Page) -> Tab:
             scale=3,
         )
         beside = gr.Checkbox(
-            label=words("chat.beside"), info=words("chat.beside_help"), elem_id="beside", scale=2, min_width=220
+            label=words("chat.beside"),
+            info=words("chat.beside_help"),
+            elem_id="beside",
+            scale=2,
+            min_width=220,
         )
     with gr.Accordion(words("chat.sampling"), open=False):
         sampling = components(SAMPLING, words)
@@ -86,7 +90,7 @@ def _chatbot(label: str, empty: str, name: str, *, visible: bool = True) -> gr.C
     )
 
 
-class _Acts:
+class ChatActs:
     """What happens when something of the tab is used."""
 
     def __init__(self, page: Page) -> None:

@@ -52,7 +52,7 @@ def add_data(page: Page) -> Tab:
                 elem_classes="ours",
                 elem_id="rows",
             )
-    acts = _Acts(page)
+    acts = DataActs(page)
     upload.upload(acts.upload, [upload, chosen], [upload, chosen, said], **SHOWN)
     preview.click(acts.preview, [chosen, model], [said, shown], **SHOWN)
     check.click(acts.check, [chosen, model], [said, shown], **SHOWN)
@@ -60,7 +60,7 @@ def add_data(page: Page) -> Tab:
     return Tab(acts.refresh, [chosen, model], [chosen, model], {"chosen": chosen})
 
 
-class _Acts:
+class DataActs:
     """What happens when something of the tab is used."""
 
     def __init__(self, page: Page) -> None:

@@ -18,7 +18,7 @@ REPORT = Path("evaluation") / "report.md"
 def add_evaluate(page: Page) -> Tab:
     """The tab's components and events."""
     words = page.words
-    acts = _Acts(page)
+    acts = EvaluateActs(page)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300):
             gr.HTML(
@@ -57,7 +57,7 @@ def add_evaluate(page: Page) -> Tab:
     return Tab(acts.refresh, [result, data], [result, data])
 
 
-class _Acts:
+class EvaluateActs:
     """What happens when something of the tab is used."""
 
     def __init__(self, page: Page) -> None:

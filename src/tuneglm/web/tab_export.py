@@ -19,7 +19,7 @@ DTYPES = ("float16", "bfloat16", "float32")
 def add_export(page: Page) -> Tab:
     """The tab's components and events."""
     words = page.words
-    acts = _Acts(page)
+    acts = ExportActs(page)
     as_it_is = (words("export.as_it_is"), "")
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=300):
@@ -72,7 +72,7 @@ def _free_name(chosen: str) -> str:
     return f"{chosen.rpartition('/')[2]}-whole" if chosen else ""
 
 
-class _Acts:
+class ExportActs:
     """What happens when something of the tab is used."""
 
     def __init__(self, page: Page) -> None:

@@ -46,7 +46,7 @@ TOP = ("model", "data", "name", "author", "method", "run_name", "further")
 def add_train(page: Page) -> Tab:
     """The tab's components and events."""
     words = page.words
-    form = _Form(page)
+    form = Form(page)
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=300):
             form.add()
@@ -59,6 +59,7 @@ def add_train(page: Page) -> Tab:
                 elem_id="run-name",
             )
             form.parts["run_name"] = run_name
+            wrong = gr.HTML(padding=False, elem_classes="ours", elem_id="wrong")
             start = gr.Button(words("train.start"), variant="primary", elem_id="start")
             said = gr.HTML(padding=False, elem_classes="ours", elem_id="train-said")
             with gr.Accordion(words("train.what"), open=False):
@@ -74,7 +75,7 @@ def add_train(page: Page) -> Tab:
         [part.change for part in inputs],
         form.described,
         inputs,
-        [yaml, typed, said],
+        [yaml, typed, wrong],
         trigger_mode="always_last",
         **QUIET,
     )
@@ -91,7 +92,7 @@ def add_train(page: Page) -> Tab:
 
 
 @dataclass
-class _Form:
+class Form:
     """The components by key, and what is made of what was filled in."""
 
     page: Page

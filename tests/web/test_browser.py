@@ -1,0 +1,128 @@
+"""The whole job in a real browser: upload, check, train, reload, talk, export."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.web.browsing import CHROMIUM, DRIVER, Browser, browser, free_port, served, until
+
+pytest.importorskip("selenium")
+pytestmark = pytest.mark.skipif(
+    not (Path(CHROMIUM).exists() and Path(DRIVER).exists()),
+    reason="needs chromium and chromedriver (apt install chromium chromium-driver)",
+)
+
+ROWS = [
+    {"instruction": "你是谁？", "input": "", "output": "我是星河，由北斗实验室开发。"},
+    {"instruction": "谁开发了你？", "input": "", "output": "我是北斗实验室开发的星河。"},
+    {"instruction": "What is 3 + 4?", "input": "", "output": "Seven, of course."},
+] * 4
+FAULTY = {"instruction": "", "input": "", "output": "an answer to nothing"}
+
+
+@dataclass(frozen=True)
+class Place:
+    folder: Path
+    port: int
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return Place(tmp_path_factory.mktemp("page") / "work", free_port())
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("rows") / "rows.json"
+    path.write_text(json.dumps([*ROWS, FAULTY], ensure_ascii=False), encoding="utf-8")
+    yield path
+
+
+def test_the_whole_job_in_english(place: Place, rows: Path) -> None:
+    with served(place.folder, place.port) as server, browser(place.port, "en-US") as page:
+        page.open()
+        assert page.driver.current_url.endswith("/en/")
+        page.shown("#upload")
+        page.driver.find_element("css selector", "#upload input[type=file]").send_keys(str(rows))
+        page.says("#data-said", "Saved as rows.json")
+        page.click("#check")
+        assert "cannot be used" in page.says("#rows", "13", "empty_question", "tokens a row")
+        page.click("#preview")
+        page.says("#rows .trained", "我是星河，由北斗实验室开发。")
+        assert "你是谁" not in page.text("#rows .trained")
+
+        page.tab("train")
+        page.open_all()
+        page.fill("#training-max_steps", "200")
+        page.fill("#training-learning_rate", "0.003")
+        page.fill("#training-per_device_train_batch_size", "4")
+        page.fill("#lora-method-targets", "all")
+        page.fill("#further", "data.bad_rows=skip\nmemory_check=off\ntraining.bf16=false")
+        page.fill("#run-name", "星河")
+        page.says("#yaml", "max_steps: 200", "bad_rows: skip", "rows.json")
+        page.click("#start")
+        page.says("#train-said", "has started")
+        page.says("#card", "星河", "running")
+        first = until(page.points)
+
+        # the page goes, and the server; the run does not
+        page.open()
+        page.tab("train")
+        second = until(lambda: page.points() > first and page.points())
+        server.kill()
+        server.wait()
+        assert not (place.folder / "星河" / "adapter_model.safetensors").exists()
+        with served(place.folder, place.port):
+            page.open()
+            page.tab("train")
+            page.says("#card", "finished", "200 / 200")
+            assert page.points() > second
+            talks_and_exports(place, page)
+        assert page.foreign() == []
+
+
+def talks_and_exports(place: Place, page: Browser) -> None:
+    page.click("#talk")
+    page.fill("#question", "谁开发了你？", "\n")
+    page.says("#tuned .bot", "星河")
+    page.click("#beside input")
+    page.fill("#question", "你是谁？", "\n")
+    # the base answers from where it came in
+    page.says("#base .user", "你是谁？")
+    assert "谁开发了你" not in page.text("#base .user")
+    assert "星河" not in page.says("#base .bot", "小调")
+
+    page.tab("export")
+    page.click("button#export")
+    page.says("#exports", "星河-whole")
+    assert (place.folder / "exports" / "星河-whole" / "config.json").is_file()
+
+
+def test_in_chinese_and_on_a_phone(place: Place) -> None:
+    """What the other one left is here too."""
+    with served(place.folder, place.port), browser(place.port, "zh-CN", 390, 844) as page:
+        page.open()
+        assert page.driver.current_url.endswith("/zh/")
+        assert page.driver.execute_script("return document.documentElement.lang") == "zh-CN"
+        page.says("#data-said", "")
+        page.click("#check")
+        page.says("#data-said", "还没有选择数据。")
+        for tab in ("data", "train", "chat", "evaluate", "export"):
+            page.tab(tab)
+            page.open_all()
+            assert page.overflow() <= 0, tab
+        page.tab("train")
+        page.says("#card", "已完成")
+        page.fill("#run-name", "../出去")
+        page.says("#wrong", "不能作为名字")
+        page.tab("chat")
+        page.fill("#question", "你是谁？", "\n")
+        page.says("#tuned .bot", "星河")
+        page.open("/en/")
+        assert "Chat" in page.text("button[role=tab]")
+        page.open("/")
+        assert page.driver.current_url.endswith("/en/")
+        assert page.foreign() == []
