@@ -111,7 +111,13 @@ def plan(given: argparse.Namespace) -> int:
     from tuneglm.reports.terminal import console
 
     memory = None if given.memory is None else size_of(given.memory)
-    planned = plan(config, memory=memory, device=given.device, processes=given.processes)
+    planned = plan(
+        config,
+        memory=memory,
+        device=given.device,
+        processes=given.processes,
+        choices=not given.brief,
+    )
     if given.json:
         print(plan_json(planned))
     else:
@@ -231,6 +237,11 @@ def _add_plan(commands: Any, name: str) -> None:
     )
     add_settings(parser, PLAN_EXAMPLE)
     parser.add_argument("--json", action="store_true", help="print one object; sizes in bytes")
+    parser.add_argument(
+        "--brief",
+        action="store_true",
+        help="without the largest batch and other choices: much sooner",
+    )
     parser.add_argument(
         "--memory",
         metavar="SIZE",

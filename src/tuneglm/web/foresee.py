@@ -1,4 +1,4 @@
-"""The plan of a run that is being filled in: `tuneglm plan … --json`, the newest alone."""
+"""The plan of a run that is being filled in: `tuneglm plan … --json --brief`, the newest alone."""
 
 import json
 import signal
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +19,6 @@ from tuneglm.errors import ConfigError
 PATIENCE = 240.0
 # answers that are kept
 KEPT = 64
-_PAUSE = 0.5
 
 
 @dataclass
@@ -37,36 +36,47 @@ class Plans:
 
     def ask(
         self, who: str, yaml: str, directory: Path, patience: float
-    ) -> Iterator[dict[str, Any] | None]:
-        """None, again and again, until the plan is there; nothing where a newer one was asked.
+    ) -> Iterator[dict[str, Any]]:
+        """The plan; of what does not fit also a second one, with what would.
 
         patience  seconds in which somebody who types may ask for another one
 
-        Raises ConfigError with the sentence in which the command refuses.
+        Nothing where a newer one was asked. Raises ConfigError with the sentence in which
+        the command refuses.
         """
         self._newest[who] = yaml
         time.sleep(patience)
-        if self._newest.get(who) != yaml:
-            return
         with TemporaryDirectory() as folder:
             file = Path(folder) / "run.yaml"
             file.write_text(yaml, encoding="utf-8")
-            process = self._started(who, file, directory)
-            try:
-                yield from self._until_done(process, yaml)
-            finally:
-                process.kill()
-                process.wait()
-                if self._newest.get(who) == yaml:
-                    del self._newest[who]
+            for options in (["--brief"], []):
+                if self._newest.get(who) != yaml:
+                    return
+                answer = self._done(self._started(who, file, directory, options))
+                if answer is None:
+                    return
+                self._keep(yaml, answer)
+                yield answer
+                if answer["fits"] is not False:
+                    return
 
-    def _started(self, who: str, file: Path, directory: Path) -> "subprocess.Popen[str]":
+    def give_up(self, who: str) -> None:
+        """Nobody waits for it any more."""
+        self._newest.pop(who, None)
+        with self._lock:
+            asked = self._asked.pop(who, None)
+            if asked is not None:
+                asked.kill()
+
+    def _started(
+        self, who: str, file: Path, directory: Path, options: Sequence[str]
+    ) -> "subprocess.Popen[str]":
         with self._lock:
             before = self._asked.pop(who, None)
             if before is not None:
                 before.kill()
             process = subprocess.Popen(
-                [sys.executable, "-m", "tuneglm", "plan", str(file), "--json"],
+                [sys.executable, "-m", "tuneglm", "plan", str(file), "--json", *options],
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -77,29 +87,26 @@ class Plans:
             self._asked[who] = process
         return process
 
-    def _until_done(
-        self, process: "subprocess.Popen[str]", yaml: str
-    ) -> Iterator[dict[str, Any] | None]:
-        waited = 0.0
-        while waited < PATIENCE:
-            try:
-                output, error = process.communicate(timeout=_PAUSE)
-            except subprocess.TimeoutExpired:
-                waited += _PAUSE
-                yield None
-                continue
-            if process.returncode == -signal.SIGKILL:
-                return
-            yield self._answer(yaml, output, error)
-            return
-        raise ConfigError("The plan takes too long.", "the run itself asks for it once more")
-
-    def _answer(self, yaml: str, output: str, error: str) -> dict[str, Any]:
+    def _done(self, process: "subprocess.Popen[str]") -> dict[str, Any] | None:
+        """What it prints; None of one that was given up."""
+        try:
+            output, error = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise ConfigError(
+                "The plan takes too long.", "the run itself asks for it once more"
+            ) from None
+        finally:
+            process.kill()
+            process.wait()
+        if process.returncode == -signal.SIGKILL:
+            return None
         if "Error: " in error:
             sentence, _, hint = error[error.rfind("Error: ") + 7 :].strip().partition("\n  hint: ")
             raise ConfigError(sentence, hint or None)
         answer: dict[str, Any] = json.loads(output[output.index("{") :])
+        return answer
+
+    def _keep(self, yaml: str, answer: dict[str, Any]) -> None:
         self._answers[yaml] = answer
         while len(self._answers) > KEPT:
             self._answers.popitem(last=False)
-        return answer

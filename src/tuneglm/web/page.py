@@ -32,9 +32,9 @@ def page_of(page: Page) -> gr.Blocks:
             lambda names: names, data.parts["chosen"], train.parts["data"], **QUIET
         )
         train.parts["talk"].click(
-            lambda name: (gr.Tabs(selected="chat"), name),
+            lambda name: (gr.Tabs(selected="chat"), *[name] * 3),
             train.parts["run"],
-            [tabs, chat.parts["model"]],
+            [tabs, *(tab.parts["result"] for tab in (chat, evaluate, export))],
             **QUIET,
         )
         for tab, filled in (

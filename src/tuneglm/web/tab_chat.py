@@ -73,7 +73,7 @@ def add_chat(page: Page) -> Tab:
     stop.click(None, cancels=[asked, again, edited], api_visibility="private")
     clear.click(lambda: ([], [], ""), None, outputs, cancels=[asked, again, edited], **QUIET)
     beside.change(lambda on: gr.Chatbot(visible=on), beside, base, **QUIET)
-    return Tab(acts.refresh, [model], [model], {"model": model})
+    return Tab(acts.refresh, [model], [model], {"result": model})
 
 
 def _chatbot(label: str, empty: str, name: str, *, visible: bool = True) -> gr.Chatbot:

@@ -54,7 +54,7 @@ def add_evaluate(page: Page) -> Tab:
     start.click(acts.start, [result, data, base], said, **SHOWN).then(acts.look, *looked, **QUIET)
     stop.click(acts.stop, None, said, **QUIET)
     gr.Timer(SECONDS_BETWEEN_LOOKS).tick(acts.look, *looked, **QUIET)
-    return Tab(acts.refresh, [result, data], [result, data])
+    return Tab(acts.refresh, [result, data], [result, data], {"result": result})
 
 
 class EvaluateActs:

@@ -65,7 +65,7 @@ def add_export(page: Page) -> Tab:
     stop.click(acts.stop, None, said, **QUIET)
     result.change(lambda chosen: _free_name(chosen), result, name, **QUIET)
     gr.Timer(SECONDS_BETWEEN_LOOKS).tick(acts.look, *looked, **QUIET)
-    return Tab(acts.refresh, [result], [result])
+    return Tab(acts.refresh, [result], [result], {"result": result})
 
 
 def _free_name(chosen: str) -> str:

@@ -239,8 +239,7 @@ class Form:
         yield f'<div class="plan waiting">{words("plan.waiting")}</div>'
         try:
             for answer in self.page.plans.ask(who, asked, place.root, PATIENCE):
-                if answer is not None:
-                    yield plan_line(answer, words)
+                yield plan_line(answer, words)
         except UserError as error:
             yield words.error(error)
 
@@ -256,6 +255,8 @@ class Form:
             run = begin(place, name, self._yaml(given, place), site.at_once, site.at_work())
         except UserError as error:
             return self.page.words.error(error), gr.skip(), gr.skip()
+        # a plan takes processors that the run wants
+        self.page.plans.give_up(str(request.session_hash))
         said = self.page.words.good("train.started", name=run.name)
         names = [each.name for each in Watch.runs(place)]
         return said, gr.Dropdown(choices=names, value=run.name), free_name(place, "run")

@@ -37,7 +37,7 @@ def plan_line(plan: Mapping[str, Any], words: Words) -> str:
         hint = f'<div class="hint">{words("plan.instead")} {cheapest["method"]}{bits}{saving}</div>'
     return (
         f'<div class="plan {kind}"><b>{verdict}</b> '
-        f"{escape(' · '.join(parts))}{hint}<small>tuneglm plan</small></div>"
+        f"{escape(' · '.join(parts))}{hint}<small>tuneglm plan run.yaml</small></div>"
     )
 
 
