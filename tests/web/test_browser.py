@@ -1,13 +1,13 @@
 """The whole job in a real browser: upload, check, train, reload, talk, export."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.web.browsing import CHROMIUM, DRIVER, Browser, browser, free_port, served, until
+from tests.conftest import Configure
+from tests.web.browsing import CHROMIUM, DRIVER, TABS, Browser, browser, free_port, served, until
+from tuneglm import train
 
 pytest.importorskip("selenium")
 pytestmark = pytest.mark.skipif(
@@ -23,26 +23,10 @@ ROWS = [
 FAULTY = {"instruction": "", "input": "", "output": "an answer to nothing"}
 
 
-@dataclass(frozen=True)
-class Place:
-    folder: Path
-    port: int
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return Place(tmp_path_factory.mktemp("page") / "work", free_port())
-
-
-@pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    path = tmp_path_factory.mktemp("rows") / "rows.json"
-    path.write_text(json.dumps([*ROWS, FAULTY], ensure_ascii=False), encoding="utf-8")
-    yield path
-
-
-def test_the_whole_job_in_english(place: Place, rows: Path) -> None:
-    with served(place.folder, place.port) as server, browser(place.port, "en-US") as page:
+def test_the_whole_job_in_english(tmp_path: Path) -> None:
+    folder, port, rows = tmp_path / "work", free_port(), tmp_path / "rows.json"
+    rows.write_text(json.dumps([*ROWS, FAULTY], ensure_ascii=False), encoding="utf-8")
+    with served(folder, port) as server, browser(port, "en-US") as page:
         page.open()
         assert page.driver.current_url.endswith("/en/")
         page.shown("#upload")
@@ -74,16 +58,16 @@ def test_the_whole_job_in_english(place: Place, rows: Path) -> None:
         second = until(lambda: page.points() > first and page.points())
         server.kill()
         server.wait()
-        with served(place.folder, place.port):
+        with served(folder, port):
             page.open()
             page.tab("train")
             page.says("#card", "finished", "150 / 150")
             assert page.points() > second
-            talks_and_exports(place, page)
+            talks_and_exports(folder, page)
         assert page.foreign() == []
 
 
-def talks_and_exports(place: Place, page: Browser) -> None:
+def talks_and_exports(folder: Path, page: Browser) -> None:
     page.click("#talk")
     page.fill("#question", "谁开发了你？", "\n")
     page.says("#tuned .bot", "星河")
@@ -97,31 +81,36 @@ def talks_and_exports(place: Place, page: Browser) -> None:
     page.tab("export")
     page.click("button#export")
     page.says("#exports", "星河-whole")
-    assert (place.folder / "exports" / "星河-whole" / "config.json").is_file()
+    assert (folder / "exports" / "星河-whole" / "config.json").is_file()
 
 
-def test_in_chinese_and_on_a_phone(place: Place) -> None:
-    """What the other one left is here too."""
-    with served(place.folder, place.port), browser(place.port, "zh-CN", 390, 844) as page:
+def test_in_chinese_and_on_a_phone(tmp_path: Path, configure: Configure) -> None:
+    """A run that a terminal began is here too."""
+    folder, port = tmp_path / "work", free_port()
+    train(configure(folder / "从前的"))
+    with served(folder, port), browser(port, "zh-CN", 390, 844) as page:
         page.open()
         assert page.driver.current_url.endswith("/zh/")
         assert page.driver.execute_script("return document.documentElement.lang") == "zh-CN"
-        page.says("#data-said", "")
         page.click("#check")
         page.says("#data-said", "还没有选择数据。")
-        for tab in ("data", "train", "chat", "evaluate", "export"):
+        for tab in TABS:
             page.tab(tab)
             page.open_all()
             assert page.overflow() <= 0, tab
         page.tab("train")
-        page.says("#card", "已完成")
+        page.says("#card", "从前的", "已完成", "不是从本页启动的")
+        assert page.points() == 6 + 1
         page.fill("#run-name", "../出去")
         page.says("#wrong", "不能作为名字")
         page.tab("chat")
         page.fill("#question", "你是谁？", "\n")
-        page.says("#tuned .bot", "星河")
-        page.open("/en/")
-        assert "Chat" in page.text("button[role=tab]")
+        until(lambda: page.text("#tuned .bot"))
+        page.tab("evaluate")
+        page.says("#report", "报告会显示在这里")
+        # the other language is a click away, and is kept
+        page.driver.find_element("link text", "English").click()
+        page.says("button[role=tab]", "Chat")
         page.open("/")
         assert page.driver.current_url.endswith("/en/")
         assert page.foreign() == []

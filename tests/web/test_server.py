@@ -207,6 +207,17 @@ def page_in(folder: Path) -> Page:
     return Page(site_in(folder, is_open=False), Words("en"), Models(), Plans())
 
 
+def test_only_what_was_sent_is_taken_for_an_upload(tmp_path: Path) -> None:
+    """Else a request that names another file would have it copied, and removed."""
+    work, other = tmp_path / "work", tmp_path / "other.json"
+    other.write_text("SECRET", encoding="utf-8")
+    acts = DataActs(page_in(work))
+    _, _, said = acts.upload([str(other)], [], request_of("one"))
+    assert "was not uploaded here" in said
+    assert other.is_file()
+    assert not [*work.rglob("*.json")]
+
+
 OUTSIDE = ["/etc/passwd", "../two/uploads/rows.json", "../../secret.json", "rows.json", ".."]
 
 

@@ -15,7 +15,7 @@ def page_of(page: Page) -> gr.Blocks:
     """All of it; nothing of a person is in it before it is loaded."""
     words = page.words
     with gr.Blocks(title="tuneglm", analytics_enabled=False, fill_width=True) as blocks:
-        gr.HTML(_head(words), padding=False, elem_classes="ours")
+        gr.HTML(_head(words, signed_in=not page.site.is_open), padding=False, elem_classes="ours")
         # what one tab asks of another, such as to talk to a run
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab(words("data.tab"), id="data") as data_tab:
@@ -49,12 +49,13 @@ def page_of(page: Page) -> gr.Blocks:
     return blocks
 
 
-def _head(words: Words) -> str:
+def _head(words: Words, *, signed_in: bool) -> str:
     links = "".join(
         f'<a href="/{language}/" lang="{language}"'
         f"{' class=chosen' if language == words.language else ''}>{name}</a>"
         for language, name in LANGUAGES.items()
     )
+    links += f'<a href="/logout">{words("page.leave")}</a>' if signed_in else ""
     return (
         f"<header><div><b>tuneglm</b><span>{words('page.what')}</span></div>"
         f'<nav aria-label="{words("page.language")}">{links}</nav></header>'

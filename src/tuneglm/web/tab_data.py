@@ -1,14 +1,16 @@
 """Data: choose sets, upload files, see rows as the model sees them, check them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from tuneglm.config import DataRunConfig, ModelConfig, RunConfig
 from tuneglm.data_config import DataConfig, DatasetEntry
-from tuneglm.errors import ConfigError, UserError
+from tuneglm.errors import ConfigError, DataError, UserError
 from tuneglm.web import looking
 from tuneglm.web.files import Workplace
 from tuneglm.web.record import SHOWN, Page, Tab
@@ -60,6 +62,17 @@ def add_data(page: Page) -> Tab:
     return Tab(acts.refresh, [chosen, model], [chosen, model], {"chosen": chosen})
 
 
+@contextmanager
+def _received(file: Path) -> Iterator[Path]:
+    """A file that was sent, for as long as the block; one that lies elsewhere is not touched."""
+    if file.is_symlink() or not file.resolve().is_relative_to(Path(get_upload_folder()).resolve()):
+        raise DataError(f"`{file.name}` was not uploaded here.")
+    try:
+        yield file
+    finally:
+        file.unlink(missing_ok=True)
+
+
 class DataActs:
     """What happens when something of the tab is used."""
 
@@ -83,12 +96,11 @@ class DataActs:
         names, said = [*(chosen or [])], ""
         for file in files:
             try:
-                saved = place.save_upload(Path(file), Path(file).name)
+                with _received(Path(file)) as received:
+                    saved = place.save_upload(received, received.name)
             except UserError as error:
                 said += self.words.error(error)
                 continue
-            finally:
-                Path(file).unlink(missing_ok=True)
             names.append(saved.name)
             said += self.words.good("data.saved", name=saved.name)
         return None, gr.Dropdown(choices=self._choices(place), value=names), said

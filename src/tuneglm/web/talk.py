@@ -7,6 +7,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import torch
+
 from tuneglm.config import ChatConfig
 from tuneglm.errors import ModelError
 from tuneglm.generate import ChatModel, Conversation
@@ -34,9 +36,16 @@ class Models:
         Raises UserError for a model that cannot be loaded, and for a conversation that is too long.
         """
         with self._lock:
-            model = self._answering(path, base)
-            with closing(model.stream(conversation, config)) as pieces:
-                yield from pieces
+            try:
+                model = self._answering(path, base)
+                with closing(model.stream(conversation, config)) as pieces:
+                    yield from pieces
+            except torch.OutOfMemoryError:
+                self._held.clear()
+                raise ModelError(
+                    "There is not enough memory for an answer.",
+                    "wait until no run is at work, or ask with less text",
+                ) from None
 
     def _answering(self, path: str, base: str | None) -> ChatModel:
         """Base and tuned of an adapter share their weights where the adapter can be switched."""
