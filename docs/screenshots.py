@@ -61,7 +61,7 @@ def train(page: Browser, rows: Path) -> None:
     page.open()
     page.tab("train")
     page.click("#example")
-    page.says("#yaml", "max_steps")
+    page.shown("#plan .fits")
     page.click("#start")
     page.says("#card", "running")
     until(lambda: "finished" in page.text("#card"), "the run does not end")

@@ -1,7 +1,7 @@
 """The models that answer on the page: loaded when they are first asked, few at a time."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Lock
@@ -28,7 +28,7 @@ class Models:
 
     def stream(
         self, path: str, conversation: Conversation, config: ChatConfig, *, base: str | None = None
-    ) -> Iterator[str]:
+    ) -> Generator[str, None, None]:
         """The answer in pieces; with `base` that of the model beneath, not of what is at `path`.
 
         base  the model that a run began with
@@ -46,6 +46,11 @@ class Models:
                     "There is not enough memory for an answer.",
                     "wait until no run is at work, or ask with less text",
                 ) from None
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The folders of those that are loaded, the one that answered last at the end."""
+        return tuple(self._held)
 
     def _answering(self, path: str, base: str | None) -> ChatModel:
         """Base and tuned of an adapter share their weights where the adapter can be switched."""
