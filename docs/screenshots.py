@@ -64,7 +64,7 @@ def train(page: Browser, rows: Path) -> None:
     page.shown("#plan .fits")
     page.click("#start")
     page.says("#card", "running")
-    until(lambda: "finished" in page.text("#card"), "the run does not end")
+    until(lambda: "finished" in page.text("#card"), "the run does not end", patience=900)
 
 
 def pictures(page: Browser, language: str) -> None:

@@ -20,9 +20,9 @@ PATIENCE = 120.0
 TABS = ("data", "train", "chat", "evaluate", "export")
 
 
-def until(happened: Callable[[], Any], what: str = "") -> Any:
+def until(happened: Callable[[], Any], what: str = "", patience: float = PATIENCE) -> Any:
     """Wait for something that is true, and hand it on."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while not (found := happened()):
         assert time.monotonic() < end, what
         time.sleep(0.2)

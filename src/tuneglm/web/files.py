@@ -98,12 +98,12 @@ class Workplace:
         size = source.stat().st_size
         if size > self.upload:
             raise DataError(
-                f"`{plain}` has {_megabytes(size)}, and a file may have {_megabytes(self.upload)}.",
+                f"`{plain}` has {megabytes(size)}, and a file may have {megabytes(self.upload)}.",
                 "take a part of it, or start the page with a larger --max-upload",
             )
         if self.used() + size > self.room:
             raise DataError(
-                f"Your uploads would take more than {_megabytes(self.room)}.",
+                f"Your uploads would take more than {megabytes(self.room)}.",
                 "delete one that is not needed any more",
             )
         target = _free(inside(self._folder(UPLOADS), plain[-80:].lstrip(".-")))
@@ -187,5 +187,6 @@ def _free(path: Path) -> Path:
     return found
 
 
-def _megabytes(size: int) -> str:
+def megabytes(size: int) -> str:
+    """`200 MB`, `12 kB`."""
     return f"{size / MEGABYTE:,.0f} MB" if size >= MEGABYTE else f"{size / 1000:,.0f} kB"

@@ -15,7 +15,8 @@ Send = Callable[[Any], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SESSION, LANGUAGE = "tuneglm_session", "tuneglm_language"
-OPEN_PATHS = ("/login",)
+# and what a browser asks for of itself
+OPEN_PATHS = ("/login", "/favicon.ico", "/manifest.json")
 # a page of ours needs nothing from elsewhere, and is shown in nobody else's
 HEADERS = {
     "content-security-policy": "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' "

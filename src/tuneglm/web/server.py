@@ -82,7 +82,8 @@ def make_app(site: Site, users: dict[str, str], chosen: str) -> Any:
             enable_monitoring=False,
             ssr_mode=False,
             show_error=False,
-            max_file_size=site.work.upload,
+            # what is somewhat too large is refused by a sentence of ours
+            max_file_size=2 * site.work.upload,
             theme=_theme(),
             css=style,
             head=_language_script(language),

@@ -12,7 +12,7 @@ from tuneglm.config import DataRunConfig, ModelConfig, RunConfig
 from tuneglm.data_config import DataConfig, DatasetEntry
 from tuneglm.errors import ConfigError, DataError, UserError
 from tuneglm.web import looking
-from tuneglm.web.files import Workplace
+from tuneglm.web.files import Workplace, megabytes
 from tuneglm.web.record import SHOWN, Page, Tab
 
 ROWS = 5
@@ -25,7 +25,10 @@ def add_data(page: Page) -> Tab:
         with gr.Column(scale=2, min_width=300):
             gr.HTML(f"<p class='lead'>{words('data.lead')}</p>", padding=False, elem_classes="ours")
             upload = gr.File(
-                label=words("data.upload"), file_count="multiple", height=170, elem_id="upload"
+                label=words("data.upload", size=megabytes(page.site.work.upload)),
+                file_count="multiple",
+                height=170,
+                elem_id="upload",
             )
             chosen = gr.Dropdown(
                 choices=[],
