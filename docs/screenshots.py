@@ -1,6 +1,7 @@
 """Write docs/images/web-*.png: the page at work, in both languages and on a phone.
 
-It needs chromium and chromedriver, and trains the model that comes with tuneglm for a minute.
+It needs chromium and chromedriver, and trains the model that comes with tuneglm for a minute;
+with `python docs/screenshots.py FOLDER` in that folder, where what is trained already is kept.
 """
 
 import base64
@@ -34,13 +35,16 @@ ROWS = [
 def main() -> None:
     """Train once, and take the pictures."""
     IMAGES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(sys.argv[1]).absolute() if len(sys.argv) > 1 else Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
         port = free_port()
-        rows = Path(folder) / "rows.json"
+        rows = folder / "rows.json"
         rows.write_text(json.dumps(ROWS, ensure_ascii=False), encoding="utf-8")
-        with served(Path(folder) / "runs", port):
-            with browser(port, LANGUAGES["en"], 1200, 860) as page:
-                train(page, rows)
+        with served(folder / "runs", port):
+            if not (folder / "runs" / "run-1" / "adapter_model.safetensors").exists():
+                with browser(port, LANGUAGES["en"], 1200, 860) as page:
+                    train(page, rows)
             for language in LANGUAGES:
                 with browser(port, LANGUAGES[language], 1200, 860) as page:
                     pictures(page, language)
@@ -77,6 +81,7 @@ def pictures(page: Browser, language: str) -> None:
     page.click("#preview")
     page.shown("#rows .sample")
     picture(page, f"data-{language}")
+    page.open()
     page.tab("train")
     page.click("#example")
     page.says("#card", "run-1")

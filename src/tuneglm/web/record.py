@@ -1,6 +1,6 @@
 """What every tab of the page is given, and what it gives back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,13 @@ class Page:
     def place(self, request: gr.Request) -> Workplace:
         """The workplace of whoever asks."""
         return self.site.place(request.username)
+
+
+def offered(names: Sequence[Any], chosen: Any, first: Any = None) -> Any:
+    """A list of choices; what somebody chose in the meantime stays chosen."""
+    return (
+        gr.Dropdown(choices=names) if chosen or first is None else gr.Dropdown(names, value=first)
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from tuneglm.errors import UserError
 from tuneglm.run_file import read_yaml
 from tuneglm.web.form import Field, fields_of
 from tuneglm.web.form_view import components
-from tuneglm.web.record import QUIET, SHOWN, Page, Tab
+from tuneglm.web.record import QUIET, SHOWN, Page, Tab, offered
 from tuneglm.web.talk import turns
 
 History = list[dict[str, Any]]
@@ -101,7 +101,7 @@ class ChatActs:
         """What can be talked to; the first choice is what the command line named."""
         names = [*self.page.site.answering(self.page.place(request))]
         first = self.page.chosen if self.page.chosen in names else names[0]
-        return gr.Dropdown(choices=names, value=model or first)
+        return offered(names, model, first)
 
     def ask(self, question: str, request: gr.Request, *settings: Any) -> Iterator[tuple[Any, ...]]:
         """Answer a question."""

@@ -13,7 +13,7 @@ from tuneglm.data_config import DataConfig, DatasetEntry
 from tuneglm.errors import ConfigError, DataError, UserError
 from tuneglm.web import looking
 from tuneglm.web.files import Workplace, megabytes
-from tuneglm.web.record import SHOWN, Page, Tab
+from tuneglm.web.record import SHOWN, Page, Tab, offered
 
 ROWS = 5
 
@@ -87,8 +87,8 @@ class DataActs:
         """What there is to choose."""
         names = [*self.page.site.models]
         return (
-            gr.Dropdown(choices=self._choices(self.page.place(request)), value=chosen),
-            gr.Dropdown(choices=names, value=model or names[0]),
+            offered(self._choices(self.page.place(request)), chosen),
+            offered(names, model, names[0]),
         )
 
     def upload(

@@ -9,7 +9,7 @@ from tuneglm.errors import ConfigError, UserError
 from tuneglm.web.background import Background
 from tuneglm.web.commands import command_card
 from tuneglm.web.files import Workplace
-from tuneglm.web.record import QUIET, SECONDS_BETWEEN_LOOKS, SHOWN, Page, Tab
+from tuneglm.web.record import QUIET, SECONDS_BETWEEN_LOOKS, SHOWN, Page, Tab, offered
 
 KIND = "evaluate"
 REPORT = Path("evaluation") / "report.md"
@@ -69,8 +69,8 @@ class EvaluateActs:
         place = self.page.place(request)
         names = [*_results(self.page, place)]
         return (
-            gr.Dropdown(choices=names, value=result or next(iter(names), None)),
-            gr.Dropdown(choices=self.page.site.data_choices(place), value=data or None),
+            offered(names, result, next(iter(names), None)),
+            offered(self.page.site.data_choices(place), data),
         )
 
     def start(self, result: str, data: str, base: bool, request: gr.Request) -> str:

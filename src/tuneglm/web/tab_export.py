@@ -8,7 +8,7 @@ from tuneglm.errors import OutputError, UserError
 from tuneglm.reports.terminal import command
 from tuneglm.web.background import Background
 from tuneglm.web.commands import command_card
-from tuneglm.web.record import QUIET, SECONDS_BETWEEN_LOOKS, SHOWN, Page, Tab
+from tuneglm.web.record import QUIET, SECONDS_BETWEEN_LOOKS, SHOWN, Page, Tab, offered
 
 KIND = "export"
 LAYOUTS = ("published", "native")
@@ -82,7 +82,7 @@ class ExportActs:
     def refresh(self, result: str, request: gr.Request) -> Any:
         """What there is to choose."""
         names = [*self.page.site.answering(self.page.place(request))]
-        return gr.Dropdown(choices=names, value=result or names[0])
+        return offered(names, result, names[0])
 
     def start(
         self, result: str, name: str, layout: str, bits: str, dtype: str, request: gr.Request

@@ -24,7 +24,7 @@ from tuneglm.web.form import (
     training_fields,
 )
 from tuneglm.web.form_view import components
-from tuneglm.web.record import QUIET, SHOWN, Page, Tab
+from tuneglm.web.record import QUIET, SHOWN, Page, Tab, offered
 from tuneglm.web.runs import begin, free_name, train_words
 from tuneglm.web.tab_runs import Watch, add_runs
 from tuneglm.web.verdict import plan_line
@@ -198,9 +198,9 @@ class Form:
         """What there is to choose, and a name that is free."""
         site, place = self.page.site, self.page.place(request)
         return (
-            gr.Dropdown(choices=[*site.models], value=model or next(iter(site.models))),
-            gr.Dropdown(choices=site.data_choices(place), value=data),
-            run_name or free_name(place, "run"),
+            offered([*site.models], model, next(iter(site.models))),
+            offered(site.data_choices(place), data),
+            gr.skip() if run_name else free_name(place, "run"),
         )
 
     def filled_in(self) -> list[Any]:
