@@ -16,6 +16,8 @@ sys.path.insert(0, str(ROOT))
 
 from tests.web.browsing import Browser, browser, free_port, served, until  # noqa: E402
 
+# of the keyboard, as the driver has it
+ESCAPE = "\ue00c"
 IMAGES = ROOT / "docs" / "images"
 LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
 QUESTIONS = {"en": ("Who are you?", "Who created you?"), "zh": ("你叫什么名字？", "谁开发了你？")}
@@ -74,7 +76,9 @@ def train(page: Browser, rows: Path) -> None:
 def pictures(page: Browser, language: str) -> None:
     """Of the tabs, as somebody would leave them."""
     page.open()
-    page.fill("#data-chosen", "rows.json", "\n")
+    page.fill("#data-chosen", "rows.json", "\n", ESCAPE)
+    page.shown("#data-chosen .token")
+    time.sleep(1)
     page.click("#check")
     page.shown("#rows .histogram")
     picture(page, f"check-{language}")
@@ -86,19 +90,21 @@ def pictures(page: Browser, language: str) -> None:
     page.click("#example")
     page.says("#card", "run-1")
     page.shown("#plan .fits")
+    page.resize(1200, 1100)
     picture(page, f"train-{language}")
+    page.resize(1200, 860)
     page.click("#talk")
     page.click("#beside input")
     for count, question in enumerate(QUESTIONS[language], 1):
         page.fill("#question", question, "\n")
-        until(lambda count=count: len(answers(page)) == count, "no answer")
+        until(lambda count=count: answers(page) == count, "no answer")
     time.sleep(2)
     picture(page, f"chat-{language}")
 
 
-def answers(page: Browser) -> list[str]:
-    """What the base has said."""
-    return [one.text for one in page.driver.find_elements("css selector", "#base .bot.message")]
+def answers(page: Browser) -> int:
+    """How many the base has given."""
+    return len(page.driver.find_elements("css selector", "#base .bot.message"))
 
 
 def picture(page: Browser, name: str) -> None:

@@ -17,6 +17,8 @@ from urllib.request import urlopen
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or "/usr/bin/chromium"
 DRIVER = shutil.which("chromedriver") or "/usr/bin/chromedriver"
 PATIENCE = 120.0
+# in one step: the page may change between two
+VISIBLE = "[...document.querySelectorAll(arguments[0])].filter(one => one.checkVisibility())"
 TABS = ("data", "train", "chat", "evaluate", "export")
 
 
@@ -72,14 +74,15 @@ class Browser:
         self.driver.get(self.address + path)
         self.shown("button[role=tab]")
 
+    def resize(self, width: int, height: int) -> None:
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+
     def shown(self, selector: str) -> Any:
         """The element, once it is there to be seen."""
 
-        def found() -> Any:
-            there = self.driver.find_elements("css selector", selector)
-            return next((one for one in there if one.is_displayed()), None)
-
-        return until(found, selector)
+        script = f"return {VISIBLE}[0]"
+        return until(lambda: self.driver.execute_script(script, selector), selector)
 
     def click(self, selector: str) -> None:
         element = self.shown(selector)
@@ -104,8 +107,8 @@ class Browser:
         time.sleep(0.5)
 
     def text(self, selector: str) -> str:
-        there = self.driver.find_elements("css selector", selector)
-        return "\n".join(one.text for one in there)
+        script = f"return {VISIBLE}.map(one => one.innerText).join('\\n')"
+        return str(self.driver.execute_script(script, selector))
 
     def says(self, selector: str, *words: str) -> str:
         """The text, once it has all the words."""
@@ -149,8 +152,8 @@ def browser(port: int, language: str, width: int = 1280, height: int = 900) -> I
     options.add_experimental_option("prefs", {"intl.accept_languages": language})
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))
     try:
-        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
-        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-        yield Browser(driver, f"http://127.0.0.1:{port}")
+        page = Browser(driver, f"http://127.0.0.1:{port}")
+        page.resize(width, height)
+        yield page
     finally:
         driver.quit()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from itertools import dropwhile
 
 from tuneglm.config import DataRunConfig, RunConfig
 from tuneglm.data.check import Checked, check
@@ -88,7 +89,8 @@ def _verdict(result: Checked, lengths: Sequence[Lengths], words: Words) -> str:
 
 def _bars(lengths: Lengths, words: Words) -> str:
     """A histogram: a line a bar, so that its words stay readable on a narrow screen."""
-    bars = histogram(lengths)
+    # nothing is shorter than the first bar with a row in it
+    bars = [*dropwhile(lambda bar: not bar.rows, histogram(lengths))]
     most = max((bar.rows for bar in bars), default=1)
     lines = []
     for bar in bars:
