@@ -34,7 +34,13 @@ from tuneglm.reports.terminal import console
 from tuneglm.stages.arguments import training_arguments
 
 _BLOCK = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.M | re.S)
-_PLACEHOLDERS = {"MODEL": str(MODEL_FOLDER), "path/to/chatglm3-6b": str(MODEL_FOLDER)}
+_CONFIGS = Path(__file__).parents[1] / "configs"
+_PLACEHOLDERS = {
+    "MODEL": str(MODEL_FOLDER),
+    "path/to/chatglm3-6b": str(MODEL_FOLDER),
+    # a page's commands are typed in the clone's folder
+    **{f"configs/{path.name}": str(path) for path in _CONFIGS.glob("*.yaml")},
+}
 
 
 @dataclass(frozen=True)

@@ -388,8 +388,31 @@ def test_stats_of_a_set(call: Call, tmp_path: Path) -> None:
     shown = objects(call("data", "show", path, MODEL, "--rows", 5, "--json")[0])
     assert found["tokens"] == sum(row["tokens"] for row in shown)
     assert found["trained_tokens"] == sum(row["trained_tokens"] for row in shown)
+    (cut,) = objects(call("data", "stats", path, MODEL, "data.cutoff=24", "--json")[0])
+    shown = objects(call("data", "show", path, MODEL, "data.cutoff=24", "--rows", 5, "--json")[0])
+    assert (found["cut"], cut["cut"]) == (0, sum(row["cut"] for row in shown))
+    assert cut["cut"] > 0 and cut["tokens"] < found["tokens"]
+    assert "cutoff" in call("data", "stats", path, MODEL, "data.cutoff=24")[0]
     out, _ = call("data", "stats", path)
     assert "identity 2" in out and "unusable" in out and "tokens" not in out
+
+
+def test_the_identity_goes_into_the_folder_of_data(call: Call, tmp_path: Path) -> None:
+    folder = tmp_path / "sets"
+    call("data", "identity", "--name", "星河", "--author", "北斗实验室", "--dir", folder)
+    assert (folder / "identity.json").is_file()
+    assert "identity 565" in call("data", "stats", "identity", f"data.dir={folder}")[0]
+
+
+def test_a_reader_who_has_gone_is_no_success(tmp_path: Path) -> None:
+    """`data check | head`, where a script asks how the check went."""
+    path = write(tmp_path / "rows.jsonl", *[{"instruction": "no answer", "output": ""}] * 20_000)
+    command = [sys.executable, "-m", "tuneglm", "data", "check", str(path), "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=60) == 141
 
 
 def test_show_one_row_of_one_set(call: Call, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tuneglm.trainer_options import trainer_options
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "README_zh.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # whose snippets are run
-DATA_PAGES = ("data", "named-sets", "mixing", "batches")
+DATA_PAGES = ("data", "named-sets", "mixing", "batches", "identity")
 LANGUAGES = ("en", "zh")
 # what is written like an option and is a file
 FILES_LIKE_OPTIONS = {"data.md", "training.py"}

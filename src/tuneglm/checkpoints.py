@@ -202,6 +202,27 @@ def refuse_unfinished(folder: Path) -> None:
         )
 
 
+def run_within(path: str | Path) -> Path:
+    """The finished run that a path means: its own, or the only one in a folder of runs.
+
+    A path that is a run, a model, an id, or nothing that is here comes back as it is. Raises
+    ModelError for a folder that holds several finished runs.
+    """
+    folder = Path(path).expanduser()
+    own = (RUN_FILE, "config.json", "adapter_config.json", *RESULTS)
+    if not folder.is_dir() or any((folder / name).exists() for name in own):
+        return Path(path)
+    begun = sorted(each.parent for each in folder.glob(f"*/{RUN_FILE}"))
+    # of a single one that is not finished its own sentence is said
+    runs = [run for run in begun if is_finished(run)] or begun[:1]
+    if len(runs) > 1:
+        names = ", ".join(f"`{run.name}`" for run in runs)
+        raise ModelError(
+            f"`{folder}` holds {len(runs)} finished runs: {names}.", f"name one: {runs[-1]}"
+        )
+    return runs[0] if runs else Path(path)
+
+
 def is_finished(folder: Path) -> bool:
     """Whether a run ended here and left its result."""
     return any((folder / name).is_file() for name in RESULTS)
@@ -241,7 +262,7 @@ class writing:  # noqa: N801 - read as a phrase: with writing(folder)
 
     def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
         """Raise OutputError for a full disk; anything else goes its way."""
-        if error is None or not _is_full(error, self.folder):
+        if error is None or not is_full(error, self.folder):
             return
         # what was being written makes room
         shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
@@ -263,7 +284,8 @@ def _leave(folder: Path) -> None:
         folder.rmdir()
 
 
-def _is_full(error: BaseException, folder: Path) -> bool:
+def is_full(error: BaseException, folder: Path) -> bool:
+    """Whether an error, however it is worded, says that nothing more can be written there."""
     if isinstance(error, UserError):
         return False
     if isinstance(error, OSError) and error.errno in FULL:
@@ -271,8 +293,11 @@ def _is_full(error: BaseException, folder: Path) -> bool:
     text = str(error)
     if any(words in text for words in FULL_TEXTS):
         return True
-    # torch's writers do not say why they failed
-    return isinstance(error, RuntimeError) and not _has_room(folder)
+    # torch's and numpy's writers do not say why they failed
+    is_untold = isinstance(error, RuntimeError) or (
+        isinstance(error, OSError) and error.errno is None
+    )
+    return is_untold and not _has_room(folder)
 
 
 def _has_room(folder: Path) -> bool:

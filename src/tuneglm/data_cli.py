@@ -90,7 +90,7 @@ def write_identity(given: argparse.Namespace) -> int:
     written = write_identity(
         given.name,
         given.author,
-        Path(given.output),
+        Path(given.output or Path(given.dir) / "identity.json"),
         languages=languages_of(given.language),
         seed=given.seed,
         overwrite=given.overwrite,
@@ -256,16 +256,19 @@ def _add_data_identity(commands: Any, name: str) -> None:
     parser.add_argument("--name", required=True, help="the model's name")
     parser.add_argument("--author", required=True, help="who made it")
     parser.add_argument("--language", default="zh,en", help="languages (%(default)s)")
-    parser.add_argument("--output", default="data/identity.json", help="file (%(default)s)")
+    _add_folder(parser)
+    parser.add_argument("--output", help="file (identity.json in that folder)")
     parser.add_argument("--seed", type=int, default=0, help="draws other answers (%(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace what is not ours")
 
 
+def _add_folder(parser: argparse.ArgumentParser) -> None:
+    folder = DataConfig.model_fields["dir"].default
+    parser.add_argument("--dir", default=folder, help="folder of data (%(default)s)")
+
+
 def _add_data_folder(parser: argparse.ArgumentParser) -> None:
-    defaults = DataConfig.model_fields
-    parser.add_argument(
-        "--dir", default=defaults["dir"].default, help="folder of data (%(default)s)"
-    )
+    _add_folder(parser)
     parser.add_argument("--registry", help="a registry of your own, read beside tuneglm's")
 
 

@@ -131,10 +131,16 @@ class ChatModel:
     ) -> list[str]:
         """As `replies`, with prompts of unlike length in a batch: equal but for rounding."""
         prompts = [self.prompt(self._with_system(each, config)) for each in conversations]
+        return self.padded_answers(prompts, config)
+
+    def padded_answers(
+        self, prompts: Sequence[list[int]], config: ChatConfig, at_once: int = PROMPTS
+    ) -> list[str]:
+        """The answers to prompts of token ids, in batches of so many of like length."""
         order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
         answers = [""] * len(prompts)
-        for start in range(0, len(order), PROMPTS):
-            places = order[start : start + PROMPTS]
+        for start in range(0, len(order), at_once):
+            places = order[start : start + at_once]
             length = max(len(prompts[place]) for place in places)
             padding = [length - len(prompts[place]) for place in places]
             rows = [
@@ -150,6 +156,17 @@ class ChatModel:
     def decode(self, ids: list[int]) -> str:
         """Ids of an answer → its text, without special tokens."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+    def conversation_ids(self, conversation: Conversation) -> list[int]:
+        """The ids of a conversation that has come to an answer, which is its last message."""
+        (rendered,) = self.family.render(self.tokenizer, [example_of(conversation, ())])
+        return rendered.ids
+
+    @property
+    def longest(self) -> int | None:
+        """How many tokens the model reads; None where its config does not say."""
+        positions: int | None = getattr(self.model.config, "max_position_embeddings", None)
+        return positions
 
     def _until_end(self, ids: list[int]) -> list[int]:
         ends = [place for place, token in enumerate(ids) if token in self.end_tokens]
@@ -191,7 +208,7 @@ class ChatModel:
     ) -> torch.Tensor:
         ids = ids.to(self.model.device)
         mask = torch.ones_like(ids) if mask is None else mask.to(ids.device)
-        positions = getattr(self.model.config, "max_position_embeddings", None)
+        positions = self.longest
         room = config.max_new_tokens
         if positions is not None:
             room = min(room, positions - ids.shape[1])

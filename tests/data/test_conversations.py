@@ -170,7 +170,9 @@ def test_metadata_and_tools_may_stand_in_messages() -> None:
         ([], "the conversation (`messages`) is empty"),
         ("hello", "the conversation (`messages`) should be JSON, found the text `hello`"),
         (7, "the conversation (`messages`) should be a list of messages, found the number `7`"),
-        (["hi"], "message 1 of `messages` should be an object `{…}`, found the text `hi`"),
+        (["hi"], "the conversation ends with the user: the answer is missing"),
+        (["hi", user()], "message 1 of `messages` should be an object `{…}`, found the text `hi`"),
+        (["hi", " "], "message 2 of `messages` (`assistant`) is empty"),
         (
             [{"content": "hi"}],
             "message 1 of `messages` has no role: expected `role` or `from`, found `content`",

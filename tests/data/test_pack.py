@@ -116,7 +116,7 @@ def encoded(family_name: str, file: Path, cutoff: int) -> list[Encoded]:
     return list(encode_data(load_examples(config), encoder, config).train.rows)
 
 
-@pytest.mark.parametrize("family_name", ["chatglm", "glm4"])
+@pytest.mark.parametrize("family_name", ["chatglm", "chatglm2", "chatglm3", "glm4"])
 @pytest.mark.parametrize("name", ["lima.json", "alpaca_zh_demo.json"])
 def test_99_of_100_slots_are_filled(family_name: str, name: str) -> None:
     lengths = [row.length for row in encoded(family_name, data_file(name), 1024)]

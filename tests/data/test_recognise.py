@@ -154,3 +154,12 @@ def test_where_nothing_fits_the_columns_and_the_formats_are_named(columns: str, 
     assert error.value.hint is not None
     assert error.value.hint.startswith(hint)
     assert "firefly (`input`, `target`), alpaca (`instruction`, `output`)" in error.value.hint
+
+
+@pytest.mark.parametrize("name", ["my.csv", "my.TSV", "my.csv.gz"])
+def test_a_table_without_a_line_of_names_is_told_to_get_one(name: str) -> None:
+    """To call its first row's cells columns would lose that row."""
+    with pytest.raises(DataError) as error:
+        recognise([{"你是谁？": "你好", "我是星河。": "你好呀"}], name)
+    assert error.value.hint is not None
+    assert error.value.hint.startswith("if its first line is a row, put the columns' names above")

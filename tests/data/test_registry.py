@@ -133,6 +133,7 @@ SHAPES: dict[str, tuple[dict[str, Any], str]] = {
     "webqa": ({"input": "a", "output": "b", "id": 3}, "a/b"),
     "adgen_train": ({"content": "a", "summary": "b"}, "a/b"),
     "adgen_eval": ({"content": "a", "summary": "b"}, "a/b"),
+    "ultra_chat": ({"id": "0", "data": ["a", "b", "c", "d"]}, "a/b/c/d"),
     "ultrachat_200k": (
         {
             "prompt": "a",
@@ -196,7 +197,8 @@ def test_what_is_not_here_is_fetched_into_the_folder_once(
     ("name", "path"),
     [
         ("guanaco", "guanaco"),
-        ("ultra_chat", "ultrachat_200k/data/train_sft-*.parquet"),
+        ("ultra_chat", "ultra_chat/train_*.jsonl"),
+        ("ultrachat_200k", "ultrachat_200k/data/train_sft-*.parquet"),
         ("webqa", "webqa/train.json"),
         ("belle_multiturn_chatglm", "multiturn_chat_0.8M.json"),
     ],
@@ -221,7 +223,7 @@ def test_a_download_that_broke_off_is_not_taken_for_the_set(
     monkeypatch.setattr("tuneglm.hub._answers", lambda hub: True)
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     with pytest.raises(KeyboardInterrupt):
-        texts(train="ultra_chat", dir=str(tmp_path))
+        texts(train="ultrachat_200k", dir=str(tmp_path))
     assert registered_sets()["ultrachat_200k"].found(tmp_path) is None
 
 

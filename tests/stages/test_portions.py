@@ -10,7 +10,7 @@ from tests.conftest import Configure
 from tests.test_training import adapter_of
 from tuneglm.data.collate import collate, concatenate
 from tuneglm.data.encoded import Encoded
-from tuneglm.stages.portions import added_up_apart, parted, portions
+from tuneglm.stages.portions import added_up_apart, evened, parted, portions
 from tuneglm.training import train
 
 
@@ -55,6 +55,28 @@ def test_portions_are_as_full_as_can_be() -> None:
     assert parted([7, 20, 3, 12, 9], 20) == [[0, 3], [1], [2, 4]]
 
 
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("lengths", [(7, 20, 3, 12, 9), (17,), (16, 16), (8, 8, 8)])
+def test_what_makes_a_portion_even_is_never_trained(packed: bool, lengths: tuple[int, ...]) -> None:
+    given = rows(*lengths)
+    batch = concatenate(given) if packed else collate(given, pad_token_id=0)
+    even = evened(batch, 16)
+    assert even.keys() == batch.keys() and even["input_ids"].shape[-1] % 16 == 0
+    trained = even["labels"] != -100
+    # of a pack a row's first token is not trained, of padded rows none is asked of it either
+    assert trained.sum() == (batch["labels"] != -100).sum()
+    assert torch.equal(even["labels"][trained], even["input_ids"][trained])
+    for row, made in zip(given, real(even), strict=True):
+        assert made[: row.length] == row.input_ids
+        assert packed or made == row.input_ids
+
+
+def test_no_row_is_made_longer_than_a_model_may_know_positions() -> None:
+    batch = concatenate(rows(15, 14, 15))
+    assert torch.equal(evened(batch, 16)["input_ids"], batch["input_ids"][:, :44])
+    assert evened(concatenate(rows(15, 14, 15, 3)), 16)["row_lengths"].tolist() == [[15, 14, 15, 4]]
+
+
 def test_gradients_of_a_batch_are_added_up_apart_from_earlier_ones() -> None:
     layer = nn.Linear(1, 1, bias=False)
     layer.weight.grad = torch.tensor([[2.0**24]])
@@ -91,4 +113,5 @@ def test_an_adapter_learnt_without_padding_is_the_one_learnt_with_it(
         train(configure(tmp_path / batching, f"data.batching={batching}", *few))
     one, other = (adapter_of(tmp_path / batching) for batching in ("auto", "padded"))
     for name, weight in one.items():
-        assert torch.allclose(weight, other[name], rtol=1e-3, atol=1e-6), name
+        # of a gradient that is next to nothing the optimizer makes a whole step all the same
+        assert (weight - other[name]).norm() < 1e-3 * weight.norm(), name

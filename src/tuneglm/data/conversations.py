@@ -3,7 +3,8 @@
 Both are read alike, since people mix them. Nothing is joined or left out in
 silence, with these exceptions, in which nothing is lost: a blank system message
 is none, and an assistant's text directly before its tool call is one message
-with it, as OpenAI writes it.
+with it, as OpenAI writes it. A list of mere texts, as UltraChat's, is what the
+user and the assistant say in turns.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,8 @@ _REMEDIES: dict[tuple[Role | None, Role | None], str] = {
     ("user", None): "add the answer, or remove the last question",
     ("tool", None): "add the assistant's answer to the tool's result, or remove the call",
 }
+# who says which of a list of texts
+_IN_TURNS = ("user", "assistant")
 # what a conversation row has beside its list
 CONVERSATION_COLUMNS = ("system", "tools")
 
@@ -91,6 +94,11 @@ def messages_of(
         raise empty(f"the conversation (`{column}`)")
     messages: list[Message] = []
     tools: tuple[Tool, ...] = ()
+    if all(isinstance(item, str) for item in value):
+        value = [
+            {"from": _IN_TURNS[number % 2], "value": text} for number, text in enumerate(value)
+        ]
+        words = {}
     for number, item in enumerate(value, 1):
         place = f"message {number} of `{column}`"
         if not isinstance(item, Mapping):
@@ -100,7 +108,7 @@ def messages_of(
             )
         if item.get("tools") is not None:
             tools += listed_tools(item["tools"], f"`tools` in {place}")
-        _append(messages, turn(in_our_words(item, words), place))
+        _append(messages, turn(in_our_words(item, words) if words else item, place))
     return messages, tools
 
 

@@ -6,6 +6,7 @@ names is taken, and of these the first in the order of FORMATS. What merely look
 like a column of ours is only proposed.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from tuneglm.data.named_sets import BELLE, GUANACO
 from tuneglm.errors import DataError
 
 ROWS_LOOKED_AT = 50
+# whose first line gives the columns' names, also where it is meant to be a row
+TABLE = re.compile(r"\.(csv|tsv)(\.(gz|zst|xz))?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -215,7 +218,7 @@ def _nothing_fits(file: str, present: Sequence[str], renamed: Columns, inside: s
         for needs, name in by_needs.items()
         if needs
     )
-    nearest_fix = inside or _nearest_fix(present, renamed)
+    nearest_fix = inside or _nearest_fix(file, present, renamed)
     return DataError(
         f"No format fits the rows of `{file}`, whose columns are {quoted(present)}.",
         f"{nearest_fix}; formats and what they need: {known}",
@@ -223,7 +226,7 @@ def _nothing_fits(file: str, present: Sequence[str], renamed: Columns, inside: s
     )
 
 
-def _nearest_fix(present: Sequence[str], renamed: Columns) -> str:
+def _nearest_fix(file: str, present: Sequence[str], renamed: Columns) -> str:
     """The format of which most columns are there, and what its missing ones might be."""
 
     def there(name: str) -> float:
@@ -248,5 +251,11 @@ def _nearest_fix(present: Sequence[str], renamed: Columns) -> str:
     if fixes and not missing:
         return f"if they are {best}, say so: columns: {{{', '.join(fixes)}}}"
     if not there(best):
+        if TABLE.search(file):
+            return (
+                "if its first line is a row, put the columns' names above it, such as "
+                "`instruction,output`; else say what they are: "
+                "columns: {instruction: QUESTION, output: ANSWER}"
+            )
         return "say what the columns are: columns: {instruction: QUESTION, output: ANSWER}"
     return f"the nearest is {best}, which also needs {' and '.join(missing) or 'other rows'}"

@@ -25,6 +25,7 @@ class SetStats:
     rows            that can be used; with a model, of which something is trained
     unusable        all others
     tokens, trained_tokens  as they are trained, cut to the cutoff; None without a model
+    cut             rows of which the cutoff left something out
     turns           messages in all, and in the longest row
     languages       each of LANGUAGES → rows
     kinds           what the set itself calls its rows → rows
@@ -35,6 +36,7 @@ class SetStats:
     unusable: int
     tokens: int | None
     trained_tokens: int | None
+    cut: int | None
     turns: int
     most_turns: int
     languages: Mapping[str, int]
@@ -67,7 +69,7 @@ def stats(config: DataConfig, encoder: Encoder | None, tell: Tell = lambda _, __
         refuse_unseen_kinds(each.examples, each.kinds)
     used = used_rows([each.table for each in scanned], [each.files for each in scanned], config)
     if encoder is None:
-        nothing = None, None
+        nothing = None, None, None
         found = [_figures(*each, nothing) for each in zip(scanned, used, strict=True)]
     else:
         encoded = _encoded(sets, encoder, config, tell)
@@ -92,11 +94,15 @@ def _with_tokens(scanned: ScannedSet, used: Array, encoded: tuple[EncodedRows, A
     return _figures(scanned, used[there], _sums(*encoded))
 
 
-def _sums(rows: EncodedRows, chosen: Array) -> tuple[int, int]:
-    return int(rows.lengths[chosen].sum()), int(rows.trained_lengths[chosen].sum())
+def _sums(rows: EncodedRows, chosen: Array) -> tuple[int, int, int]:
+    columns = rows.lengths, rows.trained_lengths, rows.cut
+    tokens, trained, cut = (int(column[chosen].sum()) for column in columns)
+    return tokens, trained, cut
 
 
-def _figures(scanned: ScannedSet, used: Array, tokens: tuple[int | None, int | None]) -> SetStats:
+def _figures(
+    scanned: ScannedSet, used: Array, tokens: tuple[int | None, int | None, int | None]
+) -> SetStats:
     table = scanned.table[used]
     languages = np.bincount(table["language"], minlength=len(LANGUAGES))
     kinds = np.bincount(table["kind"], minlength=len(scanned.kinds))
@@ -107,6 +113,7 @@ def _figures(scanned: ScannedSet, used: Array, tokens: tuple[int | None, int | N
         unusable=scanned.read - len(scanned.table),
         tokens=tokens[0],
         trained_tokens=tokens[1],
+        cut=tokens[2],
         turns=int(table["turns"].sum(dtype=np.int64)),
         most_turns=int(table["turns"].max(initial=0)),
         languages={name: int(count) for name, count in zip(LANGUAGES, languages, strict=True)},

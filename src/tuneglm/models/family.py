@@ -14,6 +14,7 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from tuneglm.data.messages import Example, Rendered
 from tuneglm.models.attention import PlaceRows, restarting
+from tuneglm.models.llama_cpp import MakeVocabulary
 
 
 class Render(Protocol):
@@ -90,6 +91,7 @@ class Family:
     prefix_width     config → width of a prefix's embeddings where a network stands behind
                      them, as the family's scripts have it; None: the model's hidden size
     module_names     what other families call a module → what this network does
+    llama_cpp        its vocabulary as llama.cpp's files hold it; None: it has none there
     prepare          tokenizer → ready for very many rows: what takes seconds and saves more
     """
 
@@ -106,4 +108,5 @@ class Family:
     derives_positions: bool = False
     prefix_width: Callable[[PreTrainedConfig], int] | None = None
     module_names: Mapping[str, str] = field(default_factory=dict)
+    llama_cpp: MakeVocabulary | None = None
     prepare: Callable[[Any], None] = as_it_is

@@ -29,6 +29,9 @@ from tuneglm.data.encoded_store import store_folder
 FEWEST_ROWS = 16
 # so many times as fast, and no less, is another library worth it
 WORTH_IT = 1.2
+# rows are best a multiple of it: oneDNN makes a kernel for each number of them, which takes a
+# millisecond and half a megabyte, and keeps a thousand
+EVEN = {"cpu": 16}
 MEASURED = (256, 1024, 1024)  # rows, and the sides of a weight
 REPEATS = 5
 

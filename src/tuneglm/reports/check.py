@@ -263,6 +263,7 @@ _COLUMNS: dict[str, Callable[[SetStats], str]] = {
     "unusable": lambda each: f"{each.unusable:,}" if each.unusable else "",
     "tokens": lambda each: "" if each.tokens is None else f"{each.tokens:,}",
     "trained": lambda each: "" if each.trained_tokens is None else f"{each.trained_tokens:,}",
+    "cut by\ncutoff": lambda each: f"{each.cut:,}" if each.cut else "",
     "turns\na row": lambda each: f"{each.turns / max(1, each.rows):.1f}",
     "most": lambda each: f"{each.most_turns:,}",
 }

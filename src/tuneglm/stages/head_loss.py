@@ -15,20 +15,21 @@ KL(q ‖ p) is p - q.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from types import MethodType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tuneglm.data.encoded import UNTRAINED
 from tuneglm.models.fast import computed_in, is_fast
-from tuneglm.models.products import multiply, multiply_back
+from tuneglm.models.products import EVEN, multiply, multiply_back
 
 # of logits made at once: on a processor they should stay near it
 CHUNK_BYTES = {"cpu": 32 * 2**20, "cuda": 128 * 2**20}
+# and a multiple of it
 FEWEST_POSITIONS = 16
 FLOAT32 = 4
 
@@ -160,11 +161,10 @@ class _Aim:
     weighted: bool
 
     def parts(self, size: int) -> Iterator[tuple[slice, "_Aim"]]:
-        """At most so many positions at a time, about as many each time."""
-        begun, times = 0, -(-len(self.targets) // size)
-        ends = [len(self.targets) * number // times for number in range(times + 1)] if times else []
-        for first, last in pairwise(ends):
-            part = slice(first, last)
+        """So many positions at a time, and what is left."""
+        begun, count_of_all = 0, len(self.targets)
+        for first in range(0, count_of_all, size):
+            part = slice(first, min(first + size, count_of_all))
             targets, counted, nearness = (
                 each[part] for each in (self.targets, self.counted, self.nearness)
             )
@@ -196,9 +196,9 @@ class _HeadLoss(torch.autograd.Function):
             losses = torch.empty(len(states), device=states.device)
             total = torch.zeros((), device=states.device)
             for part, here in aim.parts(_positions(layer.weight, asks[1])):
-                given = states[part].to(dtype)
+                given, here = _evened(states[part].to(dtype), here)
                 judged = _judged(layer, given, here, any(asks))
-                losses[part] = judged.losses
+                losses[part] = judged.losses[: part.stop - part.start]
                 total += judged.total
                 if judged.gradient is not None:
                     gradients.put(part, judged.gradient, layer, given)
@@ -239,9 +239,11 @@ class _Gradients:
         return cls(of_states, of_bias, asks[1], head.weight.dtype)
 
     def put(self, part: slice, of_logits: Tensor, layer: _Layer, states: Tensor) -> None:
-        """Those of some positions, from the gradient of their logits."""
+        """Those of some positions, from the gradient of theirs; more may stand behind them."""
+        count = part.stop - part.start
+        of_logits[count:] = 0
         if self.states is not None:
-            self.states[part] = multiply_back(of_logits, layer.weight)
+            self.states[part] = multiply_back(of_logits, layer.weight)[:count]
         if self.asks_weight:
             # halves of products are added up in the weight's own type
             more = multiply(of_logits.t(), states.t()).to(self.dtype)
@@ -265,7 +267,20 @@ def _positions(weight: Tensor, is_trained: bool) -> int:
     if is_trained and most > FLOAT32 * len(weight):
         # its gradient is made in passing: as large again, and not to be added up too often
         most = max(most, weight.numel() * FLOAT32)
-    return max(FEWEST_POSITIONS, most // (FLOAT32 * len(weight)))
+    return max(1, most // (FLOAT32 * len(weight) * FEWEST_POSITIONS)) * FEWEST_POSITIONS
+
+
+def _evened(states: Tensor, aim: _Aim) -> tuple[Tensor, _Aim]:
+    """With positions behind them that count nothing, for a number of which there is a kernel."""
+    added = -len(states) % EVEN.get(states.device.type, 1)
+    if not added or aim.base is not None:
+        return states, aim
+    targets, counted, nearness = (
+        functional.pad(each, (0, added)) for each in (aim.targets, aim.counted, aim.nearness)
+    )
+    return functional.pad(states, (0, 0, 0, added)), replace(
+        aim, targets=targets, counted=counted, nearness=nearness
+    )
 
 
 def softmax_in_place(logits: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 The loss is a sum over trained tokens, divided once: so the gradients of portions add up to
 those of the batch. A portion is some of its rows, of about as many tokens as the device
 needs to be busy; a longer row is one by itself.
+
+On a processor its tokens are made up to an even number (models/products.py).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from tuneglm.data.encoded import UNTRAINED
 from tuneglm.data.pack import packs
 
 # tokens that keep a device busy: a processor multiplies as fast by few rows as by many
@@ -34,6 +37,44 @@ def portions(batch: Mapping[str, Tensor], tokens: int) -> list[dict[str, Tensor]
         return list(_of_pack(batch, lengths, parted(lengths, tokens)))
     lengths = batch["attention_mask"].sum(1).tolist()
     return list(_of_rectangle(batch, lengths, tokens))
+
+
+def evened(part: Mapping[str, Tensor], multiple: int) -> dict[str, Tensor]:
+    """A portion whose tokens, or padded rows' lengths, are a multiple: what is added is untrained.
+
+    In a packed one it stands behind the shortest row, which nothing before it sees.
+    """
+    lengths = part[ROW_LENGTHS].flatten().tolist() if ROW_LENGTHS in part else None
+    width = part["input_ids"].shape[-1]
+    added = -width % multiple
+    if not added:
+        return dict(part)
+    if lengths is None:
+        return {name: _with(each, name, width, added, mask=0) for name, each in part.items()}
+    shortest = min(range(len(lengths)), key=lengths.__getitem__)
+    if lengths[shortest] + added > max(lengths) + -max(lengths) % multiple:
+        # longer than any row is: a model may know no such position
+        return dict(part)
+    end = sum(lengths[: shortest + 1])
+    more = {
+        name: _with(each, name, end, added, mask=1)
+        for name, each in part.items()
+        if name != ROW_LENGTHS
+    }
+    row_lengths = part[ROW_LENGTHS].clone()
+    row_lengths[0, shortest] += added
+    return {**more, ROW_LENGTHS: row_lengths}
+
+
+def _with(each: Tensor, name: str, place: int, added: int, mask: int) -> Tensor:
+    """(rows, tokens) with so many more before `place`."""
+    if name == "input_ids":
+        # any token will do
+        more = each[:, place - 1 : place].expand(-1, added)
+    else:
+        value = {"labels": UNTRAINED, "attention_mask": mask}.get(name, 0)
+        more = each.new_full((len(each), added), value)
+    return torch.cat((each[:, :place], more, each[:, place:]), -1)
 
 
 def parted(lengths: Sequence[int], tokens: int) -> list[list[int]]:

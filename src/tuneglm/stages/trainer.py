@@ -19,8 +19,9 @@ from transformers.training_args import OptimizerNames
 from tuneglm.errors import ConfigError
 from tuneglm.manifest import UNFINISHED, Course, discard, problem_of, publish, seal
 from tuneglm.methods.tuned import Tuned
+from tuneglm.models.products import EVEN
 from tuneglm.stages.locate import Place, first_not_finite
-from tuneglm.stages.portions import added_up_apart, portions
+from tuneglm.stages.portions import added_up_apart, evened, portions
 from tuneglm.stages.sharing import SHARDED, load_parts, save_parts, sharing_of, trained_weights
 from tuneglm.stages.watch import SOURCES, SourcedCollator, Watch
 
@@ -231,7 +232,8 @@ class StageTrainer(Trainer):
         inputs = self._watch.taken(inputs)
         parts = [inputs]
         if self._at_once is not None and self._can_part and num_items_in_batch is not None:
-            parts = portions(inputs, self._at_once)
+            even = EVEN.get(self.args.device.type, 1)
+            parts = [evened(part, even) for part in portions(inputs, self._at_once)]
         loss = torch.zeros((), device=self.args.device)
         # of several processes the last portion hands all gradients round
         is_alone = len(parts) > 1 and self.args.world_size == 1
