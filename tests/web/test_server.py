@@ -258,7 +258,7 @@ def test_a_run_or_an_export_of_elsewhere_is_not_begun(tmp_path: Path, name: str)
     said, *_ = form.start(request_of("one"), *given)
     assert "refusal" in said
     if name not in ("users", "uploads"):
-        said = ExportActs(page).start("demo", name, "", "", "", request_of("one"))
+        said = ExportActs(page).start(request_of("one"), "demo", name, False, "", "", "", "")
         assert "refusal" in said
     made = {path.name for path in tmp_path.rglob("*")}
     assert made <= {"users", "one", "exports", "uploads", "processes"}

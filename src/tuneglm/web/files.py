@@ -61,11 +61,13 @@ class Workplace:
         """The folder of exported weights, which need not be there."""
         return inside(self._folder(EXPORTS), name)
 
+    def exported(self) -> list[Path]:
+        """The folders of all exports."""
+        return self._children(self.root / EXPORTS)
+
     def exports(self) -> Iterator[Path]:
-        """The folders that hold exported weights."""
-        for folder in self._children(self.root / EXPORTS):
-            if (folder / "config.json").is_file():
-                yield folder
+        """Those of them that can be talked to."""
+        return filter(is_answering, self.exported())
 
     def process(self, kind: str) -> Path:
         """The folder of the last command of a kind that belongs to no run."""
@@ -140,6 +142,11 @@ class Workplace:
             for path in folder.iterdir()
             if not path.is_symlink() and wanted(path) and _NAME.fullmatch(path.name)
         )
+
+
+def is_answering(folder: Path) -> bool:
+    """Whether a folder holds a model, or an adapter of one."""
+    return any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
 
 
 def inside(folder: Path, name: str) -> Path:

@@ -1,5 +1,7 @@
 """Evaluate: `tuneglm evaluate` of a result, and the report that it writes."""
 
+import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from tuneglm.web.files import Workplace
 from tuneglm.web.record import QUIET, SECONDS_BETWEEN_LOOKS, SHOWN, Page, Tab, offered
 
 KIND = "evaluate"
-REPORT = Path("evaluation") / "report.md"
+FOLDER, REPORT, CHART = "evaluation", "report.md", "report.png"
 
 
 def add_evaluate(page: Page) -> Tab:
@@ -49,8 +51,9 @@ def add_evaluate(page: Page) -> Tab:
                 elem_classes="ours",
                 elem_id="report",
             )
+            chart = gr.HTML(padding=False, elem_classes="ours", elem_id="chart")
     seen = gr.State("")
-    looked = [result, seen], [card, report, seen]
+    looked = [result, seen], [card, report, chart, seen]
     start.click(acts.start, [result, data, base], said, **SHOWN).then(acts.look, *looked, **QUIET)
     stop.click(acts.stop, None, said, **QUIET)
     gr.Timer(SECONDS_BETWEEN_LOOKS).tick(acts.look, *looked, **QUIET)
@@ -92,16 +95,28 @@ class EvaluateActs:
         Background(self.page.place(request).process(KIND)).stop()
         return ""
 
-    def look(self, result: str, seen: str, request: gr.Request) -> tuple[Any, Any, Any]:
+    def look(self, result: str, seen: str, request: gr.Request) -> tuple[Any, Any, Any, Any]:
         """The command and the report, where anything of them has changed."""
         place = self.page.place(request)
         card = command_card(Background(place.process(KIND)), self.words)
         folder = _results(self.page, place).get(result or "")
-        path = folder / REPORT if folder is not None else None
-        text = path.read_text(encoding="utf-8") if path is not None and path.is_file() else ""
+        text, chart = _report(folder / FOLDER) if folder is not None else ("", "")
         shown = text or f"<div class='empty'>{self.words('evaluate.empty')}</div>"
         now = repr((card, shown))
-        return (gr.skip(), gr.skip(), gr.skip()) if now == seen else (card, shown, now)
+        return (gr.skip(),) * 4 if now == seen else (card, shown, chart, now)
+
+
+def _report(folder: Path) -> tuple[str, str]:
+    """The report as Markdown, and its picture as HTML; nothing of one that is not there."""
+    report, chart = folder / REPORT, folder / CHART
+    if not report.is_file():
+        return "", ""
+    # a page cannot fetch what lies beside a file
+    text = re.sub(r"!\[[^]]*\]\([^)]*\)", "", report.read_text(encoding="utf-8"))
+    if not chart.is_file():
+        return text, ""
+    encoded = base64.b64encode(chart.read_bytes()).decode("ascii")
+    return text, f'<img alt="" class="chart" src="data:image/png;base64,{encoded}">'
 
 
 def _results(page: Page, place: Workplace) -> dict[str, Path]:

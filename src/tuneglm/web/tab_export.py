@@ -1,5 +1,7 @@
 """Export: `tuneglm export` of a result into a folder of its own."""
 
+from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -8,12 +10,17 @@ from tuneglm.errors import OutputError, UserError
 from tuneglm.reports.terminal import command
 from tuneglm.web.background import Background
 from tuneglm.web.commands import command_card
+from tuneglm.web.files import is_answering
 from tuneglm.web.record import QUIET, SECONDS_BETWEEN_LOOKS, SHOWN, Page, Tab, offered
 
 KIND = "export"
-LAYOUTS = ("published", "native")
-BITS = ("8", "4")
-DTYPES = ("float16", "bfloat16", "float32")
+# options of the command that are one of a few words
+CHOICES = {
+    "layout": ("published", "native"),
+    "bits": ("8", "4"),
+    "dtype": ("float16", "bfloat16", "float32"),
+    "format": ("safetensors", "gguf"),
+}
 
 
 def add_export(page: Page) -> Tab:
@@ -39,7 +46,7 @@ def add_export(page: Page) -> Tab:
                 elem_id="export-name",
             )
             with gr.Row():
-                layout, bits, dtype = (
+                chosen = tuple(
                     gr.Dropdown(
                         choices=[as_it_is, *((choice, choice) for choice in choices)],
                         value="",
@@ -48,8 +55,11 @@ def add_export(page: Page) -> Tab:
                         min_width=150,
                         elem_id=f"export-{key}",
                     )
-                    for key, choices in (("layout", LAYOUTS), ("bits", BITS), ("dtype", DTYPES))
+                    for key, choices in CHOICES.items()
                 )
+            alone = gr.Checkbox(
+                label=words("export.alone"), info=words("export.alone_help"), elem_id="export-alone"
+            )
             with gr.Row():
                 start = gr.Button(words("export.start"), variant="primary", elem_id="export")
                 stop = gr.Button(words("command.stop"))
@@ -59,7 +69,7 @@ def add_export(page: Page) -> Tab:
             there = gr.HTML(padding=False, elem_classes="ours", elem_id="exports")
     seen = gr.State("")
     looked = [seen], [card, there, seen]
-    start.click(acts.start, [result, name, layout, bits, dtype], said, **SHOWN).then(
+    start.click(acts.start, [result, name, alone, *chosen], said, **SHOWN).then(
         acts.look, *looked, **QUIET
     )
     stop.click(acts.stop, None, said, **QUIET)
@@ -70,6 +80,12 @@ def add_export(page: Page) -> Tab:
 
 def _free_name(chosen: str) -> str:
     return f"{chosen.rpartition('/')[2]}-whole" if chosen else ""
+
+
+def _line(folder: Path) -> str:
+    """Where an export lies, and how to talk to it where tuneglm reads it."""
+    typed = command("chat", str(folder)) if is_answering(folder) else str(folder)
+    return f"<li><b>{escape(folder.name)}</b><br><code>{escape(typed)}</code></li>"
 
 
 class ExportActs:
@@ -84,9 +100,7 @@ class ExportActs:
         names = [*self.page.site.answering(self.page.place(request))]
         return offered(names, result, names[0])
 
-    def start(
-        self, result: str, name: str, layout: str, bits: str, dtype: str, request: gr.Request
-    ) -> str:
+    def start(self, request: gr.Request, result: str, name: str, alone: bool, *chosen: str) -> str:
         """Run the command."""
         place = self.page.place(request)
         try:
@@ -97,8 +111,9 @@ class ExportActs:
                     f"There is something called `{target.name}` already.", "choose another name"
                 )
             words = ["export", path, str(target)]
-            for option, value in (("--layout", layout), ("--bits", bits), ("--dtype", dtype)):
-                words += [option, value] if value else []
+            for option, value in zip(CHOICES, chosen, strict=True):
+                words += [f"--{option}", value] if value in CHOICES[option] else []
+            words += ["--adapter-only"] if alone else []
             Background(place.process(KIND)).start(words, place.root)
         except UserError as error:
             return self.words.error(error)
@@ -113,10 +128,7 @@ class ExportActs:
         """The command and what was exported, where anything of it has changed."""
         place = self.page.place(request)
         card = command_card(Background(place.process(KIND)), self.words)
-        lines = "".join(
-            f"<li><b>{folder.name}</b><br><code>{command('chat', str(folder))}</code></li>"
-            for folder in place.exports()
-        )
+        lines = "".join(map(_line, place.exported()))
         there = (
             f"<h4>{self.words('export.there')}</h4><ul class='exports'>{lines}</ul>"
             if lines
