@@ -156,3 +156,11 @@ def test_inside_is_judged_after_links_above_are_resolved(tmp_path: Path) -> None
     (tmp_path / "linked").symlink_to(tmp_path / "real")
     # the owner may put the whole workplace behind a link; what is in it may not lead out
     assert inside(tmp_path / "linked", "run") == tmp_path / "linked" / "run"
+
+
+def test_an_export_is_there_when_it_is_whole(place: Workplace) -> None:
+    for name, file in (("whole", "config.json"), ("gguf", "a.gguf"), ("begun", "unfinished.txt")):
+        place.export(name).mkdir(parents=True)
+        (place.export(name) / file).write_text("", encoding="utf-8")
+    assert [folder.name for folder in place.exported()] == ["gguf", "whole"]
+    assert [folder.name for folder in place.exports()] == ["whole"]

@@ -62,8 +62,9 @@ class Workplace:
         return inside(self._folder(EXPORTS), name)
 
     def exported(self) -> list[Path]:
-        """The folders of all exports."""
-        return self._children(self.root / EXPORTS)
+        """The folders of all exports that came to their end."""
+        folders = self._children(self.root / EXPORTS)
+        return [each for each in folders if is_answering(each) or any(each.glob("*.gguf"))]
 
     def exports(self) -> Iterator[Path]:
         """Those of them that can be talked to."""
