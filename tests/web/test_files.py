@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tuneglm.errors import DataError, OutputError
-from tuneglm.web.files import Workplace, inside
+from tuneglm.export import DIFFERENT, UNFINISHED
+from tuneglm.web.files import NOT_EXPORTED, Workplace, inside
 
 OUTSIDE = [
     "..",
@@ -159,7 +160,9 @@ def test_inside_is_judged_after_links_above_are_resolved(tmp_path: Path) -> None
 
 
 def test_an_export_is_there_when_it_is_whole(place: Workplace) -> None:
-    for name, file in (("whole", "config.json"), ("gguf", "a.gguf"), ("begun", "unfinished.txt")):
+    assert NOT_EXPORTED == (UNFINISHED, DIFFERENT)
+    begun = [(f"whole{ending}", "config.json") for ending in NOT_EXPORTED]
+    for name, file in (("whole", "config.json"), ("gguf", "a.gguf"), ("none", "x.txt"), *begun):
         place.export(name).mkdir(parents=True)
         (place.export(name) / file).write_text("", encoding="utf-8")
     assert [folder.name for folder in place.exported()] == ["gguf", "whole"]

@@ -24,6 +24,8 @@ RESERVED = (UPLOADS, EXPORTS, USERS, PROCESSES)
 _NAME = re.compile(r"\w[\w .()+-]{0,79}")
 _DATA_ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".txt", ".parquet", ".arrow")
 _PACKED_ENDINGS = (".gz", ".bz2", ".xz", ".zst", ".zip")
+# what an export is called until it is whole, and where it is other than its source
+NOT_EXPORTED = (".unfinished", ".different")
 MEGABYTE = 1_000_000
 
 
@@ -63,7 +65,11 @@ class Workplace:
 
     def exported(self) -> list[Path]:
         """The folders of all exports that came to their end."""
-        folders = self._children(self.root / EXPORTS)
+        folders = [
+            folder
+            for folder in self._children(self.root / EXPORTS)
+            if folder.suffix not in NOT_EXPORTED
+        ]
         return [each for each in folders if is_answering(each) or any(each.glob("*.gguf"))]
 
     def exports(self) -> Iterator[Path]:
