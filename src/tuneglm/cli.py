@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tuneglm.api_cli import add_serve
 from tuneglm.chat_cli import add_chat
 from tuneglm.command_line import (
     USER_ERROR,
@@ -242,6 +243,7 @@ COMMANDS: dict[str, Callable[[Any, str], None]] = {
     "train": _add_train,
     "plan": _add_plan,
     "chat": add_chat,
+    "serve": add_serve,
     "evaluate": add_evaluate,
     "data": add_data,
     "export": add_export,

@@ -22,6 +22,7 @@ from tuneglm.errors import ConfigError
 from tuneglm.method_config import METHOD_SECTIONS, LoraConfig, MethodConfig
 from tuneglm.run_file import one_line, read_run_file, read_yaml
 from tuneglm.section import Section
+from tuneglm.serve_config import ServeConfig
 from tuneglm.trainer_options import expected_value, trainer_options
 
 LISTED = 40  # more names than that are not read
@@ -207,6 +208,12 @@ def _method_options() -> Iterator[Option]:
 def chat_options() -> Iterator[Option]:
     """Every option of how an answer is drawn, as the command line writes it."""
     for name, field in ChatConfig.model_fields.items():
+        yield _option(f"--{name.replace('_', '-')}", field)
+
+
+def serve_options() -> Iterator[Option]:
+    """Every option of `tuneglm serve`, as the command line writes it."""
+    for name, field in ServeConfig.model_fields.items():
         yield _option(f"--{name.replace('_', '-')}", field)
 
 
