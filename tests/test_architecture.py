@@ -24,10 +24,12 @@ LEVELS = (
         "data_cli",
         "evaluate_cli",
         "export_cli",
+        "web_cli",
         "__main__",
         "demo",
         "chat",
         "launch",
+        "web",
     ),
     (
         "training",

@@ -31,6 +31,7 @@ from tuneglm.data_cli import add_data
 from tuneglm.errors import ConfigError, UserError
 from tuneglm.evaluate_cli import add_evaluate
 from tuneglm.export_cli import add_export
+from tuneglm.web_cli import add_web
 
 INTERRUPTED = 130
 # a command that a signal stopped ends in this and the signal's number
@@ -116,7 +117,13 @@ def plan(given: argparse.Namespace) -> int:
     from tuneglm.reports.terminal import console
 
     memory = None if given.memory is None else size_of(given.memory)
-    planned = plan(config, memory=memory, device=given.device, processes=given.processes)
+    planned = plan(
+        config,
+        memory=memory,
+        device=given.device,
+        processes=given.processes,
+        choices=not given.brief,
+    )
     if given.json:
         print(plan_json(planned))
     else:
@@ -183,6 +190,11 @@ def _add_plan(commands: Any, name: str) -> None:
     add_settings(parser, PLAN_EXAMPLE)
     parser.add_argument("--json", action="store_true", help="print one object; sizes in bytes")
     parser.add_argument(
+        "--brief",
+        action="store_true",
+        help="without the largest batch and other choices: much sooner",
+    )
+    parser.add_argument(
         "--memory",
         metavar="SIZE",
         help="plan for so much memory, such as 8GB, in place of what is here: a GPU's, or with "
@@ -236,4 +248,5 @@ COMMANDS: dict[str, Callable[[Any, str], None]] = {
     "data": add_data,
     "export": add_export,
     "demo": _add_demo,
+    "web": add_web,
 }
