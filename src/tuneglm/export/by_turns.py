@@ -25,8 +25,10 @@ from tuneglm.models.skeleton import config_of, skeleton
 from tuneglm.models.undivided import undivided
 
 CPU = torch.device("cpu")
-# copies of the largest weight that there are at most: as stored, merged, packed, and in float32
-COPIES = 5
+# the largest weight as it is stored and in float32, and what its module computes
+COPIES = 2
+# libraries that do it, and what they do not give back
+BESIDE = 2**29
 WEIGHTS = (".safetensors", ".bin")
 
 
@@ -37,8 +39,8 @@ def needed(source: Source) -> int:
     """Bytes; adapters are in memory as a whole."""
     model = skeleton(source.base, source.family)
     adapters = (file for folder, _ in with_earlier(source.adapters) for file in folder.iterdir())
-    beside = sum(file.stat().st_size for file in adapters if file.suffix in WEIGHTS)
-    return max(each.numel() for each in model.parameters()) * 4 * COPIES + beside
+    added = sum(file.stat().st_size for file in adapters if file.suffix in WEIGHTS)
+    return max(each.numel() for each in model.parameters()) * 4 * COPIES + added + BESIDE
 
 
 def computed(
@@ -99,11 +101,11 @@ def _all_at_once(model: PreTrainedModel, prompts: Sequence[list[int]]) -> Logits
 
 
 class _Values(Mapping[str, torch.Tensor]):
-    """Name of a weight → its value in float32, made when it is asked for."""
+    """Name of a weight → its value in float32, made when it is asked for, some rows at a time."""
 
     def __init__(self, source: Source, bits: PackedBits | None) -> None:
         model = skeleton(source.base, source.family)
-        self._names = [*model.state_dict()]
+        self._forms = model.state_dict()
         self._weights = Weights(source, model, None)
         self.prefix = self._weights.prefix
         self._bits = bits
@@ -114,14 +116,21 @@ class _Values(Mapping[str, torch.Tensor]):
             self._in_bits = {f"{name.removesuffix(SCALE)}weight" for name in scales}
 
     def __getitem__(self, name: str) -> torch.Tensor:
-        weight = self._weights.whole(name)
-        if name in self._in_bits:
-            assert self._bits is not None
-            weight = unpack(*pack(weight, self._bits), self._bits, torch.float32)
-        return weight.float()
+        form = self._forms[name]
+        value = torch.empty(form.shape, dtype=torch.float32)
+        flat, place = value.view(-1), 0
+        for block in self._weights.entry(name, form, (name,)).blocks():
+            rows = self._as_packed(block) if name in self._in_bits else block
+            flat[place : place + rows.numel()] = rows.reshape(-1)
+            place += rows.numel()
+        return value
+
+    def _as_packed(self, rows: torch.Tensor) -> torch.Tensor:
+        assert self._bits is not None
+        return unpack(*pack(rows, self._bits), self._bits, torch.float32)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._forms)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._forms)

@@ -102,11 +102,9 @@ def _way(source: Source, *, streamed: bool) -> tuple[str, str]:
     free, needed = there - resident(), at_once.needed(source)
     if needed <= free:
         return AGAIN, ""
-    by_turns_needed = by_turns.needed(source)
-    fits = streamed and by_turns_needed <= free
-    least = by_turns_needed if streamed else needed
+    least = min(needed, by_turns.needed(source)) if streamed else needed
     shortage = f"not {AGAIN}: {gib(least)} GiB are needed, {gib(free)} are free"
-    return BY_TURNS if fits else "", shortage
+    return BY_TURNS if least <= free else "", shortage
 
 
 def _prompts(source: Source, tokenizer: Any) -> list[list[int]]:

@@ -121,10 +121,6 @@ class Weights:
         packed, scale = pack(self._whole(f"{module}.weight", rows), self._bits)
         return scale if leaf == SCALE else packed
 
-    def whole(self, name: str) -> torch.Tensor:
-        """A weight under our name with all its rows."""
-        return self.rows(name, slice(0, self._rows_of(name)))
-
     def _rows_of(self, name: str) -> int:
         if name.startswith(self._prefix_names):
             return len(self.prefix[name.removeprefix(self._prefix_names)])
