@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tuneglm.api_cli import add_serve
 from tuneglm.chat_cli import add_chat
 from tuneglm.command_line import (
     USER_ERROR,
@@ -30,6 +31,7 @@ from tuneglm.data_cli import add_data
 from tuneglm.errors import ConfigError, UserError
 from tuneglm.evaluate_cli import add_evaluate
 from tuneglm.export_cli import add_export
+from tuneglm.web_cli import add_web
 
 INTERRUPTED = 130
 # a command that a signal stopped ends in this and the signal's number
@@ -115,7 +117,13 @@ def plan(given: argparse.Namespace) -> int:
     from tuneglm.reports.terminal import console
 
     memory = None if given.memory is None else size_of(given.memory)
-    planned = plan(config, memory=memory, device=given.device, processes=given.processes)
+    planned = plan(
+        config,
+        memory=memory,
+        device=given.device,
+        processes=given.processes,
+        choices=not given.brief,
+    )
     if given.json:
         print(plan_json(planned))
     else:
@@ -182,6 +190,11 @@ def _add_plan(commands: Any, name: str) -> None:
     add_settings(parser, PLAN_EXAMPLE)
     parser.add_argument("--json", action="store_true", help="print one object; sizes in bytes")
     parser.add_argument(
+        "--brief",
+        action="store_true",
+        help="without the largest batch and other choices: much sooner",
+    )
+    parser.add_argument(
         "--memory",
         metavar="SIZE",
         help="plan for so much memory, such as 8GB, in place of what is here: a GPU's, or with "
@@ -230,8 +243,10 @@ COMMANDS: dict[str, Callable[[Any, str], None]] = {
     "train": _add_train,
     "plan": _add_plan,
     "chat": add_chat,
+    "serve": add_serve,
     "evaluate": add_evaluate,
     "data": add_data,
     "export": add_export,
     "demo": _add_demo,
+    "web": add_web,
 }

@@ -13,6 +13,7 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from tuneglm.data.messages import Example, Rendered
+from tuneglm.models.answers import ReadAnswer, read_text
 from tuneglm.models.attention import PlaceRows, restarting
 from tuneglm.models.llama_cpp import MakeVocabulary
 
@@ -93,6 +94,7 @@ class Family:
     module_names     what other families call a module → what this network does
     llama_cpp        its vocabulary as llama.cpp's files hold it; None: it has none there
     prepare          tokenizer → ready for very many rows: what takes seconds and saves more
+    read_answer      what the model wrote → its text, and the tools that it calls
     """
 
     name: str
@@ -110,3 +112,4 @@ class Family:
     module_names: Mapping[str, str] = field(default_factory=dict)
     llama_cpp: MakeVocabulary | None = None
     prepare: Callable[[Any], None] = as_it_is
+    read_answer: ReadAnswer = read_text

@@ -7,7 +7,7 @@ from typing import Any
 from tuneglm.models import chatglm2
 from tuneglm.models.family import Family
 from tuneglm.models.glm4.convert import LAYOUT
-from tuneglm.models.glm4.prompt import end_tokens, render
+from tuneglm.models.glm4.prompt import end_tokens, read_answer, render
 from tuneglm.models.glm4.tokenization import EOS, load_tokenizer
 from tuneglm.models.llama_cpp import byte_vocabulary
 from tuneglm.models.tokenization import is_named_in_tokenizer_files
@@ -35,4 +35,5 @@ GLM4 = Family(
     llama_cpp=byte_vocabulary,
     adapter_targets=lambda config: chatglm2.ADAPTER_TARGETS,
     end_tokens=end_tokens,
+    read_answer=read_answer,
 )
