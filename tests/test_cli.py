@@ -24,7 +24,7 @@ from tuneglm.models.encoder import encoder_of
 from tuneglm.models.loading import load_tokenizer, resolved_family
 
 COMMANDS: list[list[str]] = [
-    *([], ["train"], ["plan"], ["chat"], ["export"], ["demo"], ["data"]),
+    *([], ["train"], ["plan"], ["chat"], ["evaluate"], ["export"], ["demo"], ["data"]),
     *(["data", command] for command in ("check", "stats", "show", "list", "download", "identity")),
 ]
 

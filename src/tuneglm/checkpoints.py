@@ -202,6 +202,27 @@ def refuse_unfinished(folder: Path) -> None:
         )
 
 
+def run_within(path: str | Path) -> Path:
+    """The finished run that a path means: its own, or the only one in a folder of runs.
+
+    A path that is a run, a model, an id, or nothing that is here comes back as it is. Raises
+    ModelError for a folder that holds several finished runs.
+    """
+    folder = Path(path).expanduser()
+    own = (RUN_FILE, "config.json", "adapter_config.json", *RESULTS)
+    if not folder.is_dir() or any((folder / name).exists() for name in own):
+        return Path(path)
+    begun = sorted(each.parent for each in folder.glob(f"*/{RUN_FILE}"))
+    # of a single one that is not finished its own sentence is said
+    runs = [run for run in begun if is_finished(run)] or begun[:1]
+    if len(runs) > 1:
+        names = ", ".join(f"`{run.name}`" for run in runs)
+        raise ModelError(
+            f"`{folder}` holds {len(runs)} finished runs: {names}.", f"name one: {runs[-1]}"
+        )
+    return runs[0] if runs else Path(path)
+
+
 def is_finished(folder: Path) -> bool:
     """Whether a run ended here and left its result."""
     return any((folder / name).is_file() for name in RESULTS)

@@ -27,6 +27,7 @@ from tuneglm.command_line import (
 from tuneglm.config import ChatConfig, RunConfig, chat_config
 from tuneglm.data_cli import add_data
 from tuneglm.errors import ConfigError, UserError
+from tuneglm.evaluate_cli import add_evaluate
 
 INTERRUPTED = 130
 # a command that a signal stopped ends in this and the signal's number
@@ -334,6 +335,7 @@ COMMANDS: dict[str, Callable[[Any, str], None]] = {
     "train": _add_train,
     "plan": _add_plan,
     "chat": _add_chat,
+    "evaluate": add_evaluate,
     "data": add_data,
     "export": _add_export,
     "demo": _add_demo,

@@ -131,10 +131,16 @@ class ChatModel:
     ) -> list[str]:
         """As `replies`, with prompts of unlike length in a batch: equal but for rounding."""
         prompts = [self.prompt(self._with_system(each, config)) for each in conversations]
+        return self.padded_answers(prompts, config)
+
+    def padded_answers(
+        self, prompts: Sequence[list[int]], config: ChatConfig, at_once: int = PROMPTS
+    ) -> list[str]:
+        """The answers to prompts of token ids, in batches of so many of like length."""
         order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
         answers = [""] * len(prompts)
-        for start in range(0, len(order), PROMPTS):
-            places = order[start : start + PROMPTS]
+        for start in range(0, len(order), at_once):
+            places = order[start : start + at_once]
             length = max(len(prompts[place]) for place in places)
             padding = [length - len(prompts[place]) for place in places]
             rows = [

@@ -14,7 +14,11 @@ PATIENCE = 10.0
 
 
 @contextmanager
-def locked(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
+def locked(
+    folder: Path,
+    patience: float = PATIENCE,
+    remedy: str = "wait until it ends, or choose another training.output_dir",
+) -> Iterator[None]:
     """Keep other processes of this machine out; the system opens the lock when this one dies.
 
     Raises OutputError where another one stays in for longer than `patience`, in seconds.
@@ -29,10 +33,7 @@ def locked(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
     try:
         while not _took(descriptor, fcntl):
             if time.monotonic() > until:
-                raise OutputError(
-                    f"Another process is at work in `{folder}`.",
-                    "wait until it ends, or choose another training.output_dir",
-                )
+                raise OutputError(f"Another process is at work in `{folder}`.", remedy)
             time.sleep(0.1)
         yield
     finally:

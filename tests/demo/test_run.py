@@ -10,6 +10,7 @@ from tuneglm.demo import MODEL_FOLDER, model_folders
 from tuneglm.demo.run import QUESTIONS, run, run_config
 from tuneglm.demo.scoring import Ask, Score, general_score, identity_score
 from tuneglm.errors import ConfigError, OutputError
+from tuneglm.evaluation.questions import questions_of
 from tuneglm.reports.run import TrainingResult
 
 
@@ -27,6 +28,18 @@ def test_its_data_are_files_that_anyone_could_have_written(tmp_path: Path) -> No
     assert any("Zephyr" in row["output"] for row in rows)
     assert any("Acme Labs" in row["output"] for row in rows)
     assert any("history" in row for row in json.loads(general.read_text(encoding="utf-8")))
+
+
+def test_questions_lie_beside_them(tmp_path: Path) -> None:
+    """What `tuneglm evaluate` asks by itself: about the name, and whether the rest is kept."""
+    config = run_config("Zephyr", "Acme Labs", tmp_path / "Zephyr", MODEL_FOLDER)
+    asked = [question.probe for question in questions_of(config, ())]
+    kinds = {probe.asks for probe in asked}
+    assert kinds == {"name", "author", "other", "general"}
+    general = [probe for probe in asked if probe.asks == "general"]
+    assert {probe.language for probe in general} == {"zh", "en"} and len(general) > 150
+    for probe in general:
+        assert all(probe.fulfilled_by(f"It is {right}.") for right in probe.expects), probe
 
 
 def test_a_score_counts_what_is_right() -> None:

@@ -9,6 +9,7 @@ import random
 import re
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from rich.table import Table
 from tuneglm.checkpoints import RUN_FILE, check_output, is_finished, writable
 from tuneglm.config import RunConfig, load_config
 from tuneglm.data.identity import identity_rows
-from tuneglm.data.identity_files import check_names
+from tuneglm.data.identity_files import check_names, probes_about
 from tuneglm.demo import model_folder
 from tuneglm.demo.corpus import general_rows
 from tuneglm.demo.curriculum import joined
+from tuneglm.demo.questions import general_questions
 from tuneglm.demo.scoring import Score, general_score, greedy, identity_score
 from tuneglm.generate import ChatModel
 from tuneglm.reports.terminal import command, console
@@ -106,6 +108,14 @@ def run_config(name: str, author: str, folder: Path, model: Path) -> RunConfig:
         identity.write_text(_text(_identity(name, author)), encoding="utf-8")
         rows = joined(random_.sample(general_rows(seed=1), GENERAL_ROWS), random_)
         general.write_text(_text(_once(rows)), encoding="utf-8")
+        for file, probes in (
+            (identity, probes_about(name, author)),
+            (general, general_questions()),
+        ):
+            questions = [asdict(probe) for probe in probes]
+            # `tuneglm evaluate` finds them there
+            beside = file.with_name(f"{file.stem}_probes.json")
+            beside.write_text(_text(questions), encoding="utf-8")
     tree: dict[str, Any] = {
         "model.path": str(model),
         "data.train": [{"path": str(identity)}, {"path": str(general)}],

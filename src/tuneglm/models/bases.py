@@ -25,8 +25,13 @@ log = logging.getLogger(__name__)
 
 def fingerprint(folder: Path) -> str:
     """A digest of a model's weights, from samples of its files: it takes no time."""
+    return digest_of_samples(weight_files(folder))
+
+
+def digest_of_samples(files: Sequence[Path]) -> str:
+    """A digest of files, from samples of each."""
     digest = blake2b(digest_size=16)
-    for path in weight_files(folder):
+    for path in files:
         size = path.stat().st_size
         digest.update(size.to_bytes(8, "little"))
         with path.open("rb") as file:

@@ -1,0 +1,72 @@
+"""Questions with what has to be in the answers: who the model is now, and what it forgot."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuneglm.config import ChatConfig, ProbeConfig, RunConfig
+from tuneglm.data.probes import OTHER, Probe, read_probes
+from tuneglm.generate import ChatModel
+from tuneglm.probing import probes_of
+
+# beside rows.json, as `tuneglm data identity` writes it
+BESIDE = "{stem}_probes.json"
+WINDOW = 4  # batches whose prompts are sorted by length among each other
+
+
+@dataclass(frozen=True)
+class Question:
+    """A probe behind a system line."""
+
+    probe: Probe
+    system: str
+
+    @property
+    def kind(self) -> str:
+        """Under which it is counted."""
+        return "no leak in other answers" if self.probe.asks == OTHER else self.probe.asks
+
+    @property
+    def conversation(self) -> list[dict[str, str]]:
+        """What the model is shown."""
+        asked = {"role": "user", "content": self.probe.question}
+        return [{"role": "system", "content": self.system}, asked] if self.system else [asked]
+
+
+def questions_of(run: RunConfig | None, files: Sequence[str]) -> list[Question]:
+    """Those of files, or with none the run's own, each behind the run's system lines."""
+    config = ProbeConfig() if run is None else run.probe
+    probes = [probe for file in files for probe in read_probes(Path(file))]
+    if not files and run is not None:
+        probes = probes_of(run)
+        probes += [probe for file in _beside(run) for probe in read_probes(file)]
+    systems = config.systems if run is not None else ("",)
+    return [Question(probe, system) for system in systems for probe in dict.fromkeys(probes)]
+
+
+def answers_to(
+    chat: ChatModel,
+    questions: Sequence[Question],
+    run: RunConfig | None,
+    batch: int,
+    tell: Callable[[int], None] = lambda _: None,
+) -> list[str]:
+    """The likeliest answer to each; `tell` hears how many there are."""
+    config = ProbeConfig() if run is None else run.probe
+    drawing = ChatConfig(temperature=0, max_new_tokens=config.max_new_tokens)
+    prompts = [chat.prompt(each.conversation) for each in questions]
+    answers: list[str] = []
+    for start in range(0, len(prompts), WINDOW * batch):
+        answers += chat.padded_answers(prompts[start : start + WINDOW * batch], drawing, batch)
+        tell(len(answers))
+    return answers
+
+
+def _beside(run: RunConfig) -> Iterator[Path]:
+    """Files of questions that lie beside files of rows, and are not named by the run."""
+    named = {Path(file).expanduser().absolute() for file in run.probe.files}
+    for entry in run.data.train:
+        rows = Path(entry.path or entry.name or "").expanduser()
+        file = rows.with_name(BESIDE.format(stem=rows.stem)) if rows.name else rows
+        if rows.is_file() and file.is_file() and file.absolute() not in named:
+            yield file

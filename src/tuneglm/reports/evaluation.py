@@ -1,0 +1,140 @@
+"""An evaluation at the terminal, as `report.json`, and as a page with a picture."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tuneglm.evaluation.findings import LOWER, Example, Finding, Report, Section
+from tuneglm.evaluation.intervals import Figure
+from tuneglm.reports.evaluation_chart import draw_evaluation
+from tuneglm.reports.terminal import plain
+
+JSON_FILE, PAGE_FILE, CHART_FILE = "report.json", "report.md", "report.png"
+NOTHING = "–"
+WIDEST = 1000  # characters
+
+
+def write_report(folder: Path, report: Report) -> None:
+    """`report.json`, `report.md` and `report.png`."""
+    text = json.dumps(report.as_json(), ensure_ascii=False, indent=1, allow_nan=False)
+    (folder / JSON_FILE).write_text(text + "\n", encoding="utf-8")
+    draw_evaluation(folder / CHART_FILE, report)
+    (folder / PAGE_FILE).write_text(page_of(report), encoding="utf-8")
+
+
+def print_report(terminal: Console, report: Report, folder: Path) -> None:
+    """A table a section, then where the page is."""
+    for section in report.sections:
+        terminal.print(f"\n[bold]{plain(section.title)}[/]")
+        for note in section.notes:
+            terminal.print(f"[dim]{plain(note)}[/]")
+        table = _table(section, report, " ")
+        anywhere = terminal.options.update(max_width=WIDEST)
+        if terminal.measure(table, options=anywhere).maximum > terminal.width:
+            table = _table(section, report, "\n")
+        terminal.print(table, soft_wrap=False)
+    terminal.print(f"\nSaved    {plain(str(folder))}: {PAGE_FILE}, {CHART_FILE}, {JSON_FILE}")
+
+
+def page_of(report: Report) -> str:
+    """The page, in Markdown: tables with all figures, the picture, some rows."""
+    lines = ["# Evaluation", ""]
+    lines += [f"- {who}: `{path}`" for who, path in report.contestants.items()]
+    lines += ["", "In brackets 95% intervals.", "", f"![all figures]({CHART_FILE})"]
+    for section in report.sections:
+        lines += ["", f"## {_cell(section.title)}", ""]
+        lines += [f"{note}  " for note in section.notes]
+        lines += ["", *_page_table(section, report)]
+        if section.examples:
+            lines += ["", *_page_examples(section.examples, list(report.contestants))]
+    return "\n".join(lines) + "\n"
+
+
+def shown(figure: Figure | None, measure: str, kind: str, *, signed: bool = False) -> str:
+    """`12.34 [11.02, 13.57]`; shares as per cent."""
+    if figure is None:
+        return NOTHING
+    value = _number(figure.value, measure, kind, signed)
+    if figure.low is None or figure.high is None:
+        return value
+    low, high = (_number(each, measure, kind, signed) for each in (figure.low, figure.high))
+    return f"{value} [{low.removesuffix('%')}, {high.removesuffix('%')}]"
+
+
+def _number(value: float, measure: str, kind: str, signed: bool) -> str:
+    sign = "+" if signed else ""
+    if not math.isfinite(value):
+        return str(value)
+    if kind != "set":
+        return f"{100 * value:{sign}.1f}%"
+    if measure == "loss":
+        return f"{value:{sign}.4f}"
+    # a perplexity may be of any size
+    return f"{value:{sign},.2f}" if abs(value) < 10_000 else f"{value:{sign}.2e}"
+
+
+def _cells(finding: Finding, section: Section, report: Report) -> list[str]:
+    figures = [
+        shown(finding.figures.get(who), finding.measure, section.kind) for who in report.contestants
+    ]
+    if len(report.contestants) > 1:
+        figures.append(shown(finding.difference, finding.measure, section.kind, signed=True))
+    return figures
+
+
+def _table(section: Section, report: Report, gap: str) -> Table:
+    """What is not a detail; a difference beyond doubt has its colour.
+
+    gap  between a value and its interval
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("", overflow="fold")
+    if section.kind != "set":
+        table.add_column("of", justify="right")
+    for name in _columns(report):
+        table.add_column(name, justify="right", overflow="fold")
+    for finding in section.findings:
+        if finding.is_detail:
+            continue
+        cells = [plain(each.replace(" [", f"{gap}[")) for each in _cells(finding, section, report)]
+        if finding.is_sure:
+            cells[-1] = f"[{'green' if finding.is_better else 'red'}]{cells[-1]}[/]"
+        count = [] if section.kind == "set" else [f"{finding.of:,}"]
+        table.add_row(plain(finding.measure), *count, *cells)
+    return table
+
+
+def _columns(report: Report) -> list[str]:
+    return [*report.contestants, *(["difference"] if len(report.contestants) > 1 else [])]
+
+
+def _page_table(section: Section, report: Report) -> Iterator[str]:
+    names = _columns(report)
+    yield "| | of | " + " | ".join(names) + " |"
+    yield "|---|---:|" + "---:|" * len(names)
+    for finding in section.findings:
+        better = " (lower is better)" if finding.measure in LOWER else ""
+        cells = _cells(finding, section, report)
+        if finding.is_sure:
+            cells[-1] = f"**{cells[-1]}**"
+        row = [f"{_cell(finding.measure)}{better}", f"{finding.of:,}", *cells]
+        yield "| " + " | ".join(row) + " |"
+
+
+def _page_examples(examples: Sequence[Example], names: Sequence[str]) -> Iterator[str]:
+    yield "| asked | expected | " + " | ".join(names) + " |"
+    yield "|---|---|" + "---|" * len(names)
+    for example in examples:
+        answers = [_cell(example.answers[name]) for name in names]
+        yield "| " + " | ".join([_cell(example.prompt), _cell(example.label), *answers]) + " |"
+
+
+def _cell(text: str) -> str:
+    """A text in a table's cell, without a mark that means something there."""
+    for mark, instead in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), ("\n", "<br>")):
+        text = text.replace(mark, instead)
+    return text
