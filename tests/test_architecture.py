@@ -15,7 +15,17 @@ PACKAGE = ROOT / "src" / "tuneglm"
 
 # a room may import what stands in a lower line, and its own
 LEVELS = (
-    ("cli", "command_line", "data_cli", "evaluate_cli", "__main__", "demo", "chat", "launch"),
+    (
+        "cli",
+        "command_line",
+        "data_cli",
+        "evaluate_cli",
+        "__main__",
+        "demo",
+        "chat",
+        "launch",
+        "original",
+    ),
     (
         "training",
         "base_answers",
@@ -54,7 +64,8 @@ LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # what nobody chooses or sets
 WITHOUT_PAGE = {"reports"}
 # what builds the demo's checkpoint has to say of which family it is
-NAMES_ITS_FAMILY = {PACKAGE / "demo" / "build_model.py"}
+# and what is of another tool names that tool
+NAMES_ITS_FAMILY = {PACKAGE / "demo" / "build_model.py", PACKAGE / "original" / "house.py"}
 
 
 def modules() -> list[Path]:

@@ -1,7 +1,7 @@
 """The conversation in a terminal or a pipe: `tuneglm chat`."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import TextIO
 
@@ -82,14 +82,17 @@ class Chat:
         print(text, flush=True, file=self.output)
 
 
-def chat(model: ChatModel, config: ChatConfig) -> None:
-    """Talk at the terminal; from a pipe, each line is a message and only answers are printed."""
+def chat(model: ChatModel, config: ChatConfig, words: Mapping[str, str] | None = None) -> None:
+    """Talk at the terminal; from a pipe, each line is a message and only answers are printed.
+
+    words  what is typed alone on a line → the command that it stands for
+    """
     conversation = Chat(model, config, sys.stdout)
-    if not sys.stdin.isatty():
-        conversation.run(iter(sys.stdin))
-        return
-    print(f"{HELP}.")
-    conversation.run(_typed_lines())
+    meant = words or {}
+    lines = _typed_lines() if sys.stdin.isatty() else iter(sys.stdin)
+    if sys.stdin.isatty():
+        print(f"{HELP}.")
+    conversation.run(meant.get(line.strip(), line) for line in lines)
 
 
 def _typed_lines() -> Iterator[str]:

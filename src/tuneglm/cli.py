@@ -41,9 +41,14 @@ PLAN_EXAMPLE = "plan model.path=OWNER/NAME method=lora --memory 24GB"
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and leave with its exit code."""
     given = _given(arguments)
+    leave_with(lambda: given.run(given))
+
+
+def leave_with(run: Callable[[], int]) -> NoReturn:
+    """Do it, and leave with the exit code that it or its error has."""
     _quiet()
     try:
-        code = given.run(given)
+        code = run()
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         code = USER_ERROR
