@@ -26,8 +26,10 @@ from tuneglm.command_line import (
 )
 from tuneglm.config import ChatConfig, RunConfig, chat_config
 from tuneglm.data_cli import add_data
+from tuneglm.doctor_cli import add_doctor
 from tuneglm.errors import ConfigError, UserError
 from tuneglm.evaluate_cli import add_evaluate
+from tuneglm.import_cli import add_import_config
 
 INTERRUPTED = 130
 # a command that a signal stopped ends in this and the signal's number
@@ -344,4 +346,6 @@ COMMANDS: dict[str, Callable[[Any, str], None]] = {
     "data": add_data,
     "export": _add_export,
     "demo": _add_demo,
+    "doctor": add_doctor,
+    "import-config": add_import_config,
 }
