@@ -19,6 +19,18 @@ ADAPTER_FILE = "adapter_config.json"
 # adapter_config.json → the flag
 ADAPTER_KEYS = {"r": "lora_rank", "lora_alpha": "lora_alpha", "lora_dropout": "lora_dropout"}
 SIMPLE = (str, int, float, bool)
+# what reading nonsense, or a pickle that wants to call something, ends in
+UNREADABLE = (
+    OSError,
+    StopIteration,
+    EOFError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+)
 
 
 def method_arguments(folder: Path) -> dict[str, Any]:
@@ -49,7 +61,7 @@ def read_pickled(path: Path) -> dict[str, Any]:
                 inner = next(name for name in archive.namelist() if name.endswith("data.pkl"))
                 content = archive.read(inner)
         held = _Unpickler(io.BytesIO(content)).load()
-    except (OSError, StopIteration, EOFError, pickle.UnpicklingError, zipfile.BadZipFile):
+    except UNREADABLE:
         raise ModelError(
             f"`{path}` is not a file of arguments that can be read.",
             "move it away, and give the arguments of the method by hand",
