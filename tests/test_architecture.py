@@ -25,6 +25,9 @@ LEVELS = (
         "chat",
         "launch",
         "original",
+        "import_cli",
+        "doctor",
+        "doctor_cli",
     ),
     (
         "training",

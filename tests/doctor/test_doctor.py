@@ -46,6 +46,15 @@ def test_a_file_that_is_cut_off(folder: Path) -> None:
     assert found["weights"].remedy
 
 
+def test_a_config_of_another_model(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    for change, word in (({"num_layers": 7}, "is missing"), ({"ffn_hidden_size": 64}, "shape")):
+        text = json.dumps(config | change)
+        (folder / "config.json").write_text(text, encoding="utf-8")
+        (found,) = (each for each in model(str(folder)) if each.what == "weights")
+        assert found.state == "ill" and word in found.words, found
+
+
 def test_a_folder_without_weights_or_tokenizer(folder: Path) -> None:
     for path in [*folder.glob("*.safetensors"), *folder.glob("tokenizer*")]:
         path.unlink()

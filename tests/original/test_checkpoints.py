@@ -20,6 +20,7 @@ from tuneglm.original.checkpoint import method_arguments, read_pickled
 from tuneglm.original.finetune import run as finetune
 from tuneglm.original.house import House
 from tuneglm.original.pretrained import ModelArguments, load
+from tuneglm.original.talking import export_model
 
 HOUSE = House(str(BASE))
 KINDS = ("lora", "freeze", "p_tuning")
@@ -85,7 +86,7 @@ def test_going_on_begins_where_it_ended(kind: str, tmp_path: Path) -> None:
 def test_a_prefix_is_exported_beside_its_model(tmp_path: Path) -> None:
     old = write(tmp_path / "old", "p_tuning")
     with pytest.raises(SystemExit) as left:
-        main(["export", str(BASE), "whole", "--adapter", str(old)])
+        export_model(["--checkpoint_dir", str(old), "--output_dir", "whole"], HOUSE)
     assert left.value.code == 0
     before = logits(load_model(BASE, dtype="float32", adapters=[old]))
     assert torch.allclose(logits(load_model("whole", dtype="float32")), before, atol=0.02)

@@ -1,12 +1,14 @@
 """Every flag of the tables: the run that it makes, or the reason why there is none."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import ROWS
+from tests.published import SHARED
 from tuneglm.config import RunConfig, load_config
 from tuneglm.data.examples import load_examples
 from tuneglm.demo import MODEL_FOLDER
@@ -19,6 +21,7 @@ from tuneglm.original.reading import read_arguments
 from tuneglm.original.translation import Translation, job_of, translated
 from tuneglm.trainer_options import trainer_options
 
+PEERS = SHARED / "PEERS.md"
 HOUSE = House(str(MODEL_FOLDER))
 TRAIN = "--do_train --output_dir out"
 # what is typed behind TRAIN → a key of the run, and its value
@@ -227,6 +230,14 @@ def test_every_flag_is_in_a_table_of_this_file() -> None:
         known = FLAGS[name].needless or FLAGS[name].refused
         assert known, name
         assert known in reasons or FLAGS[name].needless, name
+
+
+@pytest.mark.skipif(not PEERS.is_file(), reason="the tables are not here")
+def test_every_flag_of_every_version_is_known() -> None:
+    tables = PEERS.read_text(encoding="utf-8").split("### Arguments")[1].split("### Behaviours")[0]
+    names = re.findall(r"^\| `(\w+)` \|", tables, re.M)
+    assert len(names) > 40
+    assert [name for name in names if name not in FLAGS and name not in trainer_options()] == []
 
 
 def test_float16_without_a_gpu_is_said_and_passed_over() -> None:

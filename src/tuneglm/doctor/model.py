@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tuneglm.checkpoints import LOG_FILE, RUN_FILE, is_finished, run_within
 from tuneglm.doctor.finding import Finding, of_error
+from tuneglm.doctor.weights import misfit
 from tuneglm.errors import UserError
 from tuneglm.hub import looks_like_id
 from tuneglm.models.adapters import is_adapter
@@ -108,10 +109,16 @@ def _whole(folder: Path, what: str = "model") -> Iterator[Finding]:
         files = weight_files(folder)
         size = sum(file.stat().st_size for file in files)
         count = sum(1 for file in files for _ in read_tensors(file))
+        other = misfit(folder, resolved_family(folder))
     except UserError as error:
         yield of_error("weights", error)
         return
-    yield Finding("weights", "well", f"{count} in {len(files)} files, {gib(size)} GiB")
+    if other is not None:
+        remedy = "config.json and the weights are of different models, or a shard is missing"
+        yield Finding("weights", "ill", other, remedy)
+        return
+    amount = f"{len(files)} file{'' if len(files) == 1 else 's'}"
+    yield Finding("weights", "well", f"{count} in {amount}, {gib(size)} GiB")
     yield from _fits(folder, size)
 
 

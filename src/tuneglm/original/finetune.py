@@ -50,6 +50,9 @@ def run(words: Sequence[str], house: House) -> int:
     no_bars()
     if job == "train":
         return _train(given, translation)
+    if os.environ.get("RANK", "0") != "0":
+        # one process answers; others would write the same files
+        return 0
     from tuneglm.original.judging import judge
 
     judge(given, translation, job)

@@ -14,7 +14,7 @@ from tuneglm.original.command import overrides
 from tuneglm.original.house import House
 from tuneglm.original.llama_factory import from_llama_factory
 from tuneglm.original.ptuning import from_ptuning, is_ptuning
-from tuneglm.original.reading import read_arguments, read_json_arguments
+from tuneglm.original.reading import read_arguments, read_json_arguments, read_json_object
 from tuneglm.original.translation import Translation, translated
 from tuneglm.run_file import read_run_file
 
@@ -57,12 +57,18 @@ def _from_file(path: Path) -> Translation:
     if path.suffix in (".yaml", ".yml"):
         return _from_tree(path, read_run_file(path))
     if path.suffix == ".json":
-        tree = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-        if isinstance(tree, Mapping) and not THEIRS.isdisjoint(tree):
+        tree = read_json_object(path)
+        if not THEIRS.isdisjoint(tree):
             return _from_tree(path, tree)
         given = {"do_train": True, **read_json_arguments(path)}
         return translated(given, House(), job="train", has_gpu=None)
-    return _from_arguments(_behind_program(script_words(path.read_text(encoding="utf-8-sig"))))
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(
+            f"`{path}` cannot be read as text.", "known: .yaml, .json, and scripts"
+        ) from None
+    return _from_arguments(_behind_program(script_words(text)))
 
 
 def _from_tree(path: Path, tree: Mapping[str, Any]) -> Translation:

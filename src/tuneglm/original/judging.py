@@ -11,7 +11,7 @@ from typing import Any
 from tuneglm.checkpoints import writable
 from tuneglm.config import ChatConfig, RunConfig, chat_config, load_config
 from tuneglm.errors import ConfigError
-from tuneglm.evaluation.answers import write_answers
+from tuneglm.evaluation.answers import Pair, Tell, write_answers
 from tuneglm.evaluation.loss import losses_of
 from tuneglm.evaluation.packages import need
 from tuneglm.evaluation.scores import ROUGE_CHINESE, scores_of
@@ -89,7 +89,7 @@ def _judged(
             # of an earlier call, which may have been of another model
             file.unlink(missing_ok=True)
             with steps.step("answers", len(rows)) as tell:
-                pairs = write_answers(lambda: chat, sets, file, drawing, batch, tell)
+                pairs = _answers(chat, sets, file, drawing, batch, tell)
             figures = scores_of([pair[0] for pair in pairs], [pair[1] for pair in pairs])
             for name in SCORES:
                 metrics[name] = round(sum(figures[name]) / max(1, len(rows)), 4)
@@ -97,6 +97,22 @@ def _judged(
     metrics["runtime"] = round(seconds, 4)
     metrics["samples_per_second"] = round(len(rows) / seconds, 3)
     return metrics
+
+
+def _answers(
+    chat: ChatModel,
+    sets: Sequence[EvaluatedSet],
+    file: Path,
+    drawing: ChatConfig,
+    batch: int,
+    tell: Tell,
+) -> list[Pair]:
+    try:
+        return write_answers(lambda: chat, sets, file, drawing, batch, tell)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"What was answered is in `{file}`; the same command begins anew."
+        ) from None
 
 
 def loaded(config: RunConfig) -> ChatModel:

@@ -40,6 +40,16 @@ def read_arguments(words: Sequence[str]) -> Given:
 
 def read_json_arguments(path: Path) -> Given:
     """The flags in a file that holds one object."""
+    given: Given = {}
+    for name, value in read_json_object(path).items():
+        flag, known, _ = known_flag(str(name))
+        if value is not None:
+            given[known] = _value(known, flag, [value] if isinstance(value, str) else value)
+    return given
+
+
+def read_json_object(path: Path) -> Mapping[str, Any]:
+    """What such a file holds; raises ConfigError where it is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -48,12 +58,7 @@ def read_json_arguments(path: Path) -> Given:
         raise ConfigError(f"`{path}` is not readable JSON: {one_line(error)}.") from None
     if not isinstance(content, Mapping):
         raise ConfigError(f"`{path}` holds no arguments.", 'write {"do_train": true, …}')
-    given: Given = {}
-    for name, value in content.items():
-        flag, known, _ = known_flag(str(name))
-        if value is not None:
-            given[known] = _value(known, flag, [value] if isinstance(value, str) else value)
-    return given
+    return content
 
 
 def split(words: Sequence[str]) -> list[tuple[str, list[str]]]:

@@ -67,6 +67,8 @@ def export_model(words: Sequence[str], house: House) -> NoReturn:
         path, adapters = _model_of(given, house)
         call = ["export", path, given["output_dir"]]
         call += [word for each in adapters for word in ("--adapter", each)]
+        # a prefix merges into no weights: it goes beside them, as the official code reads it
+        call += ["--layout", "published"] if _has_prefix(adapters) else []
         _as_today(call)
         return 0
 
@@ -110,6 +112,13 @@ def _model_of(given: Given, house: House) -> tuple[str, list[str]]:
 
     settings = translated(given, house, job="predict", has_gpu=None).settings
     return settings["model.path"], settings.get("model.adapters", [])
+
+
+def _has_prefix(adapters: Sequence[str]) -> bool:
+    from tuneglm.models.chain import kind_of
+    from tuneglm.models.loading import adapter_folder
+
+    return any(kind_of(adapter_folder(each)) == "p_tuning" for each in adapters)
 
 
 def _as_today(call: Sequence[str]) -> NoReturn:
