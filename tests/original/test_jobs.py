@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import ROWS, Configure
 from tests.original.clone import ROOT, called
+from tuneglm.config import load_config
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.errors import ConfigError, UserError
 from tuneglm.original.finetune import run as finetune
@@ -76,6 +77,13 @@ def test_a_training_that_evaluates(work: Path) -> None:
     assert "eval_loss" in (work / "out" / "log.jsonl").read_text(encoding="utf-8")
 
 
+def test_todays_settings_among_the_arguments(work: Path) -> None:
+    words = "--do_train --dataset mine --fp16 data.train_on=last --output_dir out --max_steps 1"
+    assert finetune([*words.split(), "training.num_train_epochs=2"], HOUSE) == 0
+    config = load_config(work / "out" / "run.yaml")
+    assert config.data.train_on == "last" and config.training["num_train_epochs"] == 2
+
+
 def test_a_finished_folder_and_a_missing_set(work: Path) -> None:
     words = ["--do_train", "--dataset", "mine", "--output_dir", "out", "--max_steps", "1"]
     assert finetune(words, HOUSE) == 0
@@ -83,6 +91,11 @@ def test_a_finished_folder_and_a_missing_set(work: Path) -> None:
         finetune([*words, "--overwrite_output_dir"], HOUSE)
     with pytest.raises(UserError, match="no data set `mien`"):
         finetune(["--do_train", "--dataset", "mien", "--output_dir", "other"], HOUSE)
+    with pytest.raises(UserError, match="no checkpoint `nix`"):
+        finetune(
+            ["--do_eval", "--dataset", "mine", "--checkpoint_dir", "nix", "--output_dir", "x"],
+            HOUSE,
+        )
     with pytest.raises(ConfigError, match="answers"):
         finetune(["--do_predict", "--predict_with_generate", "False", "--output_dir", "x"], HOUSE)
 

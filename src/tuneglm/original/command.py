@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tuneglm.original.translation import Settings
+from tuneglm.original.sections import Settings
 from tuneglm.run_file import read_yaml
 
 PLAIN = re.compile(r"[\w@%+=:,./-]+")

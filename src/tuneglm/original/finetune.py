@@ -1,7 +1,9 @@
 """`python src/finetune.py …`: training, evaluation or prediction, as it is asked for."""
 
 import os
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from tuneglm.cli import SIGNALLED, leave_with
@@ -13,13 +15,16 @@ from tuneglm.original.reading import Given, read_arguments
 if TYPE_CHECKING:
     from tuneglm.original.translation import Translation
 
+# a setting of today's
+OWN = re.compile(r"(?:(?:model|data|method|stage|probe|training)\.[\w.]+|resume|memory_check)=")
 HELP = f"""Tune a model by the arguments of {TOOL}, each as it was:
 
   python src/finetune.py --do_train --dataset NAME,NAME --finetuning_type lora --output_dir OUT
   python src/finetune.py --do_predict --dataset NAME --checkpoint_dir OUT --output_dir PREDICTED
   python src/finetune.py arguments.json
 
-Each start prints the tuneglm command that does the same. What became of which argument:
+Each start prints the tuneglm command that does the same; settings of that (data.train_on=last)
+may stand among the arguments. What became of which argument:
 docs/en/original.md"""
 
 
@@ -33,6 +38,7 @@ def run(words: Sequence[str], house: House) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(HELP)
         return 0
+    words, own = own_settings(words)
     given = read_arguments(words)
     if not given.get("output_dir"):
         raise ConfigError(
@@ -43,10 +49,12 @@ def run(words: Sequence[str], house: House) -> int:
     # read when the hub's client is imported
     if given.get("cache_dir"):
         os.environ["HF_HUB_CACHE"] = given["cache_dir"]
+    from tuneglm.original.sections import refuse_missing
     from tuneglm.original.translation import job_of, translated
 
     job = job_of(given)
-    translation = translated(given, house, job=job, has_gpu=has_gpu())
+    refuse_missing(given)
+    translation = replace(translated(given, house, job=job, has_gpu=has_gpu()), own=tuple(own))
     no_bars()
     if job == "train":
         return _train(given, translation)
@@ -57,6 +65,12 @@ def run(words: Sequence[str], house: House) -> int:
 
     judge(given, translation, job)
     return 0
+
+
+def own_settings(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(arguments of old, settings of today's that stand among them)."""
+    own = [word for word in words if OWN.match(word)]
+    return [word for word in words if not OWN.match(word)], own
 
 
 def has_gpu() -> bool:
@@ -70,7 +84,7 @@ def _train(given: Given, translation: "Translation") -> int:
     from tuneglm.config import load_config
     from tuneglm.original.command import command_line, overrides, say
 
-    words = overrides(translation.settings)
+    words = [*overrides(translation.settings), *translation.own]
     config = load_config(None, words)
     processes = os.environ.get("WORLD_SIZE", "1")
     several = ["--processes", processes] if processes != "1" else []

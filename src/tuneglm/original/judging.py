@@ -23,7 +23,8 @@ from tuneglm.original.command import command_line, overrides, say
 from tuneglm.original.flags import FLAGS
 from tuneglm.original.reading import Given
 from tuneglm.original.result_files import write_metrics
-from tuneglm.original.translation import Job, Translation
+from tuneglm.original.sections import Job
+from tuneglm.original.translation import Translation
 from tuneglm.reports.steps import Steps
 from tuneglm.reports.terminal import console
 
@@ -55,7 +56,7 @@ def judge(given: Given, translation: Translation, job: Job) -> None:
         raise ConfigError("`--do_predict` is about answers.", "leave --predict_with_generate out")
     if answers:
         need("eval", "BLEU and ROUGE")
-    config = load_config(None, overrides(translation.settings))
+    config = load_config(None, [*overrides(translation.settings), *translation.own])
     say(translation.remarks, _same(config, translation))
     encoder = load_encoder(config.model, config.data)
     sets = kept_sets(config, encoder.encoder)

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tuneglm.errors import ConfigError
-from tuneglm.original.translation import Settings, Translation
+from tuneglm.original.sections import Settings
+from tuneglm.original.translation import Translation
 from tuneglm.trainer_options import trainer_options
 
 # their key → ours, with the same values

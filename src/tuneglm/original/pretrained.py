@@ -12,6 +12,7 @@ from typing import Any
 from tuneglm.errors import ConfigError
 from tuneglm.original.house import House
 from tuneglm.original.official import Official
+from tuneglm.original.sections import refuse_missing
 from tuneglm.original.translation import translated
 
 
@@ -103,6 +104,7 @@ def load(arguments: ModelArguments, house: House) -> tuple[Any, Any]:
     values = {name: value for name, value in vars(arguments).items() if value is not None}
     values["checkpoint_dir"] = ",".join(arguments.checkpoint_dir or ())
     given = {name: value for name, value in values.items() if value != ""}
+    refuse_missing(given)
     settings = translated(given, house, job="predict", has_gpu=None).settings
     kept = {key: each for key, each in settings.items() if key.startswith("model.")}
     chat = loaded(load_config(None, overrides(kept)))

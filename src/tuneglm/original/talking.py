@@ -1,5 +1,6 @@
 """`infer.py`, `web_demo.py` and `export_model.py`: a model with its checkpoints, put to use."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -50,7 +51,7 @@ def _talk(words: Sequence[str], house: House) -> int:
     no_bars()
     model = loaded(config)
     # a byte that is none of UTF-8 ends no conversation
-    if not sys.stdin.isatty() and hasattr(sys.stdin, "reconfigure"):
+    if isinstance(sys.stdin, io.TextIOWrapper) and not sys.stdin.isatty():
         sys.stdin.reconfigure(errors="replace")
     print(WELCOME)
     chat(model, drawing, COMMANDS)
@@ -103,6 +104,9 @@ def _given(words: Sequence[str]) -> Given:
     # read when the hub's client is imported
     if given.get("cache_dir"):
         os.environ["HF_HUB_CACHE"] = given["cache_dir"]
+    from tuneglm.original.sections import refuse_missing
+
+    refuse_missing(given)
     return given
 
 
