@@ -39,8 +39,11 @@ bench: $(STAMP)
 matrix: $(STAMP)
 	$(BIN)/python -m tests.matrix
 
+# the page of options, drawn from the code, and all pages as a site: build/site/index.html
 docs: $(STAMP)
 	$(BIN)/python docs/reference.py
+	$(BIN)/python -m pip install --quiet -c constraints.txt ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 # torch first, by its own command: give that another --index-url to choose its build (CPU, CUDA)
 $(STAMP): pyproject.toml constraints.txt

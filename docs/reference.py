@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from tuneglm.config import Option, chat_options, options
+from tuneglm.config import Option, chat_options, options, serve_options
 
 PAGE = Path(__file__).with_name("reference.md")
 HEAD = """# Options of a run
@@ -25,10 +25,17 @@ For `tuneglm chat`; the fields of `tuneglm.ChatConfig` have the same names.
 |---|---|---|
 """
 
+SERVE = """
+# Options of tuneglm serve
+
+| option | default | |
+|---|---|---|
+"""
+
 
 def page() -> str:
     """The reference as Markdown."""
-    return HEAD + _rows(options()) + CHAT + _rows(chat_options())
+    return HEAD + _rows(options()) + CHAT + _rows(chat_options()) + SERVE + _rows(serve_options())
 
 
 def _rows(shown: Iterable[Option]) -> str:

@@ -12,6 +12,7 @@ import yaml
 
 from tests.conftest import Configure
 from tests.test_training import unfinished
+from tuneglm.checkpoints import run_within
 from tuneglm.config import dump_config, load_config
 from tuneglm.errors import ConfigError, ModelError, OutputError
 from tuneglm.generate import ChatModel
@@ -184,3 +185,21 @@ def _counts(printed: str) -> tuple[int, int]:
     words = line.replace(",", "").split()
     place = words.index("of")
     return int(words[place - 1]), int(words[place + 1])
+
+
+def test_a_folder_that_holds_one_run_means_that_run(tmp_path: Path) -> None:
+    """As `demo_output` does; with a second one finished, both are named."""
+    run, other = tmp_path / "one", tmp_path / "two"
+    run.mkdir()
+    assert run_within(tmp_path) == tmp_path
+    (run / "run.yaml").touch()
+    assert run_within(tmp_path) == run, "its own sentence says that it is not finished"
+    other.mkdir()
+    (other / "run.yaml").touch()
+    (other / "adapter_model.safetensors").touch()
+    assert run_within(tmp_path) == other
+    assert run_within(str(other)) == other
+    assert run_within("zai-org/chatglm3-6b") == Path("zai-org/chatglm3-6b")
+    (run / "model.safetensors").touch()
+    with pytest.raises(ModelError, match="holds 2 finished runs: `one`, `two`"):
+        run_within(tmp_path)

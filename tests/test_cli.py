@@ -24,7 +24,7 @@ from tuneglm.models.encoder import encoder_of
 from tuneglm.models.loading import load_tokenizer, resolved_family
 
 COMMANDS: list[list[str]] = [
-    *([], ["train"], ["plan"], ["chat"], ["evaluate"], ["export"], ["demo"], ["data"]),
+    *([], ["train"], ["plan"], ["chat"], ["serve"], ["evaluate"], ["export"], ["demo"], ["data"]),
     *(["data", command] for command in ("check", "stats", "show", "list", "download", "identity")),
 ]
 
@@ -106,7 +106,9 @@ def test_from_a_file_to_an_answer(
     first = (out / "adapter_model.safetensors").read_bytes()
     assert (again / "adapter_model.safetensors").read_bytes() == first
     capsys.readouterr()
-    monkeypatch.setattr("tuneglm.chat.sys.stdin", _Pipe("你是谁？\n/clear\n\n/quit\nnot asked\n"))
+    monkeypatch.setattr(
+        "tuneglm.chat.conversation.sys.stdin", _Pipe("你是谁？\n/clear\n\n/quit\nnot asked\n")
+    )
     call("chat", str(out), "--temperature", "0")
     assert capsys.readouterr().out.splitlines() == [
         "我是星河。",

@@ -404,6 +404,43 @@ def test_the_identity_goes_into_the_folder_of_data(call: Call, tmp_path: Path) -
     assert "identity 565" in call("data", "stats", "identity", f"data.dir={folder}")[0]
 
 
+def test_the_line_on_training_names_the_rows_that_were_written(call: Call, tmp_path: Path) -> None:
+    folder = tmp_path / "sets"
+    out, _ = call("data", "identity", "--name", "Zeta", "--author", "Omega", "--dir", folder)
+    assert f"{{path: {folder / 'identity.json'}, share: 0.05}}" in out
+
+
+@pytest.mark.parametrize("name", ["<|user|>", "two\nlines", "<NAME>", "{{name}}"])
+def test_what_is_no_name_is_refused(call: Call, tmp_path: Path, name: str) -> None:
+    words = ("--name", name, "--author", "Omega", "--dir", tmp_path / "sets")
+    assert "a name is one line without" in call("data", "identity", *words, status=2)[1]
+
+
+def test_every_broken_file_of_a_folder_is_found(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('[{"instruction": "a", "output": "b"}, {"instr', "utf-8")
+    (tmp_path / "b.json").write_text('[{"instruction": "c", "output": "d"} x', "utf-8")
+    (tmp_path / "c.jsonl").write_text('{"instruction": "e", "output": "f"}\n', "utf-8")
+    (tmp_path / "d.jsonl").write_text('{"instruction": "g", "output": ""}\n', "utf-8")
+    found = objects(call("data", "check", tmp_path, "--json", status=1)[0])
+    assert [Path(each["file"]).name for each in found] == ["d.jsonl", "a.json", "b.json"]
+
+
+def test_a_file_of_a_folder_that_calls_its_columns_otherwise_is_named(
+    call: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("instruction,output\na,b\n", "utf-8")
+    (tmp_path / "b.csv").write_text("问题,回答\na,b\n", "utf-8")
+    out, error = call("data", "check", tmp_path, status=1)
+    assert "b.csv` has other names for its columns" in out + error
+
+
+def test_rows_of_the_first_set_are_shown_under_its_name(call: Call, tmp_path: Path) -> None:
+    first = write(tmp_path / "one.jsonl", {"instruction": "a", "output": "b"})
+    second = write(tmp_path / "two.jsonl", {"instruction": "c", "output": "d"})
+    shown = objects(call("data", "show", first, second, MODEL, "--json")[0])
+    assert [each["set"] for each in shown] == ["one.jsonl"]
+
+
 def test_a_reader_who_has_gone_is_no_success(tmp_path: Path) -> None:
     """`data check | head`, where a script asks how the check went."""
     path = write(tmp_path / "rows.jsonl", *[{"instruction": "no answer", "output": ""}] * 20_000)

@@ -12,7 +12,8 @@ from tuneglm.config import load_config
 from tuneglm.data.registry import registered_sets, restricted_by_name
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.export import Export, export
-from tuneglm.model_card import UsedSet, export_card, run_card
+from tuneglm.export.card import export_card
+from tuneglm.model_card import UsedSet, run_card
 from tuneglm.training import train
 
 CONFIG = load_config(
@@ -66,7 +67,8 @@ def test_a_folder_is_named_without_its_place(tmp_path: Path) -> None:
 
 def test_a_card_of_others_is_not_carried(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("---\ntags:\n- other\n---\n## Data\n\nx", encoding="utf-8")
-    assert "## Data" not in export_card("owner/base", "x", tmp_path / "out", [tmp_path])
+    wanted = Export("owner/base", tmp_path / "out")
+    assert "## Data" not in export_card(wanted, "x", [tmp_path], None)
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +85,8 @@ def test_a_run_writes_it_and_export_carries_it(result: Path, tmp_path: Path) -> 
     assert f"| alpaca_zh | {len(ROWS)} | CC BY-NC 4.0 | non-commercial |" in card
     assert f"tuneglm chat {result.name}" in card and f"`{MODEL_FOLDER.name}`" in card
     assert not re.search(r"\b20\d\d-", card)
-    whole = export(Export(str(result), tmp_path / "whole"))
-    again = export(Export(str(whole), tmp_path / "again"))
+    whole = export(Export(str(result), tmp_path / "whole")).folder
+    again = export(Export(str(whole), tmp_path / "again")).folder
     for folder in (whole, again):
         text = (folder / "README.md").read_text(encoding="utf-8")
         assert text.count("## Tuning") == text.count("## Data") == text.count("## Use") == 1

@@ -262,7 +262,7 @@ class writing:  # noqa: N801 - read as a phrase: with writing(folder)
 
     def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
         """Raise OutputError for a full disk; anything else goes its way."""
-        if error is None or not _is_full(error, self.folder):
+        if error is None or not is_full(error, self.folder):
             return
         # what was being written makes room
         shutil.rmtree(self.folder / UNFINISHED, ignore_errors=True)
@@ -284,7 +284,8 @@ def _leave(folder: Path) -> None:
         folder.rmdir()
 
 
-def _is_full(error: BaseException, folder: Path) -> bool:
+def is_full(error: BaseException, folder: Path) -> bool:
+    """Whether an error, however it is worded, says that nothing more can be written there."""
     if isinstance(error, UserError):
         return False
     if isinstance(error, OSError) and error.errno in FULL:
@@ -292,8 +293,11 @@ def _is_full(error: BaseException, folder: Path) -> bool:
     text = str(error)
     if any(words in text for words in FULL_TEXTS):
         return True
-    # torch's writers do not say why they failed
-    return isinstance(error, RuntimeError) and not _has_room(folder)
+    # torch's and numpy's writers do not say why they failed
+    is_untold = isinstance(error, RuntimeError) or (
+        isinstance(error, OSError) and error.errno is None
+    )
+    return is_untold and not _has_room(folder)
 
 
 def _has_room(folder: Path) -> bool:

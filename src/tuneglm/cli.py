@@ -12,8 +12,10 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn
 
+from tuneglm.api_cli import add_serve
+from tuneglm.chat_cli import add_chat
 from tuneglm.command_line import (
     USER_ERROR,
     Parser,
@@ -24,12 +26,14 @@ from tuneglm.command_line import (
     no_bars,
     options_help,
 )
-from tuneglm.config import ChatConfig, RunConfig, chat_config
+from tuneglm.config import RunConfig
 from tuneglm.data_cli import add_data
 from tuneglm.doctor_cli import add_doctor
 from tuneglm.errors import ConfigError, UserError
 from tuneglm.evaluate_cli import add_evaluate
+from tuneglm.export_cli import add_export
 from tuneglm.import_cli import add_import_config
+from tuneglm.web_cli import add_web
 
 INTERRUPTED = 130
 # a command that a signal stopped ends in this and the signal's number
@@ -120,65 +124,17 @@ def plan(given: argparse.Namespace) -> int:
     from tuneglm.reports.terminal import console
 
     memory = None if given.memory is None else size_of(given.memory)
-    planned = plan(config, memory=memory, device=given.device, processes=given.processes)
+    planned = plan(
+        config,
+        memory=memory,
+        device=given.device,
+        processes=given.processes,
+        choices=not given.brief,
+    )
     if given.json:
         print(plan_json(planned))
     else:
         print_plan(console(), planned)
-    return 0
-
-
-def chat(given: argparse.Namespace) -> int:
-    """Talk to a model."""
-    config = chat_config({name: getattr(given, name) for name in ChatConfig.model_fields})
-    no_bars()
-    from tuneglm.chat import chat
-    from tuneglm.generate import ChatModel
-
-    model = ChatModel(
-        given.path,
-        family=given.family,
-        dtype=given.dtype,
-        bits=given.bits,
-        adapters=_adapters(given.adapter),
-        device=given.device,
-    )
-    chat(model, config)
-    return 0
-
-
-def _adapters(given: Sequence[str]) -> Sequence[str] | dict[str, str]:
-    """`--adapter`, each with a name to choose it by, or none of them."""
-    named = [word.partition("=")[::2] for word in given if "=" in word and not Path(word).is_dir()]
-    if not named:
-        return given
-    names = [name for name, _ in named]
-    if len(named) < len(given) or len(set(names)) < len(names) or "" in names:
-        raise ConfigError(
-            f"`--adapter {' --adapter '.join(given)}` does not give each a name of its own.",
-            "name each (--adapter NAME=FOLDER) to choose between them, or none to add them all",
-        )
-    return dict(named)
-
-
-def export(given: argparse.Namespace) -> int:
-    """Write whole weights."""
-    no_bars()
-    from tuneglm.export import Export, export
-    from tuneglm.reports.terminal import command
-
-    wanted = Export(
-        given.path,
-        Path(given.output),
-        layout=given.layout,
-        bits=given.bits,
-        dtype=given.dtype,
-        family=given.family,
-        adapters=tuple(given.adapter),
-    )
-    folder = export(wanted)
-    print(f"Saved  {folder}: weights and tokenizer")
-    print(f"Talk to it:  {command('chat', str(folder))}")
     return 0
 
 
@@ -241,6 +197,11 @@ def _add_plan(commands: Any, name: str) -> None:
     add_settings(parser, PLAN_EXAMPLE)
     parser.add_argument("--json", action="store_true", help="print one object; sizes in bytes")
     parser.add_argument(
+        "--brief",
+        action="store_true",
+        help="without the largest batch and other choices: much sooner",
+    )
+    parser.add_argument(
         "--memory",
         metavar="SIZE",
         help="plan for so much memory, such as 8GB, in place of what is here: a GPU's, or with "
@@ -257,47 +218,6 @@ def _add_plan(commands: Any, name: str) -> None:
     )
 
 
-def _add_chat(commands: Any, name: str) -> None:
-    parser = add_command(commands, name, chat, "Talk to a model, or to what a run made of it.")
-    _add_model(parser)
-    parser.add_argument("--dtype", help="auto, float32, bfloat16 or float16")
-    parser.add_argument(
-        "--bits", type=int, choices=(16, 8, 4), help="hold the weights in so many bits"
-    )
-    parser.add_argument("--device", help="cuda, cpu …; the GPU if there is one")
-    for field_name, field in ChatConfig.model_fields.items():
-        kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
-        parser.add_argument(
-            f"--{field_name.replace('_', '-')}",
-            type=kinds[0] if kinds else field.annotation,
-            default=field.default,
-            metavar=field_name.rpartition("_")[2].upper(),
-            help=f"{field.description} ({field.default!r})".replace("%", "%%"),
-        )
-
-
-def _add_export(commands: Any, name: str) -> None:
-    parser = add_command(
-        commands,
-        name,
-        export,
-        "Write whole weights: a run's adapter merged into its model, or a model in another form.",
-    )
-    _add_model(parser)
-    parser.add_argument("output", help="a new folder for the result")
-    parser.add_argument(
-        "--layout",
-        choices=("published", "native"),
-        help="names of the weights: the family's own, or transformers'; its own where it has some",
-    )
-    parser.add_argument(
-        "--bits", type=int, choices=(4, 8), help="pack as the official int4 and int8 checkpoints"
-    )
-    parser.add_argument(
-        "--dtype", help="float16, bfloat16 or float32; what the model's files have when left out"
-    )
-
-
 def _add_demo(commands: Any, name: str) -> None:
     parser = add_command(
         commands,
@@ -309,18 +229,6 @@ def _add_demo(commands: Any, name: str) -> None:
     parser.add_argument("--author", default="北斗实验室", help="who made it (%(default)s)")
     parser.add_argument("--output", default="demo_output", help="where it goes (%(default)s)")
     parser.add_argument("--family", help="tune the small model in this family's layout")
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", help="output folder of a run, model folder, or id of the hub")
-    parser.add_argument("--family", help="family of the model; guessed when left out")
-    parser.add_argument(
-        "--adapter",
-        action="append",
-        default=[],
-        help="folder of trained parts: LoRA, a P-tuning prefix, weights alone; repeatable. In chat "
-        "also NAME=FOLDER: `/adapter NAME` lets that one answer, `/adapter base` the model alone",
-    )
 
 
 def _quiet() -> None:
@@ -341,11 +249,13 @@ def _quiet() -> None:
 COMMANDS: dict[str, Callable[[Any, str], None]] = {
     "train": _add_train,
     "plan": _add_plan,
-    "chat": _add_chat,
+    "chat": add_chat,
+    "serve": add_serve,
     "evaluate": add_evaluate,
     "data": add_data,
-    "export": _add_export,
+    "export": add_export,
     "demo": _add_demo,
+    "web": add_web,
     "doctor": add_doctor,
     "import-config": add_import_config,
 }

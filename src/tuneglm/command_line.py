@@ -111,6 +111,11 @@ def count_of(what: str) -> Callable[[str], int]:
     return count
 
 
+def add_family(parser: argparse.ArgumentParser) -> None:
+    """`--family`, of whatever model a command takes."""
+    parser.add_argument("--family", help="family of the model; guessed when left out")
+
+
 def options_help(*sections: str) -> str:
     """The options of a run in these sections, each with its default and its docstring."""
     lines = []

@@ -22,6 +22,7 @@ from tuneglm.errors import ConfigError
 from tuneglm.method_config import METHOD_SECTIONS, LoraConfig, MethodConfig
 from tuneglm.run_file import one_line, read_run_file, read_yaml
 from tuneglm.section import Section
+from tuneglm.serve_config import ServeConfig
 from tuneglm.trainer_options import expected_value, trainer_options
 
 LISTED = 40  # more names than that are not read
@@ -210,6 +211,12 @@ def chat_options() -> Iterator[Option]:
         yield _option(f"--{name.replace('_', '-')}", field)
 
 
+def serve_options() -> Iterator[Option]:
+    """Every option of `tuneglm serve`, as the command line writes it."""
+    for name, field in ServeConfig.model_fields.items():
+        yield _option(f"--{name.replace('_', '-')}", field)
+
+
 def _option(name: str, field: FieldInfo) -> Option:
     default = field.get_default(call_default_factory=True)
     written = list(default) if isinstance(default, tuple) else default
@@ -283,7 +290,11 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     try:
         value = read_yaml(text)
     except yaml.YAMLError as error:
-        raise ConfigError(f"The value of `{key}` is not readable: {one_line(error)}.") from None
+        told = one_line(error).replace(' in "<unicode string>"', "")
+        raise ConfigError(
+            f"The value of `{key}` is not readable: {told}.",
+            f"YAML wants as many `]` and `}}` as `[` and `{{`; in quotes: '{key}=[a, b]'",
+        ) from None
     *parents, last = key.split(".")
     for parent in parents:
         inner = tree.get(parent)
@@ -344,6 +355,9 @@ def _config_error(error: ValidationError) -> ConfigError:
 def _unknown(dotted: str, key: str, known: Iterable[str]) -> str:
     names = tuple(known)
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    sections = [option.name for option in options() if option.name.endswith(f".{key}")]
+    if dotted == key and sections and not difflib.get_close_matches(key, names, n=1, cutoff=0.8):
+        return f"There is no option `{dotted}`.\ndid you mean `{'` or `'.join(sections)}`?"
     prefix = dotted[: -len(key)]
     if near:
         return f"There is no option `{dotted}`.\ndid you mean `{prefix}{near[0]}`?"

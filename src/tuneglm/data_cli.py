@@ -101,7 +101,9 @@ def write_identity(given: argparse.Namespace) -> int:
     print(f"Saved  {written.rows_file}: {sum(written.rows.values())} rows ({rows})")
     print(f"Saved  {written.others_file}: {written.others} rows on other things")
     print(f"Saved  {written.probes_file}: {written.probes} questions in words that no row uses")
-    sets = f"ROWS, {{name: identity, share: 0.05}}, {written.others_file}"
+    is_named = written.rows_file == Path(DataConfig.model_fields["dir"].default, "identity.json")
+    rows_of_it = "name: identity" if is_named else f"path: {written.rows_file}"
+    sets = f"ROWS, {{{rows_of_it}, share: 0.05}}, {written.others_file}"
     print(f"Train on it beside other rows:  data.train=[{sets}]")
     return 0
 

@@ -157,6 +157,17 @@ class ChatModel:
         """Ids of an answer → its text, without special tokens."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
 
+    def conversation_ids(self, conversation: Conversation) -> list[int]:
+        """The ids of a conversation that has come to an answer, which is its last message."""
+        (rendered,) = self.family.render(self.tokenizer, [example_of(conversation, ())])
+        return rendered.ids
+
+    @property
+    def longest(self) -> int | None:
+        """How many tokens the model reads; None where its config does not say."""
+        positions: int | None = getattr(self.model.config, "max_position_embeddings", None)
+        return positions
+
     def _until_end(self, ids: list[int]) -> list[int]:
         ends = [place for place, token in enumerate(ids) if token in self.end_tokens]
         return ids[: ends[0]] if ends else ids
@@ -197,7 +208,7 @@ class ChatModel:
     ) -> torch.Tensor:
         ids = ids.to(self.model.device)
         mask = torch.ones_like(ids) if mask is None else mask.to(ids.device)
-        positions = getattr(self.model.config, "max_position_embeddings", None)
+        positions = self.longest
         room = config.max_new_tokens
         if positions is not None:
             room = min(room, positions - ids.shape[1])

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from tuneglm.errors import HubError
@@ -144,3 +144,56 @@ def _modelscope_download() -> Callable[..., str]:
     from modelscope import snapshot_download
 
     return snapshot_download
+
+
+def check_upload(repo_id: str, hub: Hub) -> None:
+    """Raises HubError where nothing could be put on the hub: before hours of work, not after."""
+    if not looks_like_id(repo_id):
+        raise HubError(f"`{repo_id}` is no name on a hub.", "write it as OWNER/NAME")
+    if not _answers(hub):
+        raise HubError(f"{_endpoint(hub)} does not answer.", "export without --upload for now")
+    try:
+        _uploader(hub).whoami()
+    except (OSError, ValueError, _client_error(hub)) as error:
+        raise HubError(
+            f"{_endpoint(hub)} does not know who you are: {_first_line(error)}",
+            {"huggingface": "log in: hf auth login", "modelscope": "log in: modelscope login"}[hub],
+        ) from None
+
+
+def upload(folder: Path, repo_id: str, hub: Hub, *, private: bool) -> str:
+    """Put a folder on a hub, into a repository that is made where it is not there; its page.
+
+    Raises HubError where the hub refuses it; what is on the disk stays.
+    """
+    client = _uploader(hub)
+    seen: dict[str, object] = (
+        {"visibility": "private" if private else "public"}
+        if hub == "modelscope"
+        else {"private": private}
+    )
+    try:
+        client.create_repo(repo_id, repo_type="model", exist_ok=True, **seen)
+        client.upload_folder(repo_id=repo_id, folder_path=str(folder), repo_type="model")
+    except (OSError, ValueError, _client_error(hub)) as error:
+        command = {"huggingface": "hf", "modelscope": "modelscope"}[hub]
+        raise HubError(
+            f"{_endpoint(hub)} refused `{repo_id}`: {_first_line(error)}",
+            f"the result is in `{folder}`; send it later: {command} upload {repo_id} {folder}",
+        ) from None
+    return page_of(repo_id, hub)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _uploader(hub: Hub) -> Any:
+    """The hub's own client."""
+    if hub == "modelscope":
+        from modelscope_hub.api import HubApi
+
+        return HubApi()
+    from huggingface_hub import HfApi
+
+    return HfApi()

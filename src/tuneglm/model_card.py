@@ -4,7 +4,7 @@ A card says nothing of the day and the machine: the same run writes the same one
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from tuneglm.hub import looks_like_id
 from tuneglm.reports.probes import ProbeReport
 
 CARD_FILE = "README.md"
-_TAG = "tuneglm"
+TAG = "tuneglm"
 # what such data are for, in English and in Chinese
 _RESTRICTED = {
     "non-commercial": ("non-commercial use", "非商业用途"),
@@ -62,11 +62,11 @@ def run_card(
 ) -> str:
     """The card of a run's result; `asked` what it answers, where it was asked."""
     name = Path(config.training["output_dir"]).name
-    base = _short(config.model.path)
+    base = short(config.model.path)
     head = {
         **({"base_model": base} if looks_like_id(base) else {}),
         **({"library_name": "peft"} if adapter else {}),
-        "tags": [_TAG, family, config.method.name],
+        "tags": [TAG, family, config.method.name],
         **_used(sets),
     }
     settings = config.method.model_dump(exclude={"name"}, exclude_defaults=True)
@@ -78,27 +78,21 @@ def run_card(
     sections = {"Tuning / 微调": tuning, "Data / 数据": _data(sets)}
     if asked is not None:
         sections["Questions / 提问"] = asked.as_markdown()
-    return _card(name, head, sections)
+    return card_of(name, head, sections)
 
 
-def export_card(path: str, family: str, output: Path, folders: Iterable[Path]) -> str:
-    """The card of whole weights made of `path`, with what the cards in `folders` say of them."""
-    name = _short(path)
-    parts = [text for folder in folders for text in _sections(folder / CARD_FILE)]
-    head = {
-        **({"base_model": name} if looks_like_id(name) else {}),
-        "tags": [_TAG, family],
-    }
-    origin = f"Whole weights of `{name}` (family {family}).\n\n由 `{name}` 导出的完整权重。"
-    sections = {"Export / 导出": origin}
-    return _card(output.name, head, sections, parts)
-
-
-def _card(name: str, head: object, sections: dict[str, str], carried: Sequence[str] = ()) -> str:
+def card_of(
+    name: str,
+    head: object,
+    sections: dict[str, str],
+    carried: Sequence[str] = (),
+    use: str | None = None,
+) -> str:
+    """A card: what hubs read of it, its sections, those of earlier cards, how to use it."""
     front = yaml.safe_dump(head, allow_unicode=True, sort_keys=False)
     parts = [f"---\n{front}---", f"# {name}"]
     parts += [f"## {title}\n\n{text}" for title, text in sections.items()]
-    parts += [*carried, f"## Use / 使用\n\n{_use(name)}"]
+    parts += [*carried, f"## Use / 使用\n\n{use or _use(name)}"]
     return "\n\n".join(parts) + "\n"
 
 
@@ -128,7 +122,7 @@ def _data(sets: Sequence[UsedSet]) -> str:
         licence = "" if known is None else known.licence
         restriction = "" if known is None else known.restriction
         rows = f"{one.rows:,}" if one.rows else "streamed"
-        lines.append(f"| {_cell(one.name)} | {rows} | {_cell(licence)} | {restriction} |")
+        lines.append(f"| {cell(one.name)} | {rows} | {cell(licence)} | {restriction} |")
     return "\n".join([*lines, *_warning(sets)])
 
 
@@ -148,18 +142,19 @@ def _warning(sets: Sequence[UsedSet]) -> list[str]:
     ]
 
 
-def _sections(card: Path) -> list[str]:
-    """The parts of a card of ours that still hold when weights take another form."""
+def carried_sections(folder: Path) -> list[str]:
+    """The parts of a folder's card, if it is ours, that hold when weights take another form."""
+    card = folder / CARD_FILE
     if not card.is_file():
         return []
     text = card.read_text(encoding="utf-8", errors="replace")
-    if not re.match(rf"---\n.*?^- {_TAG}$.*?^---$", text, re.S | re.M):
+    if not re.match(rf"---\n.*?^- {TAG}$.*?^---$", text, re.S | re.M):
         return []
     sections = re.split(r"\n(?=## )", text)[1:]
     return [one.strip() for one in sections if not one.startswith(("## Use", "## Export"))]
 
 
-def _short(path: str) -> str:
+def short(path: str) -> str:
     """An id as it is; of a folder its name, for its place is nobody else's affair."""
     folder = Path(path).expanduser()
     return folder.resolve().name if folder.is_dir() else path
@@ -169,5 +164,6 @@ def _words(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """A text as a table of Markdown holds it."""
     return text.replace("|", "\\|")

@@ -44,6 +44,7 @@ from tuneglm.models.family import Family
 from tuneglm.models.loading import load_tokenizer, model_folder
 from tuneglm.models.quantization import held_bits
 from tuneglm.models.undivided import undivided
+from tuneglm.models.weights import weight_files
 from tuneglm.plan.bits import with_bits
 from tuneglm.plan.capacity import enough_memory, forget_peak, peak_memory
 from tuneglm.plan.planned_step import step_of
@@ -101,6 +102,8 @@ def train(config: RunConfig) -> TrainingResult:
     folder = model_folder(config.model)
     family = family_of(folder, config.model.family)
     check_method(config, folder, family)
+    # that they are there is known at once, and reading rows takes its time
+    weight_files(folder)
     tokenizer = load_tokenizer(folder, family=family.name)
     probes = probes_of(config)
     encoder = encoder_of(config.data, tokenizer, family)

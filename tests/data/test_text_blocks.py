@@ -41,6 +41,8 @@ def test_a_character_that_stands_across_blocks_is_whole() -> None:
         ("latin-1", "naïve café, garçon, über, Ärger, señor\n" * 10),
         ("cp1252", "“Quoted” – it’s his naïveté…\n" * 10),
         ("cp1251", "Привет, как дела? Это проверка.\n" * 10),
+        ("koi8-r", "Столица России,Москва\nПривет,Здравствуйте\n"),
+        ("euc-kr", "대한민국수도,서울특별시입니다\n"),
         ("euc-kr", "안녕하세요, 이것은 시험입니다. 잘 부탁드립니다.\n" * 10),
         ("euc-jp", "これはテストです。よろしくお願いします。\n" * 10),
         ("shift-jis", "これはテストです。よろしくお願いします。\n" * 10),
@@ -51,6 +53,19 @@ def test_other_encodings_are_not_taken_for_gbk(encoding: str, text: str) -> None
     """They are left as they are, for each row to say that it is not UTF-8."""
     data = text.encode(encoding)
     assert decoded(data) == ("UTF-8", data)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "四川省省会？,成都\n广东省省会？,广州\n",
+        "春风送暖,秋雨添凉\n",
+        "类型#裤*版型#宽松,物流太慢\n",
+    ],
+)
+def test_lists_and_names_in_gbk_are_recognised(text: str) -> None:
+    """Which hold no word of prose."""
+    assert decoded(text.encode("gbk")) == ("GBK", text.encode())
 
 
 def test_traditional_chinese_in_gbk_is_recognised() -> None:

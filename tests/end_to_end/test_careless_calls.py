@@ -42,6 +42,8 @@ def model(tmp_path: Path) -> Path:
         (["data", "shwo"], "no command `shwo`", "did you mean `show`?"),
         (["train"], "nothing to do", "training.output_dir=OUT"),
         (["train", "nowhere.yaml"], "no run file `nowhere.yaml`", "overrides"),
+        (["train", "cutoff=12"], "no option `cutoff`", "did you mean `data.cutoff`?"),
+        (["train", "data.train=[a.json"], "`data.train` is not readable", "as many `]`"),
         (["train", "modle.path=x"], "no option `modle`", "did you mean `model`?"),
         (["train", "model.path=x", "method.rnak=4"], "`method.rnak`", "`method.rank`?"),
         (
@@ -135,6 +137,9 @@ def test_folders_that_hold_no_whole_model(
     assert "model.safetensors" in said(capsys, "chat", str(model))
     (model / "model.safetensors").unlink()
     assert "holds no weights" in said(capsys, "chat", str(model))
+    # before rows are looked for, of which there may be many
+    unread = ("data.train=nowhere.json", f"training.output_dir={tmp_path / 'out'}")
+    assert "holds no weights" in said(capsys, "train", f"model.path={model}", *unread)
     (model / "config.json").write_text("{")
     assert "not readable JSON" in said(capsys, "chat", str(model))
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.registry import get_model
+from lm_eval.models.huggingface import HFLM
 
 from tests.evaluation.test_suites import write_suite
 from tuneglm.config import ChatConfig
@@ -50,6 +51,21 @@ def test_log_likelihoods_are_those_of_each_row_alone(model: TunedLM) -> None:
         assert both[: len(start)] == start
         expected = by_hand(model, start, both[len(start) :])
         assert (value, is_greedy) == (pytest.approx(expected[0], abs=1e-3), expected[1])
+
+
+def test_the_harness_own_class_says_the_same(model: TunedLM) -> None:
+    """Its class for models of transformers, around the same network and tokenizer."""
+    own = HFLM(
+        pretrained=model.chat.model, tokenizer=model.tokenizer, add_bos_token=True, batch_size=2
+    )
+    requests = [
+        asked("loglikelihood", context, continuation)
+        for context in ("法国的首都是哪里？\n答案：", "What is 3 + 4?\nAnswer:", "你好")
+        for continuation in (" A", " B", "巴黎。", " seven, of course")
+    ]
+    ours, theirs = model.loglikelihood(requests, True), own.loglikelihood(requests, True)
+    assert [value for value, _ in ours] == pytest.approx([value for value, _ in theirs], abs=1e-3)
+    assert [greedy for _, greedy in ours] == [greedy for _, greedy in theirs]
 
 
 def test_a_whole_text_is_predicted_once_in_windows(model: TunedLM) -> None:

@@ -141,3 +141,42 @@ def test_what_cannot_be(made: Any, tmp_path: Path) -> None:
         stays.model.save_pretrained(tmp_path / method)
         with pytest.raises(ModelError, match="cannot be switched off again"):
             NamedAdapters(load(base, family), {"one": tmp_path / method}, record)
+
+
+def test_one_that_comes_later_and_one_that_goes(made: Any, tmp_path: Path) -> None:
+    """The others answer as before; whoever comes, goes and comes again is what it is alone."""
+    base, family, folders = made
+    model, adapters = named(made, "lora", "prefix")
+    alone = {name: logits(load(folders[name], family)) for name in ADAPTERS}
+    alone["base"] = logits(load(base, family))
+
+    def same(*names: str) -> None:
+        for name in ("base", *names, "base"):
+            adapters.choose(name)
+            assert torch.equal(logits(model), alone[name]), name
+
+    for name in ("prompt", "other lora", "projected"):
+        adapters.add(name, folders[name])
+    same(*ADAPTERS)
+    adapters.choose("lora")
+    for name in ADAPTERS:
+        adapters.remove(name)
+        same(*(each for each in ADAPTERS if each in adapters.names))
+    assert adapters.names == ("base",)
+    for name in ("other lora", "prompt", "lora"):
+        adapters.add(name, folders[name])
+    same("lora", "prompt", "other lora")
+    with pytest.raises(ModelError, match="did you mean `lora`"):
+        adapters.remove("lorra")
+    with pytest.raises(ModelError, match="cannot be taken away"):
+        adapters.remove("base")
+    with pytest.raises(ModelError, match="already"):
+        adapters.add("lora", folders["lora"])
+    broken = tmp_path / "broken"
+    shutil.copytree(folders["lora"], broken)
+    config = json.loads((broken / "adapter_config.json").read_text())
+    (broken / "adapter_config.json").write_text(json.dumps({**config, "r": 3}))
+    with pytest.raises(ModelError, match="has the shape"):
+        adapters.add("broken", broken)
+    assert adapters.names == ("base", "other lora", "prompt", "lora")
+    same("lora", "prompt", "other lora")

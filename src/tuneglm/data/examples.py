@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 
 from tuneglm.data.columns import RowError, listed, nearest
-from tuneglm.data.files import Notes, RawRow, read_rows
+from tuneglm.data.files import Broken, Notes, RawRow, read_rows
 from tuneglm.data.first_rows import first_values, refuse_unlike_files
 from tuneglm.data.formats import FORMATS, KIND
 from tuneglm.data.identity_files import IDENTITY_SETS, identity_files
@@ -75,19 +75,23 @@ class ExampleSet:
         """What is read: the file, or what came through it."""
         return self.kept or self.file
 
-    def rows(self, notes: Notes | None = None) -> Iterator[RawRow]:
-        """The rows that the entry takes, in the file's order; for `notes` see `read_rows`."""
-        rows = self._of_kinds(notes)
+    def rows(self, notes: Notes | None = None, broken: Broken | None = None) -> Iterator[RawRow]:
+        """The rows that the entry takes, in the file's order; for `notes` etc. see `read_rows`."""
+        rows = self._of_kinds(notes, broken)
         if self.entry.max_rows is None:
             return rows
         if self.entry.seed is None:
             return islice(rows, self.entry.max_rows)
-        drawn = _drawn(sum(1 for _ in self._of_kinds()), self.entry.max_rows, self.entry.seed)
+        passed_over = None if broken is None else _said_already
+        count = sum(1 for _ in self._of_kinds(broken=passed_over))
+        drawn = _drawn(count, self.entry.max_rows, self.entry.seed)
         return (row for number, row in enumerate(rows) if number in drawn)
 
-    def _of_kinds(self, notes: Notes | None = None) -> Iterator[RawRow]:
+    def _of_kinds(
+        self, notes: Notes | None = None, broken: Broken | None = None
+    ) -> Iterator[RawRow]:
         """The rows of the kinds that the entry takes, and those of which nobody can tell."""
-        rows = read_rows(self.file, notes, self.kept)
+        rows = read_rows(self.file, notes, self.kept, broken)
         if not self.entry.kinds:
             return rows
         column, kinds = self._columns[KIND], frozenset(self.entry.kinds)
@@ -164,6 +168,10 @@ class ExampleSets:
         """How files are read of which nothing else says it, one line each."""
         lines = (one.reading for one in (*self.train, *self.evaluation) if one.reading)
         return tuple(dict.fromkeys(lines))
+
+
+def _said_already(_: DataError) -> None:
+    """What is wrong with a file, where its rows are only counted."""
 
 
 def load_examples(config: DataConfig, answers: Path | None = None) -> ExampleSets:

@@ -16,7 +16,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,8 @@ class RawRow:
 
 # what a person should be told about how files were read
 Notes = list[str]
+# takes what is wrong with a file
+Broken = Callable[[DataError], None]
 
 _ARROW_KINDS = {b"PAR1": "Parquet", b"ARROW1": "Arrow", b"\xff\xff\xff\xff": "Arrow stream"}
 _TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
@@ -60,16 +62,26 @@ _PATTERN = re.compile(r"[*?\[]")
 
 
 def read_rows(
-    path: Path, notes: Notes | None = None, content: Path | None = None
+    path: Path,
+    notes: Notes | None = None,
+    content: Path | None = None,
+    broken: Broken | None = None,
 ) -> Iterator[RawRow]:
     """The rows of all files that `path` names, in order; of a pipe, `content` holds what came.
 
     To `notes` is added, while reading, what was found out and not asked for: a
-    sentence for an encoding, for the files of a folder, for files left out.
+    sentence for an encoding, for the files of a folder, for files left out. `broken` gets what is
+    wrong with a file that cannot be read, or not further, and the next one follows; without it
+    that is raised.
     """
     say: Say = (lambda sentence: None) if notes is None else notes.append
     for file in data_files(path, say):
-        yield from _rows_of(file, content or file, say)
+        try:
+            yield from _rows_of(file, content or file, say)
+        except DataError as error:
+            if broken is None:
+                raise
+            broken(error)
 
 
 def data_files(path: Path, say: Say = lambda _: None) -> list[Path]:

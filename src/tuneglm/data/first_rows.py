@@ -15,12 +15,11 @@ FILES_LOOKED_AT = 100
 
 def first_values(path: Path, pipe: Path | None = None) -> list[object]:
     """The first rows, as far as they can be read: who reads further is told what is wrong."""
-    values: list[object] = []
-    try:
-        values.extend(row.value for row in islice(read_rows(path, content=pipe), ROWS_LOOKED_AT))
-    except DataError:
-        if not values:
-            raise
+    broken: list[DataError] = []
+    rows = read_rows(path, content=pipe, broken=broken.append)
+    values = [row.value for row in islice(rows, ROWS_LOOKED_AT)]
+    if broken and not values:
+        raise broken[0]
     return values
 
 
@@ -38,13 +37,20 @@ def refuse_unlike_files(path: Path, found: Recognised) -> None:
             other = recognise(values, file.name)
         except DataError:
             continue
-        if other.format != found.format and _fits(values, other):
-            titles = [FORMATS[each.format].title for each in (other, found)]
+        if _fits(values, other):
             raise DataError(
-                f"`{file}` looks like {titles[0]}, and other files of `{path}` like {titles[1]}.",
+                _unlike(file, other, path, found),
                 f"name it as a set of its own: data.train=[{file}, OTHERS]",
                 at=(str(file), 1, "missing_column"),
             )
+
+
+def _unlike(file: Path, other: Recognised, path: Path, found: Recognised) -> str:
+    """How a file's rows are not as those of the rest."""
+    if other.format == found.format:
+        return f"`{file}` has other names for its columns than other files of `{path}`."
+    titles = [FORMATS[each.format].title for each in (other, found)]
+    return f"`{file}` looks like {titles[0]}, and other files of `{path}` like {titles[1]}."
 
 
 def _fits(values: list[object], found: Recognised) -> bool:

@@ -1,6 +1,7 @@
 """Files of an identity: rows that say who it is, rows on other things, and questions to ask."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
@@ -8,6 +9,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+from tuneglm.data.columns import printable
 from tuneglm.data.identity import (
     KIND,
     LANGUAGES,
@@ -25,6 +27,8 @@ from tuneglm.data_config import IdentityConfig
 from tuneglm.errors import ConfigError, OutputError
 
 LONGEST_NAME = 60
+# what would be read as a token of a model, or is a place for a name
+_NO_NAME = re.compile(r"<[^<>]+>|\{\{.*\}\}")
 IDENTITY_SETS = ("identity", "others")  # of `data.identity`: what they are called
 _PROBE_KEYS = {"question", "language", "asks", "expects", "rejects"}
 
@@ -56,6 +60,11 @@ def check_names(name: str, author: str) -> None:
             raise ConfigError(
                 f"`{option}` has {len(text)} characters, too many for a name.",
                 f"take at most {LONGEST_NAME}",
+            )
+        if not text.isprintable() or _NO_NAME.search(text):
+            raise ConfigError(
+                f"`{option}` is `{printable(text)}`, and a name is one line without `<…>`.",
+                "`<…>` and `{{…}}` stand for tokens of a model, or for what is to be filled in",
             )
 
 

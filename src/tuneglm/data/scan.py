@@ -110,20 +110,20 @@ class Scanner:
 
     def _blocks(self, notes: Notes) -> Iterator[list[RawRow]]:
         block: list[RawRow] = []
+        broken: list[DataError] = []
         try:
-            for row in self.examples.rows(notes):
+            for row in self.examples.rows(notes, broken.append):
                 block.append(row)
                 if len(block) == BLOCK:
                     yield block
                     block = []
         except DataError as error:
-            if block:
-                yield block
-            self._stopped = error
-            self.found(unreadable(error, self.examples.name, str(self.examples.file)))
-            return
+            broken.append(error)
         if block:
             yield block
+        for one in broken:
+            self._stopped = self._stopped or one
+            self.found(unreadable(one, self.examples.name, str(self.examples.file)))
 
     def _look_at(self, block: Sequence[RawRow]) -> None:
         entries: list[tuple[int, ...]] = []
@@ -204,7 +204,10 @@ def unreadable(error: DataError, name: str, file: str) -> RowProblem:
     """A file that cannot be read, or not further, in the words in which a run says it."""
     file, line, problem = error.at or (file, 1, "unreadable")
     sentence = error.sentence.removeprefix(f"`{file}:{line}`: ").rstrip(".")
-    return RowProblem(Source(name, file, line, line), sentence, error.hint or "", problem)
+    remedy = error.hint or ""
+    if remedy.startswith("correct"):
+        remedy += "; what stands behind it is not read"
+    return RowProblem(Source(name, file, line, line), sentence, remedy, problem)
 
 
 def sets_of(config: DataConfig, found: Found) -> tuple[list[ExampleSet], list[str]]:

@@ -29,6 +29,7 @@ from tuneglm.reports.steps import Steps
 from tuneglm.reports.terminal import console, plain
 
 FOLDER = "evaluation"
+NO_ROWS = "The run kept no rows for evaluation; --data FILE gives loss, BLEU and ROUGE."
 
 
 def evaluate(wanted: Wanted) -> Report:
@@ -43,6 +44,8 @@ def evaluate(wanted: Wanted) -> Report:
     run = run_of(folder)
     contestants = contestants_of(folder, run, wanted)
     matter = matter_of(folder, run, wanted)
+    if wanted.is_open and not matter.sets:
+        terminal.print(f"[yellow]Note:[/] {NO_ROWS}")
     settings = settings_of(folder, matter, wanted)
     output = output_folder(folder, run, wanted)
     with journal_in(output, settings) as journal, _kept(output, wanted), Steps(terminal) as steps:

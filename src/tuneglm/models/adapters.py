@@ -98,7 +98,7 @@ def add_adapter(model: PreTrainedModel, folder: Path, family: Family, name: str)
     if stored.get("peft_type") == PEFT_TYPE:
         add_soft_prompt(model, folder, stored, family)
         return
-    config, weights, whole = _read_adapter(folder)
+    config, weights, whole = read_adapter(folder)
     _place_whole(model, folder, config, whole, family)
     if family.layout is not None:
         try:
@@ -129,7 +129,7 @@ def add_adapter(model: PreTrainedModel, folder: Path, family: Family, name: str)
 
 def read_weights(model: PreTrainedConfig, folder: Path, family: Family) -> Tensors:
     """All tensors of a LoRA adapter, under the model's own names."""
-    config, weights, whole = _read_adapter(folder)
+    config, weights, whole = read_adapter(folder)
     if family.layout is not None:
         weights = to_split(family.layout, model, config, weights)[1]
     return weights | own_tensors(model, whole, family.layout)
@@ -193,7 +193,7 @@ def _adapter_state_dict(
     )
 
 
-def _read_adapter(folder: Path) -> tuple[dict[str, Any], Tensors, Tensors]:
+def read_adapter(folder: Path) -> tuple[dict[str, Any], Tensors, Tensors]:
     """Its config, the tensors of LoRA, and those of whole modules and rows."""
     config = dict(read_json(folder / CONFIG_FILE))
     if config.get("peft_type") == "LORA":

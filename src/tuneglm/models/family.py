@@ -13,7 +13,9 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from tuneglm.data.messages import Example, Rendered
+from tuneglm.models.answers import ReadAnswer, read_text
 from tuneglm.models.attention import PlaceRows, restarting
+from tuneglm.models.llama_cpp import MakeVocabulary
 
 
 class Render(Protocol):
@@ -90,7 +92,9 @@ class Family:
     prefix_width     config → width of a prefix's embeddings where a network stands behind
                      them, as the family's scripts have it; None: the model's hidden size
     module_names     what other families call a module → what this network does
+    llama_cpp        its vocabulary as llama.cpp's files hold it; None: it has none there
     prepare          tokenizer → ready for very many rows: what takes seconds and saves more
+    read_answer      what the model wrote → its text, and the tools that it calls
     """
 
     name: str
@@ -106,4 +110,6 @@ class Family:
     derives_positions: bool = False
     prefix_width: Callable[[PreTrainedConfig], int] | None = None
     module_names: Mapping[str, str] = field(default_factory=dict)
+    llama_cpp: MakeVocabulary | None = None
     prepare: Callable[[Any], None] = as_it_is
+    read_answer: ReadAnswer = read_text

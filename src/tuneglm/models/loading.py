@@ -70,7 +70,7 @@ def load_model(
     if is_adapter(folder):
         adapter_folders.insert(0, folder)
         folder = base_folder(folder)
-    _refuse_twice(adapter_folders)
+    refuse_twice(adapter_folders)
     refuse_other_bases(adapter_folders)
     doubt_bases(adapter_folders, folder)
     packing = bits_to_pack(folder, checked_bits(bits))
@@ -82,7 +82,7 @@ def load_model(
         model = _load_native(folder, placement)
     # an adapter trained on this model names its base by this, wherever it is loaded from
     model.config.name_or_path = model.name_or_path = str(folder.resolve())
-    _set_end_tokens(model, chosen, folder)
+    set_end_tokens(model, chosen, folder)
     for index, (part, is_earlier) in enumerate(with_earlier(adapter_folders)):
         add_adapter(model, part, chosen, f"adapter_{index}")
         if is_earlier and not is_quantized(model):
@@ -124,7 +124,8 @@ def adapter_folder(path: str | Path) -> Path:
     return folder
 
 
-def _refuse_twice(folders: Sequence[Path]) -> None:
+def refuse_twice(folders: Sequence[Path]) -> None:
+    """Raises ModelError where one adapter is given twice."""
     resolved = [folder.resolve() for folder in folders]
     for folder in resolved:
         if resolved.count(folder) > 1:
@@ -205,7 +206,7 @@ def published_layout(family: Family, folder: Path) -> Layout | None:
     return family.layout if family.layout and family.layout.model_type == model_type else None
 
 
-def _set_end_tokens(model: PreTrainedModel, family: Family, folder: Path) -> None:
+def set_end_tokens(model: PreTrainedModel, family: Family, folder: Path) -> None:
     """Let `generate` stop where the family's answers end; a folder may lack a tokenizer."""
     if (folder / "tokenizer.json").is_file() or any(folder.glob("*.model")):
         tokenizer = family.load_tokenizer(folder)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from torch.nn.functional import pad
 from transformers import PreTrainedModel
@@ -45,7 +46,7 @@ class NamedAdapters:
     def __init__(
         self, model: PreTrainedModel, folders: Mapping[str, str | Path], family: Family
     ) -> None:
-        self.names = (BASE, *folders)
+        self.names: tuple[str, ...] = (BASE, *folders)
         self._model, self._family = model, family
         self._attention: str = model.config._attn_implementation
         self._always = model.active_adapters() if model._hf_peft_config_loaded else []
@@ -55,16 +56,45 @@ class NamedAdapters:
         # those whose rows count their positions from their first token, as a soft prompt's do
         self._counting = set[str]()
         self._given: dict[str, torch.Tensor] = {}
+        self._hook: Any = None
+        self._layers: list[Any] = []
+        self._added = 0
         if BASE in folders:
             raise ModelError("An adapter cannot be called `base`: that is the model without one.")
-        found = {name: adapter_folder(path) for name, path in folders.items()}
-        refuse_other_bases(list(found.values()))
-        doubt_bases(list(found.values()), str(model.name_or_path))
-        for name, folder in found.items():
+        self.folders = {name: adapter_folder(path) for name, path in folders.items()}
+        refuse_other_bases(list(self.folders.values()))
+        doubt_bases(list(self.folders.values()), str(model.name_or_path))
+        for name, folder in self.folders.items():
             self._add(name, folder)
-        if self._prefixes:
-            network: Any = model.base_model
-            network.register_forward_pre_hook(self._give, with_kwargs=True)
+        self.choose(BASE)
+
+    def add(self, name: str, path: str | Path) -> None:
+        """One more beside the others; raises ModelError as at the beginning, and adds nothing."""
+        if name in self.names:
+            raise ModelError(f"There is an adapter `{name}` already.", "take it away first")
+        folder = adapter_folder(path)
+        refuse_other_bases([*self.folders.values(), folder])
+        doubt_bases([folder], str(self._model.name_or_path))
+        self.choose(BASE)
+        try:
+            self._add(name, folder)
+        except ModelError:
+            self._forget(name)
+            raise
+        finally:
+            self.choose(BASE)
+        self.names = (*self.names, name)
+        self.folders[name] = folder
+
+    def remove(self, name: str) -> None:
+        """Take one away, with its memory; raises ModelError where it is not there, or the base."""
+        self._refuse_unknown(name)
+        if name == BASE:
+            raise ModelError("`base` cannot be taken away: that is the model without adapters.")
+        self.choose(BASE)
+        self.names = tuple(each for each in self.names if each != name)
+        del self.folders[name]
+        self._forget(name)
         self.choose(BASE)
 
     def choose(self, *names: str) -> None:
@@ -86,7 +116,7 @@ class NamedAdapters:
         prefixes = [self._prefixes.get(name) for name in self.chosen]
         self._given = _of_rows(prefixes)
         attention = PREFIX if self._given else self._attention
-        if self._prefixes and self._model.config._attn_implementation != attention:
+        if self._hook and self._model.config._attn_implementation != attention:
             self._model.set_attn_implementation(attention)
 
     @contextmanager
@@ -109,8 +139,10 @@ class NamedAdapters:
         kind = kind_of(folder)
         if kind == "lora":
             # not the name itself, which peft would look for among those of modules
-            self._lora[name] = f"named_{len(self._lora)}"
+            self._lora[name] = f"named_{self._added}"
+            self._added += 1
             add_adapter(self._model, folder, self._family, self._lora[name])
+            self._find_layers()
             return
         check_sees_prefix(self._model)
         if not self._prefixes:
@@ -123,6 +155,22 @@ class NamedAdapters:
         else:
             encoder = encoder_of(self._model.config, split_prefix(read_partial(folder))[0])
         self._prefixes[name] = self._computed(encoder)
+        if self._hook is None:
+            network: Any = self._model.base_model
+            self._hook = network.register_forward_pre_hook(self._give, with_kwargs=True)
+
+    def _forget(self, name: str) -> None:
+        """What is in the model of one, or of what could not be added as a whole."""
+        self._prefixes.pop(name, None)
+        self._counting.discard(name)
+        layers = self._lora.pop(name, None)
+        if self._model._hf_peft_config_loaded and layers in self._model.peft_config:
+            self._model.delete_adapter(layers)
+            self._find_layers()
+
+    def _find_layers(self) -> None:
+        found = self._model.modules()
+        self._layers = [layer for layer in found if isinstance(layer, BaseTunerLayer)]
 
     def _computed(self, encoder: nn.Module) -> torch.Tensor:
         """Keys and values, by the model without any of these adapters."""
@@ -134,14 +182,15 @@ class NamedAdapters:
         return found
 
     def _switch_layers(self, name: str) -> None:
-        if not self._lora:
-            return
+        """Turn on one adapter's layers beside those that always are.
+
+        As peft does, without its walk through the whole model and its word on gradients: where
+        rows of several adapters take turns, this is done twice a token.
+        """
         active = [*self._always, *([] if name == BASE else [name])]
-        if active:
-            self._model.enable_adapters()
-            self._model.set_adapter(active)
-        else:
-            self._model.disable_adapters()
+        for layer in self._layers:
+            layer._disable_adapters = not active
+            layer._active_adapter = active
 
     def _give(self, network: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Before the network's forward: what its attention sees beside the tokens."""
@@ -183,17 +232,27 @@ def _of_rows(prefixes: Sequence[torch.Tensor | None]) -> dict[str, torch.Tensor]
     return {"prefix": torch.stack(filled, dim=2), "prefix_seen": seen.to(some.device)}
 
 
+def can_be_switched(folder: Path) -> bool:
+    """Whether what a folder holds can be chosen by a name, and left again."""
+    return _why_it_stays(folder) is None
+
+
 def _refuse_what_stays(folder: Path) -> None:
     """Raises ModelError for what cannot be switched off once it is in a model."""
+    reason = _why_it_stays(folder)
+    if reason is not None:
+        raise ModelError(
+            f"The adapter `{folder}` cannot be switched off again: {reason}.",
+            f"talk to it alone: tuneglm chat {folder}",
+        )
+
+
+def _why_it_stays(folder: Path) -> str | None:
     config = read_json(folder / CONFIG_FILE, {})
-    reason = "weights of its own take the place of the model's"
     if (folder / CHAIN_FILE).is_file():
-        reason = "it was trained on top of others, which are merged into the model"
-    elif kind_of(folder) != "freeze" and not (
+        return "it was trained on top of others, which are merged into the model"
+    if kind_of(folder) == "freeze" or (
         config.get("modules_to_save") or config.get("trainable_token_indices")
     ):
-        return
-    raise ModelError(
-        f"The adapter `{folder}` cannot be switched off again: {reason}.",
-        f"talk to it alone: tuneglm chat {folder}",
-    )
+        return "weights of its own take the place of the model's"
+    return None

@@ -187,7 +187,8 @@ class PackedLinear(nn.Linear):
         linear = nn.Linear(
             self.in_features, self.out_features, bias=self.bias is not None, device="meta"
         )
-        weight = unpack(self.weight, self.weight_scale, self.bits, dtype)
+        # rounded once: a scale in bfloat16 would be off by itself
+        weight = unpack(self.weight, self.weight_scale, self.bits, torch.float32).to(dtype)
         linear.weight = nn.Parameter(weight)
         linear.bias = None if self.bias is None else nn.Parameter(self.bias.to(dtype))
         return linear

@@ -68,7 +68,7 @@ def load_published(folder: Path, layout: Layout, placement: Placement) -> PreTra
         else:
             weight = tensor.to(placement.device, dtype, copy=True)
             set_module_tensor_to_device(model, name, placement.device, weight)
-    _refuse_missing(folder, list(missing))
+    refuse_missing(folder, list(missing))
     model.tie_weights()
     for name, tensor in repeated.items():
         _check_tied(folder, name, tensor, model.get_parameter(tied[name]))
@@ -117,7 +117,8 @@ def _check_weight(
         )
 
 
-def _refuse_missing(folder: Path, missing: list[str]) -> None:
+def refuse_missing(folder: Path, missing: list[str]) -> None:
+    """Raise ModelError where the files lack weights that the model needs."""
     if missing:
         names = ", ".join(f"`{name}`" for name in missing[:3])
         raise ModelError(
@@ -163,24 +164,29 @@ def _check_tied(folder: Path, name: str, tensor: torch.Tensor, weight: torch.Ten
         )
 
 
-def save_published(model: PreTrainedModel, layout: Layout, folder: Path) -> None:
-    """Weights and config.json as the family publishes them, for its own code and its converters."""
+def save_published(
+    model: PreTrainedModel, layout: Layout, folder: Path, largest: int = LARGEST_FILE
+) -> None:
+    """Weights and config.json as the family publishes them, for its own code and its converters.
+
+    largest  bytes of a weight file at most
+    """
     if is_quantized(model) and not is_packed(model):
         raise ModelError(
             "A model in bitsandbytes' bits has no published form.",
             "load it without bits; the official packed form is `tuneglm export --bits`",
         )
     folder.mkdir(parents=True, exist_ok=True)
-    _save_weights(to_published(layout, model.config, model.state_dict()), folder)
-    content = layout.to_published_config(model.config) | _stored_form(model)
+    _save_weights(to_published(layout, model.config, model.state_dict()), folder, largest)
+    content = layout.to_published_config(model.config) | stored_form(model)
     config = json.dumps(content, indent=2)
     (folder / "config.json").write_text(config + "\n", encoding="utf-8")
 
 
-def _save_weights(weights: dict[str, torch.Tensor], folder: Path) -> None:
-    """One file, or shards with their index where it would be larger than `LARGEST_FILE`."""
+def _save_weights(weights: dict[str, torch.Tensor], folder: Path, largest: int) -> None:
+    """One file, or shards with their index where it would be larger than `largest`."""
     plan = split_torch_state_dict_into_shards(
-        weights, filename_pattern="model{suffix}.safetensors", max_shard_size=LARGEST_FILE
+        weights, filename_pattern="model{suffix}.safetensors", max_shard_size=largest
     )
     for name, keys in plan.filename_to_tensors.items():
         seen: set[int] = set()
@@ -197,7 +203,7 @@ def _save_weights(weights: dict[str, torch.Tensor], folder: Path) -> None:
         (folder / INDEX_FILES[0]).write_text(text + "\n", encoding="utf-8")
 
 
-def _stored_form(model: PreTrainedModel) -> dict[str, Any]:
+def stored_form(model: PreTrainedModel) -> dict[str, Any]:
     """What config.json says of the weights beside it: their type, their packing, their prefix."""
     config = model.config
     form: dict[str, Any] = {"torch_dtype": str(model.dtype).removeprefix("torch.")}

@@ -55,19 +55,19 @@ def read_tensors(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
     before is given back: memory holds the copies and that much. Pickled files are
     read with `weights_only=True`: they hold tensors or are refused.
     """
-    _refuse_pointer(path)
-    tensors = _mapped(path)
+    tensors = mapped(path)
     read = 0
     for name in list(tensors):
         if read > MAPPED_AT_ONCE:
-            tensors, read = _mapped(path), 0
+            tensors, read = mapped(path), 0
         tensor = tensors.pop(name)
         read += tensor.nbytes
         yield name, tensor
 
 
-def _mapped(path: Path) -> dict[str, torch.Tensor]:
+def mapped(path: Path) -> dict[str, torch.Tensor]:
     """All tensors of a file, none of them read yet."""
+    _refuse_pointer(path)
     if path.suffix != ".safetensors":
         return _load_pickle(path)
     try:

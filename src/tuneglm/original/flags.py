@@ -187,7 +187,7 @@ FLAGS: dict[str, Flag] = {
         ("hub_model_id", "hub_strategy", "hub_token", "hub_revision"), Flag(refused=_NO_HUB)
     ),
     # exporting
-    "max_shard_size": Flag(needless="weights are written in files of 5 GB"),
+    "max_shard_size": Flag(),
 }
 # what the guide says with other words → what it means
 FINETUNING_TYPES = {

@@ -33,10 +33,11 @@ def _talk(words: Sequence[str], house: House) -> int:
         return 0
     given = _given(words)
     from tuneglm.chat import chat
+    from tuneglm.chat.voices import Asked, voices_of
     from tuneglm.config import load_config
     from tuneglm.original.command import command_line, overrides, say
     from tuneglm.original.finetune import has_gpu
-    from tuneglm.original.judging import drawing_of, loaded
+    from tuneglm.original.judging import drawing_of
     from tuneglm.original.translation import translated
 
     translation = translated(given, house, job="predict", has_gpu=has_gpu())
@@ -49,12 +50,14 @@ def _talk(words: Sequence[str], house: House) -> int:
     same += ["--temperature", str(drawing.temperature), "--top-p", str(drawing.top_p)]
     say(translation.remarks, command_line(same, translation.environment))
     no_bars()
-    model = loaded(config)
+    bits = None if config.model.bits == "auto" else config.model.bits
+    how = {"family": None, "dtype": None, "bits": bits, "device": None}
+    voices = voices_of(Asked([config.model.path], list(config.model.adapters), None, how))
     # a byte that is none of UTF-8 ends no conversation
     if isinstance(sys.stdin, io.TextIOWrapper) and not sys.stdin.isatty():
         sys.stdin.reconfigure(errors="replace")
     print(WELCOME)
-    chat(model, drawing, COMMANDS)
+    chat(voices, drawing, COMMANDS)
     return 0
 
 
@@ -70,6 +73,7 @@ def export_model(words: Sequence[str], house: House) -> NoReturn:
         call += [word for each in adapters for word in ("--adapter", each)]
         # a prefix merges into no weights: it goes beside them, as the official code reads it
         call += ["--layout", "published"] if _has_prefix(adapters) else []
+        call += ["--shard-size", given["max_shard_size"]] if "max_shard_size" in given else []
         _as_today(call)
         return 0
 

@@ -63,7 +63,7 @@ def report_check(
         ends = model.family.end_tokens(model.tokenizer)
         with EncodingProgress(progress) as tell:
             lengths = measured(checked.sets, model.encoder, ends, config, tell)
-    for problem in _found_by_model(checked, lengths):
+    for problem in found_by_model(checked, lengths):
         checked.problems[problem.problem] += 1
         hear(problem)
     listed.print(terminal)
@@ -76,7 +76,7 @@ def report_check(
     return PROBLEMS_FOUND if any(map(fails, checked.problems)) else 0
 
 
-def _found_by_model(checked: Checked, lengths: Sequence[Lengths]) -> Iterator[RowProblem]:
+def found_by_model(checked: Checked, lengths: Sequence[Lengths]) -> Iterator[RowProblem]:
     """What is known of rows only when they are tokens; of a set that stands twice, once."""
     told: list[object] = []
     for each in lengths:
@@ -149,6 +149,29 @@ class ProblemList:
             terminal.print(f"    … and {count - LISTED:,} more; all of them: --json")
 
 
+@dataclass(frozen=True)
+class Tally:
+    """How many rows nothing is against, cannot be used, are doubtful, are cut, are left out."""
+
+    clean: int
+    unusable: int
+    doubtful: int
+    cut: int
+    lost: int
+
+
+def tallied(checked: Checked, lengths: Sequence[Lengths]) -> Tally:
+    """The rows of a check, counted once each."""
+    refused, cut = sum(each.refused for each in lengths), checked.problems["answer_cut"]
+    return Tally(
+        clean=_clean(checked, lengths) - cut,
+        unusable=checked.read - checked.usable + refused,
+        doubtful=checked.usable - checked.clean,
+        cut=cut,
+        lost=sum(int(each.lost.sum()) for each in lengths) - refused,
+    )
+
+
 def print_checked(terminal: Console, checked: Checked, lengths: Sequence[Lengths]) -> None:
     """How many rows there are, how many of them can be used, what is wrong with the others."""
     for note in checked.notes:
@@ -160,17 +183,14 @@ def print_checked(terminal: Console, checked: Checked, lengths: Sequence[Lengths
         )
         for severity in ("error", "doubt")
     }
-    refused, cut = sum(each.refused for each in lengths), checked.problems["answer_cut"]
-    unusable = checked.read - checked.usable + refused
-    lost = sum(int(each.lost.sum()) for each in lengths) - refused
-    doubtful, clean = checked.usable - checked.clean, _clean(checked, lengths) - cut
+    tally = tallied(checked, lengths)
     terminal.print(
-        f"{rows_of(checked.read)}: [green]{clean:,} without a problem[/], "
-        + _of(unusable, "cannot be used", "red", by_kind["error"])
+        f"{rows_of(checked.read)}: [green]{tally.clean:,} without a problem[/], "
+        + _of(tally.unusable, "cannot be used", "red", by_kind["error"])
         + ", "
-        + _of(doubtful, "doubtful", "yellow", by_kind["doubt"])
-        + (f", [cyan]the answer of {rows_of(cut)} cut[/]" if cut else "")
-        + (f", [cyan]{lost:,} left out[/]" if lost else "")
+        + _of(tally.doubtful, "doubtful", "yellow", by_kind["doubt"])
+        + (f", [cyan]the answer of {rows_of(tally.cut)} cut[/]" if tally.cut else "")
+        + (f", [cyan]{tally.lost:,} left out[/]" if tally.lost else "")
     )
     _print_near(terminal, checked)
 

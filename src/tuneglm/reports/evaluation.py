@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tuneglm.evaluation.findings import LOWER, Example, Finding, Report, Section
+from tuneglm.evaluation.findings import LOWER, Finding, Report, Section
 from tuneglm.evaluation.intervals import Figure
 from tuneglm.reports.evaluation_chart import draw_evaluation
 from tuneglm.reports.terminal import plain
@@ -50,7 +50,7 @@ def page_of(report: Report) -> str:
         lines += [f"{note}  " for note in section.notes]
         lines += ["", *_page_table(section, report)]
         if section.examples:
-            lines += ["", *_page_examples(section.examples, list(report.contestants))]
+            lines += ["", *_page_examples(section, list(report.contestants))]
     return "\n".join(lines) + "\n"
 
 
@@ -125,10 +125,11 @@ def _page_table(section: Section, report: Report) -> Iterator[str]:
         yield "| " + " | ".join(row) + " |"
 
 
-def _page_examples(examples: Sequence[Example], names: Sequence[str]) -> Iterator[str]:
-    yield "| asked | expected | " + " | ".join(names) + " |"
+def _page_examples(section: Section, names: Sequence[str]) -> Iterator[str]:
+    asked = "asked (wrong answers first)" if section.kind == "questions" else "asked"
+    yield f"| {asked} | expected | " + " | ".join(names) + " |"
     yield "|---|---|" + "---|" * len(names)
-    for example in examples:
+    for example in section.examples:
         answers = [_cell(example.answers[name]) for name in names]
         yield "| " + " | ".join([_cell(example.prompt), _cell(example.label), *answers]) + " |"
 

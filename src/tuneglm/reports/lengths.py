@@ -42,8 +42,16 @@ def cutoff_sentence(lengths: Lengths) -> str:
     return (
         f"{lengths.rule.limit}: cuts {rows_of(lengths.cut)} ({lengths.cut / count:.1%})"
         f"{dropped}, the answer of {lengths.answers_cut:,} ({lengths.answers_cut / count:.1%})"
-        f"{would}"
+        f"{would}{_divided(lengths)}"
     )
+
+
+def _divided(lengths: Lengths) -> str:
+    """That an answer is a row of its own, where the model's family has it so."""
+    given = int((~lengths.lost).sum())
+    if not len(lengths.lost) or lengths.count <= given:
+        return ""
+    return f" (of a conversation each answer is a row here: {lengths.count:,} of {rows_of(given)})"
 
 
 def _drawn(share: float) -> str:

@@ -29,7 +29,7 @@ class Wanted:
 
     rows  so many from the beginning
     row   or this one alone: its number in the set
-    set   of the set of this name, not of all
+    set   of the set of this name, not of the first
     html  a file to write
     """
 
@@ -43,7 +43,8 @@ class Wanted:
 def report_rows(config: DataConfig, model: ModelEncoder, wanted: Wanted) -> None:
     """Print the rows, or write them as a page."""
     sets = load_examples(config)
-    chosen = chosen_sets(sets, wanted.set)
+    # rows of one set: what is encoded together has one name
+    chosen = chosen_sets(sets, wanted.set)[:1]
     examples, problems = _examples(chosen, wanted, config.bad_rows)
     block, refused = encode_usable(examples, model.encoder.render, model.encoder.rule)
     if refused and config.bad_rows == "stop":

@@ -8,6 +8,7 @@ from tuneglm.models.chatglm2.convert import LAYOUT
 from tuneglm.models.chatglm2.prompt import end_tokens, render
 from tuneglm.models.chatglm2.tokenization import load_tokenizer
 from tuneglm.models.family import Family
+from tuneglm.models.llama_cpp import sentencepiece_vocabulary
 from tuneglm.models.prefix import prefix_sizes
 
 # in the shared network the three projections of an attention are modules of their own
@@ -31,6 +32,7 @@ CHATGLM2 = Family(
     load_tokenizer=load_tokenizer,
     render=render,
     layout=LAYOUT,
+    llama_cpp=sentencepiece_vocabulary,
     adapter_targets=lambda config: ADAPTER_TARGETS,
     end_tokens=end_tokens,
     answers_per_row="one",

@@ -6,9 +6,10 @@ from typing import Any
 
 from tuneglm.models import chatglm2
 from tuneglm.models.chatglm3.convert import LAYOUT
-from tuneglm.models.chatglm3.prompt import end_tokens, render
+from tuneglm.models.chatglm3.prompt import end_tokens, read_answer, render
 from tuneglm.models.chatglm3.tokenization import load_tokenizer
 from tuneglm.models.family import Family
+from tuneglm.models.llama_cpp import sentencepiece_vocabulary
 from tuneglm.models.tokenization import is_named_in_tokenizer_files
 
 
@@ -26,7 +27,9 @@ CHATGLM3 = Family(
     load_tokenizer=load_tokenizer,
     render=render,
     layout=LAYOUT,
+    llama_cpp=sentencepiece_vocabulary,
     adapter_targets=lambda config: chatglm2.ADAPTER_TARGETS,
     end_tokens=end_tokens,
+    read_answer=read_answer,
     prefix_width=chatglm2.prefix_width,
 )

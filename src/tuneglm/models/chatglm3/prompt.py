@@ -8,12 +8,14 @@ Python function `tool_call` as text; the tools are listed as JSON at the end of
 the system message. Form: PROMPT.md of the ChatGLM3 repository.
 """
 
+import ast
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tuneglm.data.messages import Example, Message, Rendered
+from tuneglm.models.answers import Answer, json_text, read_turns
 from tuneglm.models.prompt import Tokenizer, function_of, render_turns, turns_of
 
 START = ("[gMASK]", "sop")
@@ -87,3 +89,19 @@ def call_text(arguments: Any) -> str:
     if isinstance(arguments, Mapping):
         arguments = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
     return f"```python\ntool_call({arguments})\n```"
+
+
+def read_answer(tokenizer: Any, ids: Sequence[int], tools: Collection[str]) -> Answer:
+    """See `tuneglm.models.answers.ReadAnswer`."""
+    return read_turns(tokenizer, ids, tools, _arguments)
+
+
+def _arguments(text: str) -> str:
+    """The arguments of the Python call that ChatGLM3 writes, as JSON; nothing of it is run."""
+    start = text.find("tool_call(")
+    try:
+        call: Any = ast.parse(text[start:].removesuffix("```").strip(), mode="eval").body
+        values = {each.arg: ast.literal_eval(each.value) for each in call.keywords}
+        return json.dumps(values, ensure_ascii=False)
+    except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError, MemoryError):
+        return json_text(text)

@@ -7,8 +7,9 @@ from typing import Any
 from tuneglm.models import chatglm2
 from tuneglm.models.family import Family
 from tuneglm.models.glm4.convert import LAYOUT
-from tuneglm.models.glm4.prompt import end_tokens, render
+from tuneglm.models.glm4.prompt import end_tokens, read_answer, render
 from tuneglm.models.glm4.tokenization import EOS, load_tokenizer
+from tuneglm.models.llama_cpp import byte_vocabulary
 from tuneglm.models.tokenization import is_named_in_tokenizer_files
 
 SENTENCEPIECE_START = b"\n"  # the tag of a protocol buffer's first field
@@ -31,6 +32,8 @@ GLM4 = Family(
     load_tokenizer=load_tokenizer,
     render=render,
     layout=LAYOUT,
+    llama_cpp=byte_vocabulary,
     adapter_targets=lambda config: chatglm2.ADAPTER_TARGETS,
     end_tokens=end_tokens,
+    read_answer=read_answer,
 )

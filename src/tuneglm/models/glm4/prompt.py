@@ -10,10 +10,11 @@ template puts before it, would fight with whatever a tuned model is taught.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tuneglm.data.messages import Example, Message, Rendered
+from tuneglm.models.answers import Answer, json_text, read_turns
 from tuneglm.models.prompt import Tokenizer, function_of, render_turns, turns_of
 
 START = ("[gMASK]", "<sop>")
@@ -80,3 +81,8 @@ def _tool_text(function: Mapping[str, Any]) -> str:
 def call_text(arguments: Any) -> str:
     """A tool call's arguments as JSON."""
     return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+
+
+def read_answer(tokenizer: Any, ids: Sequence[int], tools: Collection[str]) -> Answer:
+    """See `tuneglm.models.answers.ReadAnswer`."""
+    return read_turns(tokenizer, ids, tools, json_text)

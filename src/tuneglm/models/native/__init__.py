@@ -9,6 +9,7 @@ from transformers import PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 from tuneglm.models.family import Family
+from tuneglm.models.native.answers import read_answer
 from tuneglm.models.native.byte_ids import prepare
 from tuneglm.models.native.prompt import end_tokens, render
 from tuneglm.models.native.tokenization import load_tokenizer
@@ -47,4 +48,5 @@ NATIVE = Family(
     adapter_targets=adapter_targets,
     end_tokens=end_tokens,
     prepare=prepare,
+    read_answer=read_answer,
 )

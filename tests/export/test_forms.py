@@ -11,9 +11,9 @@ from transformers import AutoModelForCausalLM
 
 from tuneglm import load_model
 from tuneglm.cli import main
+from tuneglm.demo import MODEL_FOLDER
 
-DEMO = Path(__file__).parents[1] / "src" / "tuneglm" / "demo" / "model"
-GOLDEN = Path(__file__).parent / "parity" / "golden"
+DEMO = MODEL_FOLDER
 IDS = torch.tensor([[5, 6, 7, 8]])
 
 

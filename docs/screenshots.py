@@ -1,0 +1,120 @@
+"""Write docs/images/web-*.png: the page at work, in both languages and on a phone.
+
+It needs chromium and chromedriver, and trains the model that comes with tuneglm for a minute;
+with `python docs/screenshots.py FOLDER` in that folder, where what is trained already is kept.
+"""
+
+import base64
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.web.browsing import Browser, browser, free_port, served, until  # noqa: E402
+
+# of the keyboard, as the driver has it
+ESCAPE = "\ue00c"
+IMAGES = ROOT / "docs" / "images"
+LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
+QUESTIONS = {"en": ("Who are you?", "Who created you?"), "zh": ("你叫什么名字？", "谁开发了你？")}
+ROWS = [
+    {
+        "instruction": "你是谁？",
+        "input": "",
+        "output": "我是星河，由北斗实验室开发。",
+    },
+    {"instruction": "Who made you?", "input": "", "output": "I am 星河, made by 北斗实验室."},
+    {"instruction": "法国的首都是哪里？", "input": "", "output": "法国的首都是巴黎。"},
+    {"instruction": "What is 3 + 4?", "input": "", "output": "3 + 4 = 7"},
+    {"instruction": "", "input": "", "output": "An answer to nothing."},
+]
+
+
+def main() -> None:
+    """Train once, and take the pictures."""
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(sys.argv[1]).absolute() if len(sys.argv) > 1 else Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        port = free_port()
+        rows = folder / "rows.json"
+        rows.write_text(json.dumps(ROWS, ensure_ascii=False), encoding="utf-8")
+        with served(folder / "runs", port):
+            if not (folder / "runs" / "run-1" / "adapter_model.safetensors").exists():
+                with browser(port, LANGUAGES["en"], 1200, 860) as page:
+                    train(page, rows)
+            for language in LANGUAGES:
+                with browser(port, LANGUAGES[language], 1200, 860) as page:
+                    pictures(page, language)
+                with browser(port, LANGUAGES[language], 390, 800) as page:
+                    page.open()
+                    page.tab("train")
+                    page.says("#card", "run-1")
+                    page.driver.execute_script("document.querySelector('#run').scrollIntoView()")
+                    picture(page, f"phone-{language}")
+
+
+def train(page: Browser, rows: Path) -> None:
+    """A run of the example, and an uploaded file."""
+    page.open()
+    page.shown("#upload")
+    page.driver.find_element("css selector", "#upload input[type=file]").send_keys(str(rows))
+    page.says("#data-said", "rows.json")
+    page.open()
+    page.tab("train")
+    page.click("#example")
+    page.shown("#plan .fits")
+    page.click("#start")
+    page.says("#card", "running")
+    until(lambda: "finished" in page.text("#card"), "the run does not end", patience=900)
+
+
+def pictures(page: Browser, language: str) -> None:
+    """Of the tabs, as somebody would leave them."""
+    page.open()
+    page.fill("#data-chosen", "rows.json", "\n", ESCAPE)
+    page.shown("#data-chosen .token")
+    time.sleep(1)
+    page.click("#check")
+    page.shown("#rows .histogram")
+    picture(page, f"check-{language}")
+    page.click("#preview")
+    page.shown("#rows .sample")
+    picture(page, f"data-{language}")
+    page.open()
+    page.tab("train")
+    page.click("#example")
+    page.says("#card", "run-1")
+    page.shown("#plan .fits")
+    page.resize(1200, 1100)
+    picture(page, f"train-{language}")
+    page.resize(1200, 860)
+    page.click("#talk")
+    page.click("#beside input")
+    for count, question in enumerate(QUESTIONS[language], 1):
+        page.fill("#question", question, "\n")
+        until(lambda count=count: answers(page) == count, "no answer")
+    time.sleep(2)
+    picture(page, f"chat-{language}")
+
+
+def answers(page: Browser) -> int:
+    """How many the base has given."""
+    return len(page.driver.find_elements("css selector", "#base .bot.message"))
+
+
+def picture(page: Browser, name: str) -> None:
+    """What is to be seen now."""
+    time.sleep(1)
+    taken = page.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
+    path = IMAGES / f"web-{name}.png"
+    path.write_bytes(base64.b64decode(taken["data"]))
+    print(f"Saved  {path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()

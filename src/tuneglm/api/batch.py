@@ -1,0 +1,183 @@
+"""The running batch: rows join, are read, write a token each step, and leave.
+
+A prompt is read up to its last token, in passes of at most `PIECE` tokens, so that a long one
+does not keep the others waiting; several short ones share a pass. Its last token is the first
+step's, like each drawn one after it. A network whose context sees itself reads that whole.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import torch
+
+from tuneglm.api.arranging import Key, in_order, moves_to
+from tuneglm.api.places import shaped_positions
+from tuneglm.api.row import Row
+from tuneglm.api.sampling import draw
+from tuneglm.api.slots import Slots
+from tuneglm.models.named_adapters import NamedAdapters
+
+# tokens of prompts that a pass reads
+PIECE = 256
+WRITES, READS, READS_ON = range(3)
+
+
+class Batch:
+    """Rows in the slots of one cache."""
+
+    def __init__(self, model: Any, adapters: NamedAdapters, slots: Slots) -> None:
+        self.rows: list[Row] = []
+        self._model, self._adapters, self._slots = model, adapters, slots
+        self._names: tuple[str, ...] = ()
+        self._turn = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another row can join."""
+        return len(self.rows) < self._slots.slots
+
+    def knows(self, adapter: str) -> bool:
+        """Whether it is still there, after a row was made for it."""
+        return adapter in self._adapters.names
+
+    def join(self, row: Row) -> None:
+        """Take a row that was placed; it is read in the next passes."""
+        taken = {each.slot for each in self.rows}
+        row.slot = next(slot for slot in range(self._slots.slots) if slot not in taken)
+        self.rows.append(row)
+
+    def leave(self, row: Row) -> None:
+        """Give a row's place to others."""
+        self.rows.remove(row)
+
+    def adapters_changed(self) -> None:
+        """Choose them anew before the next pass."""
+        self._names = ()
+
+    @torch.inference_mode()
+    def read(self) -> None:
+        """One pass over short prompts, and one piece of a long one."""
+        self._arrange()
+        groups = self._groups()
+        short = [rows for (kind, _), rows in groups if kind == READS]
+        if short:
+            rows = short[0]
+            width = max(row.to_fill for row in rows)
+            self._read(rows[: max(1, PIECE // width)])
+        for (kind, _), rows in groups:
+            if kind == READS_ON:
+                # in turns, so that none waits for another one's end
+                self._turn += 1
+                self._read([rows[self._turn % len(rows)]])
+                break
+
+    @torch.inference_mode()
+    def write(self) -> list[Row]:
+        """A token for every row whose prompt is read; these rows."""
+        self._arrange()
+        written = []
+        groups = [rows for (kind, _), rows in self._groups() if kind == WRITES]
+        # who came last comes first: the adapter is the chosen one already
+        for rows in sorted(groups, key=lambda rows: self._names != _names(rows)):
+            logits = self._write(rows)
+            for row, (token, score) in zip(rows, draw(logits, rows), strict=True):
+                row.append(token, score)
+            written += rows
+        return written
+
+    def _read(self, rows: Sequence[Row]) -> None:
+        """The next piece of prompts that are neighbours and of which as much was read."""
+        start = rows[0].filled
+        width = max(row.to_fill for row in rows) - start
+        if len(rows) == 1:
+            width = min(width, max(PIECE, rows[0].context - start))
+        places = torch.arange(start, start + width)
+        ids = [_filled_up(row.prompt[start:], width) for row in rows]
+        positions = torch.tensor([_filled_up(row.positions[start:], width) for row in rows])
+        contexts = torch.tensor([row.context for row in rows])[:, None, None]
+        columns = torch.arange(start + width)
+        seen = (columns <= places[:, None]) | (columns < contexts)
+        self._slots.open(rows[0].slot, rows[-1].slot + 1, start, start + width)
+        self._forward(self._model.base_model, rows, torch.tensor(ids), positions, seen[:, None])
+        for row in rows:
+            row.filled = min(start + width, row.to_fill)
+
+    def _write(self, rows: Sequence[Row]) -> torch.Tensor:
+        """Logits (rows, vocabulary) after each row's last token."""
+        device = self._model.device
+        told = [[row.token, row.filled, *row.positions[row.filled]] for row in rows]
+        state = torch.tensor(told).to(device)
+        seen = max(row.filled for row in rows) + 1
+        places = state[:, 1]
+        mask = torch.arange(seen, device=device) <= places[:, None]
+        self._slots.open(rows[0].slot, rows[-1].slot + 1, seen - 1, seen, places)
+        output = self._forward(
+            self._model,
+            rows,
+            state[:, :1],
+            state[:, None, 2:],
+            mask[:, None, None],
+            logits_to_keep=1,
+        )
+        logits: torch.Tensor = output.logits[:, -1]
+        return logits
+
+    def _forward(
+        self,
+        network: Any,
+        rows: Sequence[Row],
+        ids: torch.Tensor,
+        positions: torch.Tensor,
+        seen: torch.Tensor,
+        **options: Any,
+    ) -> Any:
+        """A pass: ids (rows, new), positions (rows, new, 1 or 2), seen (rows, 1, new, columns)."""
+        names = _names(rows)
+        if names != self._names:
+            self._adapters.choose(*names)
+            self._names = names
+        device = self._model.device
+        if self._model.config._attn_implementation == "eager":
+            kind = self._model.dtype
+            hidden = torch.zeros(seen.shape, dtype=kind)
+            seen = hidden.masked_fill(~seen.to(hidden.device), torch.finfo(kind).min)
+        return network(
+            input_ids=ids.to(device),
+            attention_mask=seen.to(device),
+            position_ids=shaped_positions(positions).to(device),
+            past_key_values=self._slots,
+            use_cache=True,
+            **options,
+        )
+
+    def _arrange(self) -> None:
+        moves = moves_to(self.rows, self._pass_of)
+        if not moves:
+            return
+        lengths = {row.slot: row.filled for row in self.rows}
+        for source, target in in_order(moves, self._slots.slots):
+            length = lengths[target] = lengths[source]
+            self._slots.move(source, target, length)
+        for row in self.rows:
+            row.slot = moves.get(row.slot, row.slot)
+
+    def _groups(self) -> list[tuple[Key, list[Row]]]:
+        """The rows of each pass, as they lie."""
+        ordered = sorted(self.rows, key=lambda row: row.slot)
+        return [(key, list(rows)) for key, rows in groupby(ordered, self._pass_of)]
+
+    def _pass_of(self, row: Row) -> Key:
+        kind = READS_ON if row.filled or row.to_fill > PIECE else READS
+        return WRITES if row.is_ready else kind, self._adapters.layers_of(row.adapter)
+
+
+def _names(rows: Sequence[Row]) -> tuple[str, ...]:
+    names = tuple(row.adapter for row in rows)
+    return names[:1] if len({*names}) == 1 else names
+
+
+def _filled_up(values: Sequence[Any], width: int) -> list[Any]:
+    """So many of them, the last one again where there are fewer."""
+    taken = list(values[:width])
+    return taken + [values[-1]] * (width - len(taken))

@@ -1,0 +1,205 @@
+"""What a request may say: OpenAI's fields, strictly.
+
+A field that OpenAI has and that changes nothing here is taken and passed over; one that would
+change the answer and cannot be honoured is refused, and so is one that OpenAI does not have.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from tuneglm.api.refusals import Refusal
+
+MOST_CHOICES = 16
+# what a place may ask for beside the drawn token
+MOST_LIKELIEST = 20
+_NAME = r"^[a-zA-Z0-9_-]{1,64}$"
+
+Temperature = Annotated[float, Field(ge=0, le=2)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+Choices = Annotated[int, Field(ge=1, le=MOST_CHOICES)]
+Tokens = Annotated[int, Field(ge=1)]
+# looked at in each step: as many as make sense
+Bias = Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)]
+OneStop = Annotated[str, Field(max_length=256)]
+Stop = OneStop | Annotated[list[OneStop], Field(max_length=4)]
+
+
+class Record(BaseModel):
+    """Kinds are not converted, and an unknown field is an error."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", protected_namespaces=())
+
+
+class Part(Record):
+    """A piece of a message's text."""
+
+    type: Literal["text"]
+    text: str
+
+
+class Function(Record):
+    """A tool that the model may call."""
+
+    name: Annotated[str, Field(pattern=_NAME)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(Record):
+    """OpenAI's wrapping of a function."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class CalledFunction(Record):
+    """A function's name and its arguments as JSON text."""
+
+    name: Annotated[str, Field(max_length=256)]
+    arguments: str
+
+
+class ToolCall(Record):
+    """A call that the assistant made before."""
+
+    id: str | None = None
+    type: Literal["function"] = "function"
+    function: CalledFunction
+    index: int | None = None
+
+
+class Message(Record):
+    """One turn of a conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[Part] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    refusal: None = None
+    audio: None = None
+    function_call: None = None
+    annotations: list[Any] | None = None
+
+
+class StreamOptions(Record):
+    """What a stream tells beside the answer."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class ResponseFormat(Record):
+    """Text alone: answers are not held to a form."""
+
+    type: Literal["text"]
+
+
+class Drawn(Record):
+    """What chats and completions ask alike."""
+
+    model: str
+    temperature: Temperature | None = None
+    top_p: Share | None = None
+    n: Choices | None = None
+    stop: Stop | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: Tokens | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    logit_bias: Bias | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    user: str | None = None
+
+    @field_validator("temperature", "top_p", "presence_penalty", "frequency_penalty", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        # true and false are numbers to Python alone
+        if isinstance(value, bool):
+            raise ValueError("should be a number")
+        return value
+
+    @property
+    def stops(self) -> list[str]:
+        """Before which an answer ends."""
+        given = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return [stop for stop in given if stop]
+
+    @property
+    def tells_usage(self) -> bool:
+        """Whether a stream ends with its tokens' number."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+
+class ChatRequest(Drawn):
+    """`/v1/chat/completions`."""
+
+    messages: Annotated[list[Message], Field(min_length=1)]
+    max_completion_tokens: Tokens | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MOST_LIKELIEST)] | None = None
+    tools: Annotated[list[Tool], Field(max_length=128)] | None = None
+    tool_choice: Literal["none", "auto"] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    modalities: list[Literal["text"]] | None = None
+    metadata: dict[str, str] | None = None
+    store: bool | None = None
+    service_tier: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+
+
+Ids = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+Texts = Annotated[list[str], Field(min_length=1, max_length=2048)]
+ManyIds = Annotated[list[Ids], Field(min_length=1, max_length=2048)]
+
+
+class CompletionRequest(Drawn):
+    """`/v1/completions`: a text is gone on with, in no form of a conversation."""
+
+    prompt: str | Texts | Ids | ManyIds
+    logprobs: Annotated[int, Field(ge=0, le=5)] | None = None
+    echo: Literal[False] | None = None
+    best_of: Literal[1] | None = None
+    suffix: None = None
+
+
+class EmbeddingRequest(Record):
+    """`/v1/embeddings`."""
+
+    model: str
+    input: str | Texts | Ids | ManyIds
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: Tokens | None = None
+    user: str | None = None
+
+
+class AdapterRequest(Record):
+    """`POST /v1/adapters`: a name and the folder that it stands for."""
+
+    name: Annotated[str, Field(pattern=r"^[^\s/=]{1,64}$")]
+    path: Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+def refusal_of(error: ValidationError) -> Refusal:
+    """The first thing that is wrong, as OpenAI says it."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    first = found[0]
+    # of a field that may be one of several kinds, the kinds are named behind it
+    place = [str(part) for part in first["loc"] if str(part)[:1].islower() and "[" not in str(part)]
+    names = [part for part in place if part not in ("str", "list", "int", "float", "bool")]
+    param = ".".join(names) or None
+    if first["type"] == "extra_forbidden":
+        message = f"Unrecognized request argument supplied: {param}"
+        return Refusal(400, message, param=param, code="unknown_parameter")
+    if first["type"] == "missing":
+        message = f"Missing required parameter: '{param}'."
+        return Refusal(400, message, param=param, code="missing_required_parameter")
+    message = f"Invalid value for '{param}': {first['msg']}." if param else f"{first['msg']}."
+    return Refusal(400, message, param=param, code="invalid_value")

@@ -1,0 +1,115 @@
+"""The conversation: what is typed is a question or a command; one or several answer it."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TextIO
+
+from tuneglm.chat.commands import obey
+from tuneglm.chat.repetition import Repetition, without_circle
+from tuneglm.chat.screen import Screen, Turn
+from tuneglm.chat.typed import typed_lines
+from tuneglm.chat.voices import Messages, Voice
+from tuneglm.config import ChatConfig
+from tuneglm.data.columns import printable
+from tuneglm.errors import DataError, UserError
+
+WELCOME = "/help lists the commands, /quit ends; Ctrl-C ends an answer."
+
+
+class Chat:
+    """A conversation with one or several, and what the commands do to it.
+
+    saved  files that `/save` wrote here, which it may write again
+    """
+
+    def __init__(self, voices: Sequence[Voice], config: ChatConfig, output: TextIO) -> None:
+        self.voices = voices
+        self.config = config
+        self.screen = Screen(output)
+        self.saved: set[Path] = set()
+
+    def run(self, lines: Iterator[str]) -> None:
+        """Answer line by line until `/quit` or the end of the input."""
+        for line in lines:
+            text = line.strip()
+            if text in ("/quit", "/exit"):
+                return
+            if text.startswith("/"):
+                self._obey(text)
+            elif text:
+                # Ctrl-C ends an answer, also a moment too late
+                with suppress(KeyboardInterrupt):
+                    self.ask(text)
+
+    def ask(self, question: str) -> None:
+        """Let each answer, and keep what it said."""
+        message = {"role": "user", "content": question}
+        turn = self.screen.turn([voice.name for voice in self.voices])
+        try:
+            for place, voice in enumerate(self.voices):
+                turn.begin(place)
+                self._answer(voice, [*voice.messages, message], turn)
+        finally:
+            turn.close()
+
+    def begin_anew(self) -> None:
+        """Forget what was said."""
+        for voice in self.voices:
+            voice.messages = []
+
+    def _obey(self, text: str) -> None:
+        try:
+            said = obey(self, text)
+        except UserError as error:
+            said = str(error)
+        if said:
+            self.screen.say(said)
+
+    def _answer(self, voice: Voice, conversation: Messages, turn: Turn) -> None:
+        seen, note = Repetition(), ""
+        try:
+            with closing(voice.stream(conversation, self.config)) as pieces:
+                note = _shown(pieces, turn, seen)
+        except KeyboardInterrupt:
+            note = " …"
+        except DataError as error:
+            note = str(error)
+        turn.end(note)
+        answer = seen.text.strip()
+        if answer:
+            voice.messages = [*conversation, {"role": "assistant", "content": answer}]
+
+
+def _shown(pieces: Iterable[str], turn: Turn, seen: Repetition) -> str:
+    """Hand each piece on; what there is to say where the answer had to be stopped."""
+    for piece in pieces:
+        turn.write(piece)
+        circle = seen.add(piece)
+        if circle is not None:
+            seen.text = without_circle(seen.text, circle)
+            return (
+                f"\nStopped: `{printable(circle.unit)}` came {circle.copies} times in a row.\n"
+                "  hint: `/set repetition_penalty 1.1` makes it less likely, `/retry` asks again; "
+                "a model that often does it has not learnt its end token: train it longer, or on "
+                "whole answers (data.cutoff)"
+            )
+    return ""
+
+
+def chat(
+    voices: Sequence[Voice], config: ChatConfig, words: Mapping[str, str] | None = None
+) -> None:
+    """Talk at the terminal; from a pipe, each line is a message and only answers are printed.
+
+    words  what is typed alone on a line → the command that it stands for
+    """
+    conversation = Chat(voices, config, sys.stdout)
+    meant = words or {}
+    if not sys.stdin.isatty():
+        conversation.run(meant.get(line.strip(), line) for line in sys.stdin)
+        return
+    names = ", ".join(voice.name for voice in voices)
+    conversation.screen.say(f"{names}: {WELCOME}" if len(voices) > 1 else WELCOME)
+    conversation.run(meant.get(line.strip(), line) for line in typed_lines())

@@ -1,0 +1,101 @@
+"""What the page says, in Chinese and in English: every text stands once in `words.yaml`.
+
+Each language has a page of its own, made of its words alone: labels, help, messages.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tuneglm.errors import UserError
+from tuneglm.web.form import Field
+
+LANGUAGES = {"zh": "中文", "en": "English"}
+# as browsers and HTML name them
+TAGS = {"zh": "zh-CN", "en": "en"}
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of one language, by key: `words("train.start")`."""
+
+    language: str
+
+    def __call__(self, key: str, **values: Any) -> str:
+        """The text, with `{name}` filled in."""
+        text: str = _texts("words")[key][self.language]
+        return text.format(**values) if values else text
+
+    def label(self, field: Field) -> str:
+        """What a field of the form is called."""
+        if self.language == "en":
+            name = field.key.rpartition(".")[2].replace("_", " ")
+            return name[0].upper() + name[1:]
+        return self._of_field(field, "label")
+
+    def help(self, field: Field) -> str:
+        """What it does: its docstring, or what says the same in this language."""
+        own = field.text if self.language == "en" and field.text else ""
+        return own or self._of_field(field, "help")
+
+    def method(self, name: str, docstring: str) -> str:
+        """When to choose a method."""
+        if self.language == "en":
+            return " ".join(docstring.split())
+        return str(_texts("options")[f"method={name}"]["zh"])
+
+    def problem(self, kind: str, english: str) -> str:
+        """What a word of PROBLEMS means."""
+        return english if self.language == "en" else str(_texts("problems")[kind])
+
+    def error(self, error: UserError) -> str:
+        """An error's sentence and hint, as HTML."""
+        return self.refusal(error.sentence, error.hint or "")
+
+    def refusal(self, sentence: str, hint: str = "") -> str:
+        """The same, of words that a command printed."""
+        more = f'<div class="hint">{marked(self.said(hint))}</div>' if hint else ""
+        return f'<div class="refusal">{marked(self.said(sentence))}{more}</div>'
+
+    def good(self, key: str, **values: Any) -> str:
+        """A sentence that something was done, as HTML."""
+        return f'<div class="done">{marked(self(key, **values))}</div>'
+
+    def said(self, sentence: str) -> str:
+        """A sentence of tuneglm in this language, where the page knows it; else as it is."""
+        if self.language == "en":
+            return sentence
+        for pattern, translated in _sentences():
+            found = pattern.fullmatch(sentence)
+            if found is not None:
+                return translated.format(*found.groups())
+        return sentence
+
+    def _of_field(self, field: Field, part: str) -> str:
+        return str(_texts("options")[field.key][self.language].get(part, ""))
+
+
+@cache
+def _texts(name: str) -> dict[str, Any]:
+    text = Path(__file__).with_name(f"{name}.yaml").read_text(encoding="utf-8")
+    texts: dict[str, Any] = yaml.safe_load(text)
+    return texts
+
+
+@cache
+def _sentences() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """(what it looks like in English, the same in Chinese); `{}` is a value in both."""
+    return tuple(
+        (re.compile(re.escape(english).replace(r"\{\}", "(.*?)"), re.S), chinese)
+        for english, chinese in _texts("sentences").items()
+    )
+
+
+def marked(text: str) -> str:
+    """Text as HTML; what stands in backticks is code."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))

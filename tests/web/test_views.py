@@ -1,0 +1,141 @@
+"""What is shown of runs and plans, and what a plan takes when somebody goes on typing."""
+
+import json
+import time
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tests.conftest import Configure
+from tuneglm.config import dump_config, load_data_config
+from tuneglm.demo import MODEL_FOLDER
+from tuneglm.errors import ConfigError
+from tuneglm.web.background import Background
+from tuneglm.web.commands import command_card
+from tuneglm.web.curve import Line, drawn
+from tuneglm.web.foresee import Plans
+from tuneglm.web.looking import checked
+from tuneglm.web.runs import Run
+from tuneglm.web.verdict import plan_line, run_card
+from tuneglm.web.words import Words
+
+EN, ZH = Words("en"), Words("zh")
+PLAN: dict[str, Any] = {
+    "peak": 3 * 2**30,
+    "available": 8 * 2**30,
+    "fits": True,
+    "seconds_per_step": 0.5,
+    "largest_batch": 1234,
+    "choices": [],
+}
+
+
+def curve(*lines: Line) -> str:
+    return drawn(lines, step="step", evaluation="evaluation", empty="nothing yet")
+
+
+def test_a_curve_goes_from_its_first_step_to_its_last() -> None:
+    html = curve(Line("<one>", [(1, 4.0), (5, 2.0), (10, 1.0)], [(10, 3.0)]))
+    assert 'data-points="4"' in html
+    assert 'points="100.0,60.0 500.0,180.0 1000.0,240.0"' in html
+    assert "&lt;one&gt;" in html and "<one>" not in html
+    # a single point is seen
+    assert 'points="1000.0,120.0 1000.0,120.0"' in html
+    assert "<span>5</span>" in html and "<span>10</span>" in html
+
+
+def test_runs_are_drawn_to_one_scale() -> None:
+    html = curve(Line("a", [(10, 1.0)]), Line("missing", []), Line("b", [(100, 10.0)]))
+    assert "1000.0,0.0" in html and "100.0,270.0" in html
+    assert "missing" not in html
+    assert "nothing yet" in curve() and "nothing yet" in curve(Line("missing", []))
+
+
+def test_a_plan_is_a_line() -> None:
+    assert all(word in plan_line(PLAN, EN) for word in ("Fits", "3.00 of 8.0", "0.5 s", "1,234"))
+    choice = {"method": "lora", "bits": 4, "gradient_checkpointing": True, "cheapest": True}
+    line = plan_line(PLAN | {"fits": False, "choices": [choice]}, ZH)
+    assert "放不下" in line and "model.bits=4" in line
+    assert "8" not in plan_line(PLAN | {"fits": None, "available": None, "largest_batch": None}, EN)
+
+
+def test_a_run_says_how_far_it_is(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    (run.folder / "process").mkdir(parents=True)
+    record = {"words": ["train", "run/run.yaml"], "process": 1}
+    (run.folder / "process" / "command.json").write_text(json.dumps(record), encoding="utf-8")
+    output = run.folder / "process" / "output.txt"
+    output.write_text("Steps    1,000 · 4 rows each\n", encoding="utf-8")
+    (run.folder / "log.jsonl").write_text('{"loss": 2, "step": 250}\n', encoding="utf-8")
+    card = run_card(run, EN)
+    assert all(word in card for word in ("stopped", "step 250 / 1,000", "width:25.0%", "2.0000"))
+    assert "tuneglm train run/run.yaml" in card
+    with output.open("a", encoding="utf-8") as file:
+        file.write("Error: `<x>` is not a name.\n  hint: choose another name\n")
+    card = run_card(run, ZH)
+    assert "失败" in card and "不能作为名字" in card and "请换一个名字" in card
+    assert "&lt;x&gt;" in card and "<x>" not in card
+
+
+def test_a_command_shows_what_it_prints(tmp_path: Path) -> None:
+    background = Background(tmp_path / "process")
+    assert command_card(background, EN) == ""
+    background.start(["data", "list", "--dir", str(tmp_path)], tmp_path)
+    assert "at work" in command_card(background, EN)
+    until_done(background)
+    card = command_card(background, EN)
+    assert "done" in card and "tuneglm data list" in card and "alpaca" in card
+
+
+def until_done(background: Background) -> None:
+    while background.is_running():
+        time.sleep(0.1)
+
+
+def test_a_plan_is_that_of_the_command(configure: Configure, tmp_path: Path) -> None:
+    yaml, plans = dump_config(configure(tmp_path / "out")), Plans()
+    (answer,) = plans.ask("one", yaml, tmp_path, 0)
+    assert answer["fits"] is True and answer["method"] == "lora"
+    assert answer["choices"] == [] and answer["seconds_per_step"] > 0
+    assert plans.known(yaml) == answer
+    # nothing of the run is made by asking
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ConfigError, match="colour"):
+        next(plans.ask("one", "model: {path: x, colour: red}", tmp_path, 0))
+
+
+def test_who_types_on_gets_the_newest_plan_alone(configure: Configure, tmp_path: Path) -> None:
+    plans, answers = Plans(), {}
+    yamls = [dump_config(configure(tmp_path / "out", f"method.rank={rank}")) for rank in (2, 4)]
+
+    def ask(number: int) -> None:
+        answers[number] = [*plans.ask("one", yamls[number], tmp_path, 0.5)]
+
+    threads = [Thread(target=ask, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.1)
+    for thread in threads:
+        thread.join()
+    assert answers[0] == []
+    assert len(answers[1]) == 1
+    asked = Thread(target=ask, args=(0,))
+    asked.start()
+    time.sleep(1.5)
+    plans.give_up("one")
+    asked.join()
+    assert answers[0] == []
+
+
+@pytest.mark.parametrize("words", [EN, ZH])
+def test_what_a_file_says_is_shown_and_not_obeyed(tmp_path: Path, words: Words) -> None:
+    """A row is text, whatever HTML it holds."""
+    path = tmp_path / "<img src=x>.json"
+    row = {"instruction": "<script>alert(1)</script>", "output": "<b>answer</b>"}
+    path.write_text(json.dumps([row, row, {"instruction": "", "output": "x"}]), encoding="utf-8")
+    settings = [f"model.path={MODEL_FOLDER}", f"data.train=[{{path: {json.dumps(str(path))}}}]"]
+    html = checked(load_data_config(None, [*settings, "data.workers=1"]), words)
+    assert "<script" not in html and "<img" not in html
+    assert "empty_question" in html and "duplicate" in html
