@@ -30,6 +30,10 @@ LEVELS = (
         "chat",
         "launch",
         "web",
+        "original",
+        "import_cli",
+        "doctor",
+        "doctor_cli",
     ),
     (
         "training",
@@ -70,7 +74,8 @@ LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # what nobody chooses or sets
 WITHOUT_PAGE = {"reports"}
 # what builds the demo's checkpoint has to say of which family it is
-NAMES_ITS_FAMILY = {PACKAGE / "demo" / "build_model.py"}
+# and what is of another tool names that tool
+NAMES_ITS_FAMILY = {PACKAGE / "demo" / "build_model.py", PACKAGE / "original" / "house.py"}
 
 
 def modules() -> list[Path]:

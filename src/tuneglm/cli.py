@@ -28,9 +28,11 @@ from tuneglm.command_line import (
 )
 from tuneglm.config import RunConfig
 from tuneglm.data_cli import add_data
+from tuneglm.doctor_cli import add_doctor
 from tuneglm.errors import ConfigError, UserError
 from tuneglm.evaluate_cli import add_evaluate
 from tuneglm.export_cli import add_export
+from tuneglm.import_cli import add_import_config
 from tuneglm.web_cli import add_web
 
 INTERRUPTED = 130
@@ -45,9 +47,14 @@ PLAN_EXAMPLE = "plan model.path=OWNER/NAME method=lora --memory 24GB"
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and leave with its exit code."""
     given = _given(arguments)
+    leave_with(lambda: given.run(given))
+
+
+def leave_with(run: Callable[[], int]) -> NoReturn:
+    """Do it, and leave with the exit code that it or its error has."""
     _quiet()
     try:
-        code = given.run(given)
+        code = run()
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         code = USER_ERROR
@@ -249,4 +256,6 @@ COMMANDS: dict[str, Callable[[Any, str], None]] = {
     "export": add_export,
     "demo": _add_demo,
     "web": add_web,
+    "doctor": add_doctor,
+    "import-config": add_import_config,
 }

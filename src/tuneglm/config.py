@@ -273,6 +273,9 @@ def chat_config(values: Mapping[str, Any]) -> ChatConfig:
 def dump_config(config: RunConfig) -> str:
     """The resolved config as YAML that `load_config` reads back to an equal one."""
     tree = config.model_dump(mode="json", exclude_none=True)
+    if config.data.max_source_length is not None:
+        # the two lengths stand in its place
+        del tree["data"]["cutoff"]
     for key in ("train", "evaluation"):
         for entry in tree["data"][key]:
             for empty in [name for name, value in entry.items() if value == {}]:

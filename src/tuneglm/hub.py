@@ -42,6 +42,11 @@ def page_of(repo_id: str, hub: Hub, kind: Kind = "model") -> str:
     return f"{_endpoint(hub)}/{folder}{repo_id}"
 
 
+def reached(hub: Hub) -> tuple[str, bool]:
+    """The address of a hub, and whether a connection to it can be opened."""
+    return _endpoint(hub), _answers(hub)
+
+
 def fetch(
     repo_id: str,
     hub: Hub,

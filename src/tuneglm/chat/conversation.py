@@ -1,7 +1,7 @@
 """The conversation: what is typed is a question or a command; one or several answer it."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TextIO
@@ -98,12 +98,18 @@ def _shown(pieces: Iterable[str], turn: Turn, seen: Repetition) -> str:
     return ""
 
 
-def chat(voices: Sequence[Voice], config: ChatConfig) -> None:
-    """Talk at the terminal; from a pipe, each line is a message and only answers are printed."""
+def chat(
+    voices: Sequence[Voice], config: ChatConfig, words: Mapping[str, str] | None = None
+) -> None:
+    """Talk at the terminal; from a pipe, each line is a message and only answers are printed.
+
+    words  what is typed alone on a line → the command that it stands for
+    """
     conversation = Chat(voices, config, sys.stdout)
+    meant = words or {}
     if not sys.stdin.isatty():
-        conversation.run(iter(sys.stdin))
+        conversation.run(meant.get(line.strip(), line) for line in sys.stdin)
         return
     names = ", ".join(voice.name for voice in voices)
     conversation.screen.say(f"{names}: {WELCOME}" if len(voices) > 1 else WELCOME)
-    conversation.run(typed_lines())
+    conversation.run(meant.get(line.strip(), line) for line in typed_lines())
