@@ -107,7 +107,7 @@ def test_from_a_file_to_an_answer(
     assert (again / "adapter_model.safetensors").read_bytes() == first
     capsys.readouterr()
     monkeypatch.setattr(
-        "tuneglm.chat.conversation.sys.stdin", _Pipe("你是谁？\n/clear\n\n/quit\nnot asked\n")
+        "tuneglm.chat.talk.sys.stdin", _Pipe("你是谁？\n/clear\n\n/quit\nnot asked\n")
     )
     call("chat", str(out), "--temperature", "0")
     assert capsys.readouterr().out.splitlines() == [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tuneglm.chat import Chat
+from tuneglm.chat import Chat, run
 from tuneglm.chat.commands import COMMANDS
 from tuneglm.chat.voices import Voice
 from tuneglm.config import ChatConfig
@@ -38,7 +38,7 @@ def talk(lines: list[str], *models: Counting) -> tuple[Chat, list[str]]:
     output = io.StringIO()
     voices = [Voice(each.name or "one", each) for each in models]  # type: ignore[arg-type]
     chat = Chat(voices, ChatConfig(temperature=0.5), output)
-    chat.run(iter(lines))
+    run(chat, lines)
     return chat, output.getvalue().splitlines()
 
 
@@ -154,7 +154,7 @@ def test_tokens_are_those_of_the_prompt_and_the_answer() -> None:
     model = ChatModel(MODEL_FOLDER, device="cpu", dtype="float32")
     voice, output = Voice("demo", model), io.StringIO()
     chat = Chat([voice], ChatConfig(temperature=0), output)
-    chat.run(iter(["你好", "/tokens"]))
+    run(chat, ["你好", "/tokens"])
     answer, counted, pieces = output.getvalue().splitlines()
     whole = model.conversation_ids(voice.messages)
     prompt = model.prompt(voice.messages[:1])

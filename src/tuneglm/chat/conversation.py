@@ -1,21 +1,16 @@
-"""The conversation: what is typed is a question or a command; one or several answer it."""
+"""The conversation: a question, and the answers of one or several to it."""
 
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TextIO
 
-from tuneglm.chat.commands import obey
 from tuneglm.chat.repetition import Repetition, without_circle
 from tuneglm.chat.screen import Screen, Turn
-from tuneglm.chat.typed import typed_lines
 from tuneglm.chat.voices import Messages, Voice
 from tuneglm.config import ChatConfig
 from tuneglm.data.columns import printable
-from tuneglm.errors import DataError, UserError
-
-WELCOME = "/help lists the commands, /quit ends; Ctrl-C ends an answer."
+from tuneglm.errors import DataError
 
 
 class Chat:
@@ -29,19 +24,6 @@ class Chat:
         self.config = config
         self.screen = Screen(output)
         self.saved: set[Path] = set()
-
-    def run(self, lines: Iterator[str]) -> None:
-        """Answer line by line until `/quit` or the end of the input."""
-        for line in lines:
-            text = line.strip()
-            if text in ("/quit", "/exit"):
-                return
-            if text.startswith("/"):
-                self._obey(text)
-            elif text:
-                # Ctrl-C ends an answer, also a moment too late
-                with suppress(KeyboardInterrupt):
-                    self.ask(text)
 
     def ask(self, question: str) -> None:
         """Let each answer, and keep what it said."""
@@ -58,14 +40,6 @@ class Chat:
         """Forget what was said."""
         for voice in self.voices:
             voice.messages = []
-
-    def _obey(self, text: str) -> None:
-        try:
-            said = obey(self, text)
-        except UserError as error:
-            said = str(error)
-        if said:
-            self.screen.say(said)
 
     def _answer(self, voice: Voice, conversation: Messages, turn: Turn) -> None:
         seen, note = Repetition(), ""
@@ -96,20 +70,3 @@ def _shown(pieces: Iterable[str], turn: Turn, seen: Repetition) -> str:
                 "whole answers (data.cutoff)"
             )
     return ""
-
-
-def chat(
-    voices: Sequence[Voice], config: ChatConfig, words: Mapping[str, str] | None = None
-) -> None:
-    """Talk at the terminal; from a pipe, each line is a message and only answers are printed.
-
-    words  what is typed alone on a line → the command that it stands for
-    """
-    conversation = Chat(voices, config, sys.stdout)
-    meant = words or {}
-    if not sys.stdin.isatty():
-        conversation.run(meant.get(line.strip(), line) for line in sys.stdin)
-        return
-    names = ", ".join(voice.name for voice in voices)
-    conversation.screen.say(f"{names}: {WELCOME}" if len(voices) > 1 else WELCOME)
-    conversation.run(meant.get(line.strip(), line) for line in typed_lines())
