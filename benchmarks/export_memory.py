@@ -1,11 +1,12 @@
-"""Memory of an export that merges LoRA, some rows at a time against the model as a whole.
+"""Memory of an export that merges LoRA, and of its comparison: by parts against as a whole.
 
     python benchmarks/export_memory.py [--hidden 2048] [--layers 10] [--vocabulary 32768]
 
 The model is made up: random weights in ChatGLM3's proportions, in shards, bfloat16. Each
 figure is the largest resident memory of a process of its own, less what it held with all
 libraries imported. The baseline is what peft and transformers do: load, merge, save; ours
-does the same where an adapter's update is one that peft alone knows.
+does the same where an adapter's update is one that peft alone knows. The comparison
+computes logits of source, rounded source and result in float32.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from pathlib import Path
 MIB = 2**20
 SHARD = 256 * MIB
 WAYS = ("some rows at a time", "as a whole")
+COMPARED = ("compared one weight at a time", "compared as a whole")
+PROMPTS = [list(range(5, 5 + length)) for length in (6, 12, 20)]
 
 
 def build(folder: Path, hidden: int, layers: int, vocabulary: int) -> None:
@@ -54,6 +57,7 @@ def measure(folder: Path, way: str) -> None:
     """Print what one way takes: bytes at most, and seconds."""
     import torch
 
+    from tuneglm.export import at_once, by_turns
     from tuneglm.export.source import source_of
     from tuneglm.export.streamed import write_streamed
     from tuneglm.export.wanted import Export
@@ -61,8 +65,9 @@ def measure(folder: Path, way: str) -> None:
     from tuneglm.plan.capacity import forget_peak, peak_memory, resident
 
     cpu = torch.device("cpu")
-    output = folder / way.replace(" ", "-")
-    output.mkdir()
+    compares = way in COMPARED
+    output = folder / (WAYS[0] if compares else way).replace(" ", "-")
+    output.mkdir(exist_ok=compares)
     wanted = Export(
         str(folder / "adapter"), output, layout="native", family="native", shard_size=SHARD
     )
@@ -70,7 +75,12 @@ def measure(folder: Path, way: str) -> None:
     before = resident()
     forget_peak(cpu)
     begun = time.perf_counter()
-    (write_streamed if way == WAYS[0] else write_whole)(source, wanted, output)
+    if compares:
+        computed = by_turns.computed if way == COMPARED[0] else at_once.computed
+        _, expected, got = computed(source, wanted, output, PROMPTS)
+        assert all(torch.allclose(a, b, atol=1e-3) for a, b in zip(expected, got, strict=True))
+    else:
+        (write_streamed if way == WAYS[0] else write_whole)(source, wanted, output)
     seconds = time.perf_counter() - begun
     print(json.dumps([(peak_memory(cpu) or 0) - before, seconds]))
 
@@ -113,11 +123,11 @@ def main() -> None:
             f"model {size / MIB:,.0f} MiB in {len(files)} shards of at most {largest / MIB:,.0f}, "
             f"adapter {adapter / MIB:,.0f} MiB"
         )
-        for way in WAYS:
+        for way in (*WAYS, *COMPARED):
             command = [sys.executable, __file__, "--measure", name, way]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             peak, seconds = json.loads(done.stdout.splitlines()[-1])
-            print(f"{way:20} {peak / MIB:8,.0f} MiB  {seconds:6.1f} s")
+            print(f"{way:30} {peak / MIB:8,.0f} MiB  {seconds:6.1f} s")
         print(f"largest difference of a weight: {equal(folder):.2g}")
 
 

@@ -22,7 +22,11 @@ from tuneglm.models.prompt import example_of
 
 Conversation = Sequence[Mapping[str, Any]]
 
+# whether an answer has said enough, told by its text so far
+Enough = Callable[[str], bool]
+
 PROMPTS = 32  # in a padded batch
+TOKENS = 8  # after each so many an answer is looked at
 
 # what a decoder shows for a character whose bytes are not all there yet
 _INCOMPLETE = "\ufffd"
@@ -107,10 +111,13 @@ class ChatModel:
         conversations: Sequence[Conversation],
         config: ChatConfig,
         adapters: Sequence[str] = (),
+        enough: Enough | None = None,
     ) -> list[str]:
         """The answers to several conversations: prompts of one length make a batch.
 
         adapters  the name of the one that answers each; in a batch prefixes may differ
+        enough    ends an answer early; asked every TOKENS tokens, so what it ends is in no
+                  company another text
         """
         prompts = [self.prompt(self._with_system(each, config)) for each in conversations]
         names = adapters or [""] * len(prompts)
@@ -120,8 +127,9 @@ class ChatModel:
         answers = [""] * len(prompts)
         for (length, _), places in sorted(batches.items()):
             ids = torch.tensor([prompts[place] for place in places])
+            looks = None if enough is None else self._looking(enough, length)
             with self.adapters.for_rows([names[place] for place in places] if adapters else ()):
-                outputs = self._draw(ids, config)[:, length:].tolist()
+                outputs = self._draw(ids, config, stopping_criteria=looks)[:, length:].tolist()
             for place, output in zip(places, outputs, strict=True):
                 answers[place] = self.decode(self._until_end(output)).strip()
         return answers
@@ -167,6 +175,14 @@ class ChatModel:
         """How many tokens the model reads; None where its config does not say."""
         positions: int | None = getattr(self.model.config, "max_position_embeddings", None)
         return positions
+
+    def _looking(self, enough: Enough, length: int) -> StoppingCriteriaList:
+        """`length`: of the prompts."""
+
+        def said(ids: list[int]) -> bool:
+            return enough(self.decode(self._until_end(ids)))
+
+        return StoppingCriteriaList([_WhenSaid(said, length)])
 
     def _until_end(self, ids: list[int]) -> list[int]:
         ends = [place for place, token in enumerate(ids) if token in self.end_tokens]
@@ -256,6 +272,19 @@ class _WhenAsked(StoppingCriteria):
     def __call__(self, input_ids: torch.LongTensor, scores: Any, **_: Any) -> torch.BoolTensor:
         asked = self._stop.is_set()
         return torch.full((len(input_ids),), asked, device=input_ids.device)  # type: ignore[return-value]
+
+
+class _WhenSaid(StoppingCriteria):
+    """Ends the rows of a batch that have said enough, each by itself."""
+
+    def __init__(self, said: Callable[[list[int]], bool], length: int) -> None:
+        self._said, self._length = said, length
+
+    def __call__(self, input_ids: torch.LongTensor, scores: Any, **_: Any) -> torch.BoolTensor:
+        rows = input_ids[:, self._length :]
+        looks = rows.shape[1] % TOKENS == 0
+        ended = [looks and self._said(row) for row in rows.tolist()]
+        return torch.tensor(ended, device=input_ids.device)  # type: ignore[return-value]
 
 
 class _Pieces(BaseStreamer):  # type: ignore[no-untyped-call]

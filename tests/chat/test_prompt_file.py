@@ -83,17 +83,53 @@ def test_ctrl_c_keeps_what_is_answered(
 ) -> None:
     replies, calls = ChatModel.replies, []
 
-    def stopped(self: ChatModel, conversations: Any, config: ChatConfig) -> list[str]:
+    def stopped(
+        self: ChatModel, conversations: Any, config: ChatConfig, **options: Any
+    ) -> list[str]:
         calls.append(len(conversations))
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return replies(self, conversations, config)
+        return replies(self, conversations, config, **options)
 
     monkeypatch.setattr(ChatModel, "replies", stopped)
     code, said = ask(capsys, "--prompt-file", rows)
     answers = rows.with_name("rows-answers.jsonl")
     assert (code, f"The answers so far are in {answers}" in said) == (130, True)
     assert len(answers.read_text("utf-8").splitlines()) == calls[0] < len(ROWS)
+
+
+def test_an_answer_in_circles_ends_early(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its first copy kept; what is beside it in a batch is answered as alone."""
+    asked = ["背诵一首很长的诗", "法国的首都是哪里", "Tell me a story"]
+    (tmp_path / "q.txt").write_text("\n".join(asked), encoding="utf-8")
+    drawn: list[int] = []
+    draw = ChatModel._draw
+
+    def counted(self: ChatModel, ids: Any, *others: Any, **options: Any) -> Any:
+        outputs = draw(self, ids, *others, **options)
+        drawn.append(outputs.shape[1] - ids.shape[1])
+        return outputs
+
+    monkeypatch.setattr(ChatModel, "_draw", counted)
+    config = ChatConfig(temperature=0, max_new_tokens=400, repetition_penalty=0.4)
+    words = ["chat", str(MODEL_FOLDER), "--prompt-file", str(tmp_path / "q.txt"), *WORDS]
+    words[words.index("12")] = "400"
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--repetition-penalty", "0.4"])
+    printed = capsys.readouterr()
+    given = [json.loads(line) for line in (tmp_path / "q-answers.jsonl").open(encoding="utf-8")]
+    repeated = [each for each in given if "repeated" in each]
+    assert ended.value.code == 0 and repeated and max(drawn) < 400
+    assert f"the answers to {len(repeated)} row" in printed.err
+    model = ChatModel(MODEL_FOLDER, device="cpu", dtype="float32")
+    for each in given:
+        alone = model.reply(each["messages"], config).strip()
+        assert alone.startswith(each["answer"])
+        unit = each.get("repeated")
+        assert (unit is None) == (alone == each["answer"]), (alone, each)
+        assert unit is None or (unit * 6 in alone and each["answer"].endswith(unit.rstrip()))
 
 
 @pytest.mark.parametrize(

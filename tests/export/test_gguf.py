@@ -1,11 +1,17 @@
 """A file for llama.cpp: what it says is what the model is, by names and rules written down here."""
 
+import base64
 import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import regex
 import torch
 from gguf import GGUFReader
 from gguf.quants import dequantize
@@ -19,7 +25,8 @@ from tuneglm.errors import ModelError, OutputError
 from tuneglm.export import Export, export, gguf_file
 from tuneglm.models import family_named
 from tuneglm.models.glm4.tokenization import Glm4TokenizerFast, byte_characters
-from tuneglm.models.llama_cpp import byte_vocabulary
+from tuneglm.models.llama_cpp import Vocabulary, byte_vocabulary
+from tuneglm.models.tokenization import add_specials
 
 IDS = torch.tensor([[5, 6, 7, 8]])
 # llama.cpp's names for this network → the published ones
@@ -146,18 +153,19 @@ def test_the_vocabulary_gives_the_same_ids(tmp_path: Path) -> None:
     assert "<sop>" in template and "<sop>" in tokens
 
 
+def tokenizer_of(ranks: list[bytes]) -> Any:
+    """GLM-4's with a small vocabulary."""
+    lines = b"\n".join(base64.b64encode(each) + b" %d" % at for at, each in enumerate(ranks))
+    kind = Glm4TokenizerFast
+    backend = kind.build(lines)
+    add_specials(backend, kind.specials, kind.single, kind.pair, kind.eos_name)
+    return kind(tokenizer_object=backend, eos_token=kind.eos_name, pad_token=kind.pad_name)
+
+
 def test_a_byte_level_vocabulary() -> None:
     """GLM-4's: tokens and merges by byte characters, specials behind them."""
-    import base64
-
     ranks = [bytes([byte]) for byte in range(256)] + [b"he", b"ll", b"hell", b"hello"]
-    lines = b"\n".join(base64.b64encode(each) + b" %d" % at for at, each in enumerate(ranks))
-    backend = Glm4TokenizerFast.build(lines)
-    from tuneglm.models.tokenization import add_specials
-
-    kind = Glm4TokenizerFast
-    add_specials(backend, kind.specials, kind.single, kind.pair, kind.eos_name)
-    tokenizer = kind(tokenizer_object=backend, eos_token=kind.eos_name, pad_token=kind.pad_name)
+    tokenizer, kind = tokenizer_of(ranks), Glm4TokenizerFast
     size = len(ranks) + len(kind.specials) + 3
     vocabulary = byte_vocabulary(tokenizer, Path(), size)
     shown = byte_characters()
@@ -169,6 +177,63 @@ def test_a_byte_level_vocabulary() -> None:
     assert vocabulary.ids["eot"] == len(ranks) + kind.specials.index("<|user|>")
     with pytest.raises(ModelError, match="embeddings"):
         byte_vocabulary(tokenizer, Path(), len(ranks) + 2)
+
+
+# how llama.cpp cuts a text into words under the name `chatglm-bpe`
+CUT = (
+    r"'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def bpe_ids(text: str, vocabulary: Vocabulary) -> list[int]:
+    """llama.cpp's way: of each word's neighbours the pair whose merge stands first, leftmost."""
+    index = {token: place for place, token in enumerate(vocabulary.tokens)}
+    order = {tuple(merge.split(" ")): place for place, merge in enumerate(vocabulary.merges)}
+    shown, ids = byte_characters(), []
+    for word in regex.findall(CUT, text):
+        parts = [shown[byte] for byte in word.encode()]
+        while pairs := [
+            (order[pair], at) for at, pair in enumerate(pairwise(parts)) if pair in order
+        ]:
+            _, at = min(pairs)
+            parts[at : at + 2] = [parts[at] + parts[at + 1]]
+        ids += [index[part] for part in parts]
+    return ids
+
+
+def trained_ranks(texts: Sequence[str], count: int) -> list[bytes]:
+    """Bytes, and the most frequent pair again and again, as tiktoken's ranks came about."""
+    words = [[bytes([byte]) for byte in word.encode()] for t in texts for word in _words(t)]
+    ranks = [bytes([byte]) for byte in range(256)]
+    for _ in range(count):
+        pairs = Counter(pair for word in words for pair in pairwise(word))
+        (left, right), _ = max(pairs.items(), key=lambda item: (item[1], item[0]))
+        ranks.append(left + right)
+        for word in words:
+            for at in range(len(word) - 2, -1, -1):
+                if word[at : at + 2] == [left, right]:
+                    word[at : at + 2] = [left + right]
+    return list(dict.fromkeys(ranks))
+
+
+def _words(text: str) -> list[str]:
+    return list(regex.findall(CUT, text))
+
+
+def test_a_byte_level_vocabulary_gives_the_same_ids() -> None:
+    """By merges, as llama.cpp goes by them: on prose, on what it has not seen, on all spaces."""
+    pages = Path(__file__).parents[2] / "docs"
+    seen = [(pages / language / "export.md").read_text("utf-8") for language in ("zh", "en")]
+    other = [(pages / language / "chat.md").read_text("utf-8") for language in ("zh", "en")]
+    tokenizer = tokenizer_of(trained_ranks(seen, 300))
+    size = max(tokenizer.added_tokens_decoder) + 1
+    vocabulary = byte_vocabulary(tokenizer, Path(), size)
+    draw = random.Random(0)
+    mixed = ["".join(draw.choices("aab 12'sST\n\t你好的。😀é", k=40)) for _ in range(50)]
+    for text in (*seen, *other, *TEXTS, *mixed, "  \n\n  a's IT'S 12345 ﬁ", "aaaaaaaaaaa"):
+        expected = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert bpe_ids(text, vocabulary) == expected == tokenizer.encode_bulk([text])[0], text
 
 
 def test_a_file_that_differs_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

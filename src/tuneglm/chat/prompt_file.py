@@ -16,7 +16,7 @@ from typing import IO, Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from tuneglm.chat.questions import Question
-from tuneglm.chat.repetition import circle_of
+from tuneglm.chat.repetition import Circle, circle_of, without_circle
 from tuneglm.chat.voices import Voice
 from tuneglm.checkpoints import FULL
 from tuneglm.config import ChatConfig
@@ -75,23 +75,39 @@ def _answer_rest(
             conversations = [question.messages for question in some]
             answers = [voice.replies(conversations, config) for voice in voices]
             for question, given in zip(some, zip(*answers, strict=True), strict=True):
-                file.write(json.dumps(_row(question, given, whom), ensure_ascii=False) + "\n")
-                circles += any(circle_of(answer) is not None for answer in given)
+                ended = [circle_of(answer) for answer in given]
+                row = _row(question, given, ended, whom["model"]) | whom
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                circles += any(ended)
             file.flush()
             progress.advance(task, len(some))
     if circles:
         print(
-            f"Note: {rows_of(circles)} of answers run in circles, the same words to the end.\n"
+            f"Note: the answers to {rows_of(circles)} ran in circles and were stopped; `repeated` "
+            "in their lines says what was repeated.\n"
             "  hint: --repetition-penalty 1.1 makes it less likely",
             file=sys.stderr,
         )
 
 
-def _row(question: Question, answers: Sequence[str], whom: Mapping[str, Any]) -> dict[str, Any]:
-    names = whom["model"]
-    said = answers[0] if len(names) == 1 else dict(zip(names, answers, strict=True))
-    expected = {} if question.expected is None else {"expected": question.expected}
-    return {"row": question.row, "messages": question.messages, "answer": said, **expected, **whom}
+def _row(
+    question: Question, answers: Sequence[str], ended: Sequence[Circle | None], names: Sequence[str]
+) -> dict[str, Any]:
+    """A line; an answer that was stopped in a circle keeps its first copy, as at the terminal."""
+    texts = [
+        text if circle is None else without_circle(text, circle)
+        for text, circle in zip(answers, ended, strict=True)
+    ]
+    words = [None if circle is None else circle.unit for circle in ended]
+    row = {"row": question.row, "messages": question.messages, "answer": _by_name(texts, names)}
+    if any(ended):
+        row["repeated"] = _by_name(words, names)
+    return row if question.expected is None else row | {"expected": question.expected}
+
+
+def _by_name(each: Sequence[Any], names: Sequence[str]) -> Any:
+    """Of the one that answers, or of each by its name."""
+    return each[0] if len(names) == 1 else dict(zip(names, each, strict=True))
 
 
 def _parts(questions: Sequence[Question]) -> Iterator[list[Question]]:

@@ -64,6 +64,11 @@ def circle_of(text: str) -> Circle | None:
     return None
 
 
+def is_circle(text: str) -> bool:
+    """Whether a text ends in one."""
+    return circle_of(text) is not None
+
+
 def without_circle(text: str, circle: Circle) -> str:
     """The text with the first copy alone."""
     return text[: circle.start + len(circle.unit)].rstrip()

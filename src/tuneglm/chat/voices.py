@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tuneglm.chat.repetition import is_circle
 from tuneglm.checkpoints import RUN_FILE
 from tuneglm.config import ChatConfig, load_config
 from tuneglm.errors import ConfigError, ModelError
@@ -41,11 +42,15 @@ class Voice:
         return self.model.stream(conversation, config)
 
     def replies(self, conversations: Sequence[Messages], config: ChatConfig) -> list[str]:
-        """The answers that one by one would be given: where chance draws, they are."""
+        """The answers that one by one would be given: where chance draws, they are.
+
+        One that runs in a circle ends there, with more of its copies than are meant.
+        """
         self._take_over()
         if config.temperature > 0:
-            return [self.model.reply(each, config).strip() for each in conversations]
-        return self.model.replies(conversations, config)
+            alone = ([each] for each in conversations)
+            return [self.model.replies(each, config, enough=is_circle)[0] for each in alone]
+        return self.model.replies(conversations, config, enough=is_circle)
 
     def _take_over(self) -> None:
         if self.adapter:

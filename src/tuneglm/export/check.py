@@ -7,25 +7,20 @@ The second comparison is exact but for the order of sums, in any width; so a wei
 went astray is told from one that was rounded.
 """
 
-import gc
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from tuneglm.errors import DataError
+from tuneglm.export import at_once, by_turns
 from tuneglm.export.source import Source
-from tuneglm.export.streamed import kept_wide
 from tuneglm.export.wanted import Export
-from tuneglm.models.adapters import merge_adapters
-from tuneglm.models.loading import load_model, load_tokenizer
-from tuneglm.models.packed import PackedBits, pack_linears, unpack_linears
-from tuneglm.models.prefix import MODULE
+from tuneglm.models.loading import load_tokenizer
+from tuneglm.models.merging import OtherUpdateError
 from tuneglm.models.prompt import example_of
-from tuneglm.models.skeleton import skeleton
 from tuneglm.plan.capacity import device_memory, gib, resident
 
 CPU = torch.device("cpu")
@@ -37,8 +32,7 @@ TEXTS = (
 # of the spread of the logits, and of what rounding itself does to them: where a weight was
 # merged at once, and where peft rounded it on the way
 BOUND, OF_ROUNDING, OF_SEVERAL = 2e-3, 0.25, 4.0
-# a model beside what it is made of in passing
-ROOM = 1.15
+AGAIN, BY_TURNS = "loaded again", "loaded again, one weight at a time"
 
 
 @dataclass(frozen=True)
@@ -51,6 +45,7 @@ class Checked:
     problem     what makes the result another model; "" where it is none
     has_tokenizer
                 whether the result brings one, whose ids were compared
+    way         how the result was loaded
     """
 
     difference: float
@@ -59,12 +54,13 @@ class Checked:
     prompts: int
     problem: str = ""
     has_tokenizer: bool = True
+    way: str = AGAIN
 
     def __str__(self) -> str:
         """One line."""
         ids = "the same token ids; " if self.has_tokenizer else ""
         return (
-            f"loaded again: {ids}logits differ by {self.difference:.2g} at most, of "
+            f"{self.way}: {ids}logits differ by {self.difference:.2g} at most, of "
             f"{self.spread:.0f} between the lowest and the highest; the same next token for "
             f"{self.same} of {self.prompts} prompts"
         )
@@ -73,27 +69,42 @@ class Checked:
 def compare(
     source: Source, wanted: Export, folder: Path, *, streamed: bool
 ) -> tuple[Checked | None, str]:
-    """The comparison, or why there is none; `streamed`: each weight was rounded once."""
-    needed, free = _needed(source), device_memory(CPU)
-    if free is not None and needed > free - resident():
-        return None, (
-            f"not loaded again: {gib(needed)} GiB are needed, {gib(free - resident())} are free"
-        )
+    """The comparison, or why there is none; `streamed`: each weight was rounded once.
+
+    By turns only where the models do not fit into the memory: there the same code adds the
+    adapters that added them for the result.
+    """
+    way, shortage = _way(source, streamed=streamed)
+    if not way:
+        return None, shortage
     own = load_tokenizer(wanted.path, family=wanted.family)
     prompts, problem = _prompts(source, own), ""
     if not wanted.adapter_only:
         written = load_tokenizer(folder, family=source.family.name)
         problem = "" if prompts == _prompts(source, written) else "its tokenizer gives other ids"
-    exact, expected = _of_source(source, wanted, prompts)
-    got = _logits(_result(source, wanted, folder), prompts)
-    allowed = OF_ROUNDING if streamed else OF_SEVERAL
-    judged = _judged(exact, expected, got, (problem, allowed))
-    return replace(judged, has_tokenizer=not wanted.adapter_only), ""
+    try:
+        computed = at_once.computed if way == AGAIN else by_turns.computed
+        exact, expected, got = computed(source, wanted, folder, prompts)
+    except OtherUpdateError:
+        # an adapter alone, on a base in another library's bits
+        return None, shortage
+    found = _Found(way, problem, OF_ROUNDING if streamed else OF_SEVERAL, not wanted.adapter_only)
+    return _judged(exact, expected, got, found), ""
 
 
-def _needed(source: Source) -> int:
-    model = skeleton(source.base, source.family)
-    return int(sum(each.numel() for each in model.parameters()) * 4 * ROOM)
+def _way(source: Source, *, streamed: bool) -> tuple[str, str]:
+    """How the result is to be loaded, "" where it cannot be; and what is short for the usual way.
+
+    By turns is for what was written weight by weight: the rest needs the model as a whole.
+    """
+    if (there := device_memory(CPU)) is None:
+        return AGAIN, ""
+    free, needed = there - resident(), at_once.needed(source)
+    if needed <= free:
+        return AGAIN, ""
+    least = min(needed, by_turns.needed(source)) if streamed else needed
+    shortage = f"not {AGAIN}: {gib(least)} GiB are needed, {gib(free)} are free"
+    return BY_TURNS if least <= free else "", shortage
 
 
 def _prompts(source: Source, tokenizer: Any) -> list[list[int]]:
@@ -107,81 +118,39 @@ def _prompts(source: Source, tokenizer: Any) -> list[list[int]]:
     return ids + [each.ids for each in rendered]
 
 
-def _of_source(
-    source: Source, wanted: Export, prompts: Sequence[list[int]]
-) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Logits of the source as it is, and as the result rounds it."""
-    model = load_model(
-        wanted.path,
-        family=source.family.name,
-        dtype=torch.float32,
-        adapters=wanted.adapters,
-        device=CPU,
-    )
-    exact = _logits(model, prompts)
-    if wanted.adapter_only:
-        return exact, exact
-    _round(model, source.dtype, wanted.bits)
-    return exact, _logits(model, prompts)
+@dataclass(frozen=True)
+class _Found:
+    """What is known before the logits are compared.
 
+    allowed  how much of rounding's own effect is right
+    """
 
-def _round(model: PreTrainedModel, dtype: torch.dtype, bits: PackedBits | None) -> None:
-    """Merge, and give every weight the value that it has in the written form."""
-    unpack_linears(model, torch.float32)
-    merge_adapters(model)
-    kept = {MODULE, *kept_wide(model)}
-    for name, weight in model.named_parameters():
-        if not kept.intersection(name.split(".")):
-            weight.data = weight.data.to(dtype)
-    if bits is not None:
-        pack_linears(model, bits)
-        unpack_linears(model, torch.float32)
-    for weight in model.parameters():
-        weight.data = weight.data.float()
-
-
-def _result(source: Source, wanted: Export, folder: Path) -> PreTrainedModel:
-    """Transformers' names are read by transformers itself, the family's own by us."""
-    if wanted.adapter_only:
-        return load_model(
-            source.base,
-            family=source.family.name,
-            dtype=torch.float32,
-            adapters=[folder],
-            device=CPU,
-        )
-    if source.layout is not None:
-        return load_model(folder, family=source.family.name, dtype=torch.float32, device=CPU)
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    return model.eval()
-
-
-@torch.inference_mode()
-def _logits(model: Any, prompts: Sequence[list[int]]) -> list[torch.Tensor]:
-    """Of each prompt (tokens, vocabulary)."""
-    try:
-        return [model(torch.tensor([ids])).logits[0].float() for ids in prompts]
-    finally:
-        gc.collect()
+    way: str
+    problem: str
+    allowed: float
+    has_tokenizer: bool
 
 
 def _judged(
     exact: Sequence[torch.Tensor],
     expected: Sequence[torch.Tensor],
     got: Sequence[torch.Tensor],
-    known: tuple[str, float],
+    found: _Found,
 ) -> Checked:
-    """`known`: what is wrong already, and how much of rounding's own effect is right."""
+    """Logits of the source, of the source as it was rounded, and of the result."""
 
     def largest(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> float:
         return max(float((a - b).abs().max()) for a, b in zip(first, second, strict=True))
 
     spread = max(float(each.max() - each.min()) for each in exact)
     rounding, astray = largest(exact, expected), largest(expected, got)
-    problem, allowed = known
-    bound = max(BOUND * spread, allowed * rounding)
+    problem = found.problem
     # what is no number is no difference that is small
-    if not problem and not astray <= bound:
+    if not problem and not astray <= max(BOUND * spread, found.allowed * rounding):
         problem = f"its logits differ by {astray:.2g}, which rounding does not explain"
     same = sum(int(a[-1].argmax() == b[-1].argmax()) for a, b in zip(exact, got, strict=True))
-    return Checked(largest(exact, got), spread, same, len(exact), problem)
+    return Checked(
+        *(largest(exact, got), spread, same, len(exact), problem),
+        has_tokenizer=found.has_tokenizer,
+        way=found.way,
+    )
