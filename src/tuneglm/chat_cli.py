@@ -26,7 +26,8 @@ def chat(given: argparse.Namespace) -> int:
         )
     no_bars()
     from tuneglm.chat import chat
-    from tuneglm.chat.prompt_file import answer_all, answers_file
+    from tuneglm.chat.answers_file import answers_file
+    from tuneglm.chat.prompt_file import answer_all
     from tuneglm.chat.questions import questions_of
     from tuneglm.chat.voices import Asked, voices_of
     from tuneglm.checkpoints import run_within

@@ -17,6 +17,7 @@ EXAMPLES = """examples:
 def evaluate(given: argparse.Namespace) -> int:
     """Say how good a model is."""
     from tuneglm.evaluation.wanted import DRAWING, Wanted
+    from tuneglm.reports.evaluation_words import language_of_locale
 
     drawing = {name: getattr(given, name) for name in DRAWN_BY}
     chosen = {name: value for name, value in drawing.items() if value is not None}
@@ -39,6 +40,7 @@ def evaluate(given: argparse.Namespace) -> int:
         bits=given.bits,
         device=given.device,
         dir=given.dir,
+        language=given.language or language_of_locale(),
     )
     no_bars()
     from tuneglm.evaluation.evaluate import evaluate
@@ -64,6 +66,9 @@ def add_evaluate(commands: Any, name: str) -> None:
     _add_matter(parser)
     _add_drawing(parser)
     parser.add_argument("--output", metavar="FOLDER", help="for the report (PATH/evaluation)")
+    parser.add_argument(
+        "--language", choices=("zh", "en"), help="of the report's page and picture (the terminal's)"
+    )
     parser.add_argument("--adapter", action="append", default=[], help="folder of trained parts")
     parser.add_argument("--family", help="family of the model; guessed when left out")
     parser.add_argument("--dtype", help="auto, float32, bfloat16 or float16")

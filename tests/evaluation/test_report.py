@@ -1,23 +1,33 @@
 """The report: numbers as people read them, a page that stays a page, a picture with all letters."""
 
+import ast
 import json
 import math
 import warnings
 from pathlib import Path
+from string import Formatter
 
 import pytest
 from PIL import Image
 
-from tuneglm.evaluation.findings import Example, Finding, Report, Section
+from tuneglm.evaluation.findings import Example, Finding, Note, Report, Section
 from tuneglm.evaluation.intervals import Figure
+from tuneglm.evaluation.subjects import CEVAL, CMMLU, MMLU
 from tuneglm.reports import evaluation_chart
 from tuneglm.reports.evaluation import page_of, shown, write_report
 from tuneglm.reports.evaluation_chart import draw_evaluation
+from tuneglm.reports.evaluation_words import CHINESE, LOCALE, language_of_locale
 
 
 def report_of(*findings: Finding, title: str = "问答集.json") -> Report:
     example = Example("a | b\n<c>", "$x$", {"tuned": "好", "base": "`"})
-    section = Section("set", title, findings, ["2 rows"], [example])
+    section = Section(
+        "set",
+        title,
+        findings,
+        [Note("{who}: {empty:,} answers are empty", {"who": "base", "empty": 2})],
+        [example],
+    )
     share = Finding(
         "name", 16, {"tuned": Figure(1.0, 0.81, 1.0), "base": Figure(0.0, 0.0, 0.19)}, Figure(1.0)
     )
@@ -54,6 +64,61 @@ def test_a_text_cannot_break_the_page(tmp_path: Path) -> None:
     write_report(tmp_path, report_of(finding("loss", math.nan, 2)))
     content = json.loads((tmp_path / "report.json").read_text("utf-8"))
     assert content["sections"][0]["findings"][0]["figures"]["tuned"]["value"] is None
+
+
+def test_the_page_in_chinese(tmp_path: Path) -> None:
+    report = report_of(finding("loss", 1, 2), finding("bleu-4", 20, 30))
+    write_report(tmp_path, report, "zh")
+    page = (tmp_path / "report.md").read_text("utf-8")
+    assert "| 损失（越低越好） | 2 |" in page and "| bleu-4 | 2 |" in page
+    assert "base" not in page and "基座：2 个回答是空的" in page
+    content = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert content["sections"][0]["notes"] == ["base: 2 answers are empty"]
+
+
+def test_every_sentence_has_its_chinese() -> None:
+    """Of the code, by its own text; the values are the same on both sides."""
+    code = Path(evaluation_chart.__file__).parents[1]
+    files = [code / "evaluation" / name for name in ("sections.py", "sets.py")]
+    texts = [text for file in files for text in _texts(file) if "{" in text]
+    assert len(texts) == 8 and not set(texts) - CHINESE.keys()
+    for english, chinese in CHINESE.items():
+        assert _values(english) == _values(chinese), english
+    for categories in (CEVAL, CMMLU, MMLU):
+        assert not {*categories} - CHINESE.keys() - {"STEM"}
+
+
+def _texts(file: Path) -> list[str]:
+    """What stands in quotes, and is no part of an f-string."""
+    tree = ast.parse(file.read_text("utf-8"))
+    formatted = (each for each in ast.walk(tree) if isinstance(each, ast.JoinedStr))
+    parts = {part for each in formatted for part in ast.walk(each)}
+    constants = (each for each in ast.walk(tree) if isinstance(each, ast.Constant))
+    return [str(each.value) for each in constants if each not in parts]
+
+
+def _values(text: str) -> set[str | None]:
+    return {name for _, name, _, _ in Formatter().parse(text)} - {None}
+
+
+@pytest.mark.parametrize(
+    ("settings", "language"),
+    [
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "en_GB.UTF-8"}, "en"),
+        ({"LC_ALL": "", "LC_MESSAGES": "zh_TW"}, "zh"),
+        ({"LANG": "C.UTF-8"}, "en"),
+        ({}, "en"),
+    ],
+)
+def test_the_language_is_the_terminals(
+    settings: dict[str, str], language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in LOCALE:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    assert language_of_locale() == language
 
 
 def test_every_letter_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def evaluate(wanted: Wanted) -> Report:
         names = {each.name: str(each.path) for each in contestants}
         report = Report(names, sections, settings)
         with writable(output):
-            write_report(output, report)
+            write_report(output, report, wanted.language)
     print_report(terminal, report, output)
     return report
 

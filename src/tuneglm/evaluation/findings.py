@@ -54,13 +54,27 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Note:
+    """A sentence above a table, which a page may say in another language.
+
+    template  the sentence, with `{name}` for each of `values`
+    """
+
+    template: str
+    values: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.template.format(**self.values)
+
+
+@dataclass(frozen=True)
 class Section:
     """A set, the questions, or a suite."""
 
     kind: Kind
     title: str
     findings: Sequence[Finding]
-    notes: Sequence[str] = ()
+    notes: Sequence[Note] = ()
     examples: Sequence[Example] = ()
 
 
@@ -81,7 +95,7 @@ class Report:
                 {
                     "kind": section.kind,
                     "title": section.title,
-                    "notes": list(section.notes),
+                    "notes": list(map(str, section.notes)),
                     "findings": [_finding_json(each) for each in section.findings],
                 }
                 for section in self.sections

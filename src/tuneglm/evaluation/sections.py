@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tuneglm.data.probes import Probe
 from tuneglm.evaluation.comparing import loss_findings, mean_finding, score_findings, share_finding
 from tuneglm.evaluation.contest import Outcome
-from tuneglm.evaluation.findings import Example, Finding, Section
+from tuneglm.evaluation.findings import Example, Finding, Note, Section
 from tuneglm.evaluation.matter import Matter
 from tuneglm.evaluation.scores import CHINESE, ROUGE_SCORE, corpus_bleu, scores_of
 from tuneglm.evaluation.sets import EvaluatedSet
@@ -32,7 +32,8 @@ def sections_of(matter: Matter, outcomes: Outcomes, seed: int) -> list[Section]:
 def _set_section(one: EvaluatedSet, outcomes: Outcomes, part: slice, seed: int) -> Section:
     findings = loss_findings({who: each.losses[one.name] for who, each in outcomes.items()}, seed)
     tokens = sum(next(iter(outcomes.values())).losses[one.name].tokens)
-    notes = [f"{len(one.rows):,} of {one.available:,} rows · {tokens:,} trained tokens"]
+    counts = {"rows": len(one.rows), "available": one.available, "tokens": tokens}
+    notes = [Note("{rows:,} of {available:,} rows · {tokens:,} trained tokens", counts)]
     notes += one.notes
     pairs = {who: each.answers[part] for who, each in outcomes.items()}
     if not all(pairs.values()):
@@ -41,9 +42,10 @@ def _set_section(one: EvaluatedSet, outcomes: Outcomes, part: slice, seed: int) 
     for who, own in pairs.items():
         answers = [answer for answer, _ in own]
         scores[who] = scores_of(answers, labels)
-        notes.append(f"{who}: sacrebleu of all rows together {corpus_bleu(answers, labels):.2f}")
+        bleu = {"who": who, "bleu": corpus_bleu(answers, labels)}
+        notes.append(Note("{who}: sacrebleu of all rows together {bleu:.2f}", bleu))
         if empty := sum(not answer for answer in answers):
-            notes.append(f"{who}: {empty:,} answers are empty")
+            notes.append(Note("{who}: {empty:,} answers are empty", {"who": who, "empty": empty}))
     is_chinese = 2 * sum(bool(CHINESE.search(label)) for label in labels) > len(labels)
     hidden = ROUGE_SCORE if is_chinese else ()
     findings += score_findings(scores, seed, hidden)
@@ -89,7 +91,7 @@ def _expected(probe: Probe) -> str:
     """What is looked for in an answer, or what must not be there."""
     if probe.expects:
         return " / ".join(probe.expects)
-    return f"not {' / '.join(probe.rejects)}"
+    return f"≠ {' / '.join(probe.rejects)}"
 
 
 def _suite_section(
@@ -114,7 +116,8 @@ def _suite_section(
     findings += [finding(each.name, [each.name], is_detail=True) for each in subjects]
     present = [each.name for each in subjects]
     missing = [name for name in subjects_in(suite.categories) if name not in present]
-    notes = [f"{len(subjects)} subjects"]
+    notes = [Note("{count} subjects", {"count": len(subjects)})]
     if missing:
-        notes.append(f"not in the folder: {len(missing)} subjects, such as {missing[0]}")
+        lacking = {"count": len(missing), "first": missing[0]}
+        notes.append(Note("not in the folder: {count} subjects, such as {first}", lacking))
     return Section("suite", suite.title, findings, notes)

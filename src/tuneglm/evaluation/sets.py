@@ -17,8 +17,8 @@ from tuneglm.data.examples import ExampleSet, load_examples
 from tuneglm.data.pipeline import encode_data, encode_set
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError, DataError
+from tuneglm.evaluation.findings import Note
 from tuneglm.evaluation.wanted import Wanted
-from tuneglm.reports.terminal import rows_of
 
 # rows that a page shows, and so many characters of their prompts
 SHOWN, PROMPT_END = 5, 300
@@ -37,7 +37,7 @@ class EvaluatedSet:
     rows: Sequence[Encoded]
     available: int
     shown: Sequence[str] = ()
-    notes: Sequence[str] = ()
+    notes: Sequence[Note] = ()
 
     @property
     def digest(self) -> str:
@@ -132,14 +132,14 @@ def _one(examples: ExampleSet, encoder: Encoder, config: DataConfig) -> Evaluate
     return EvaluatedSet(examples.name, rows, len(rows), notes=list(_left_out(counts)))
 
 
-def _left_out(counts: Counts) -> Iterator[str]:
-    for count, reason in (
-        (counts.dropped, "they do not fit into data.cutoff"),
-        (counts.untrained, "they hold no answer that training would train"),
-        (counts.skipped, "they cannot be used (`tuneglm data check`)"),
+def _left_out(counts: Counts) -> Iterator[Note]:
+    for count, template in (
+        (counts.dropped, "left out, as they do not fit into data.cutoff: {rows}"),
+        (counts.untrained, "left out, as they hold no answer that training would train: {rows}"),
+        (counts.skipped, "left out, as they cannot be used (`tuneglm data check`): {rows}"),
     ):
         if count:
-            yield f"{rows_of(count)} left out: {reason}"
+            yield Note(template, {"rows": f"{count:,}"})
 
 
 def _distinct(sets: Sequence[EvaluatedSet]) -> Iterator[EvaluatedSet]:

@@ -1,6 +1,7 @@
 """What a person asks to be evaluated."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tuneglm.config import ChatConfig
 from tuneglm.models.precision import Width
@@ -28,6 +29,7 @@ class Wanted:
     output    folder for the report; None: see `output_folder`
     adapters  folders of trained parts, added to the model
     dir       folder of data; None: the run's
+    language  of the page and its picture
     """
 
     path: str
@@ -48,6 +50,7 @@ class Wanted:
     bits: Width | None = None
     device: str | None = None
     dir: str | None = None
+    language: Literal["zh", "en"] = "en"
 
     @property
     def seed(self) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from tuneglm.errors import ConfigError, ModelError
+from tuneglm.export.gguf_settings import gguf_package, write_settings, write_vocabulary
 from tuneglm.export.source import Source
 from tuneglm.export.streamed import Weights, refuse_overflow
 from tuneglm.export.wanted import Export
@@ -23,9 +24,8 @@ from tuneglm.models.shards import Entry
 from tuneglm.models.skeleton import skeleton
 
 BEFORE = "transformer."
-# our word for a type → gguf's, and its file type
+# our word for a type → gguf's
 KINDS = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "int8": "Q8_0"}
-FILE_TYPES = {"F32": "ALL_F32", "F16": "MOSTLY_F16", "BF16": "MOSTLY_BF16", "Q8_0": "MOSTLY_Q8_0"}
 # columns that share a scale
 BLOCK = 32
 
@@ -74,7 +74,7 @@ def write_gguf(source: Source, wanted: Export, folder: Path) -> ReadBack | None:
 
     Raises ModelError for a network or a vocabulary that llama.cpp has no form for.
     """
-    gguf = _package()
+    gguf = gguf_package()
     kind = _kind(wanted, source)
     make = source.family.llama_cpp
     if make is None or source.family.layout is None:
@@ -98,21 +98,10 @@ def write_gguf(source: Source, wanted: Export, folder: Path) -> ReadBack | None:
     tensors = list(_tensors(weights, model, wide, kind))
     path = folder / f"model-{kind.lower()}.gguf"
     writer = gguf.GGUFWriter(path, ARCHITECTURE)
-    _write_settings(writer, model.config, wanted.output.name, kind)
-    _write_vocabulary(writer, vocabulary, tokenizer.chat_template)
+    write_settings(writer, model.config, wanted.output.name, kind)
+    write_vocabulary(writer, vocabulary, tokenizer.chat_template)
     _write_tensors(writer, tensors)
     return _read_back(path, tensors, vocabulary) if wanted.check else None
-
-
-def _package() -> Any:
-    try:
-        import gguf
-    except ImportError:
-        raise ConfigError(
-            "`--format gguf` needs the package gguf, which is not installed.",
-            'pip install "tuneglm[gguf]"',
-        ) from None
-    return gguf
 
 
 def _kind(wanted: Export, source: Source) -> str:
@@ -129,7 +118,7 @@ def _kind(wanted: Export, source: Source) -> str:
 
 
 def _tensors(weights: Weights, model: Any, source: Source, kind: str) -> Iterator[_Tensor]:
-    gguf = _package()
+    gguf = gguf_package()
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.CHATGLM, model.config.num_hidden_layers)
     for entry in weights.entries(source.layout):
         name = names.get_name(entry.name.removeprefix(BEFORE), try_suffixes=(".weight", ".bias"))
@@ -140,57 +129,9 @@ def _tensors(weights: Weights, model: Any, source: Source, kind: str) -> Iterato
         yield _Tensor(name, entry, "F32" if is_vector else kind if fits else "F16")
 
 
-def _write_settings(writer: Any, config: Any, name: str, kind: str) -> None:
-    gguf = _package()
-    rope = config.rope_parameters
-    writer.add_name(name)
-    writer.add_file_type(gguf.LlamaFileType[FILE_TYPES[kind]])
-    writer.add_vocab_size(config.vocab_size)
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_dimension_count(int(config.head_dim * rope["partial_rotary_factor"]))
-    writer.add_rope_freq_base(rope["rope_theta"])
-    if rope["rope_type"] == "linear":
-        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
-        writer.add_rope_scaling_factor(rope["factor"])
-    if config.head_dim * config.num_attention_heads != config.hidden_size:
-        writer.add_key_length(config.head_dim)
-        writer.add_value_length(config.head_dim)
-
-
-def _write_vocabulary(writer: Any, vocabulary: Vocabulary, template: str | None) -> None:
-    writer.add_tokenizer_model(vocabulary.model)
-    writer.add_tokenizer_pre(vocabulary.pre)
-    writer.add_token_list(vocabulary.tokens)
-    writer.add_token_types(vocabulary.kinds)
-    if vocabulary.scores:
-        writer.add_token_scores(vocabulary.scores)
-        writer.add_add_space_prefix(vocabulary.prefix)
-    if vocabulary.merges:
-        writer.add_token_merges(vocabulary.merges)
-    add = {
-        "eos": writer.add_eos_token_id,
-        "eot": writer.add_eot_token_id,
-        "pad": writer.add_pad_token_id,
-        "unk": writer.add_unk_token_id,
-    }
-    for name, index in vocabulary.ids.items():
-        add[name](index)
-    # the template writes what stands before a conversation
-    writer.add_add_bos_token(False)
-    writer.add_add_eos_token(False)
-    if template:
-        writer.add_chat_template(template)
-
-
 def _write_tensors(writer: Any, tensors: list[_Tensor]) -> None:
     """First where each lies, then one after the other."""
-    gguf = _package()
+    gguf = gguf_package()
     for each in tensors:
         kind = gguf.GGMLQuantizationType[each.kind]
         shape = tuple(each.entry.shape)
@@ -211,7 +152,7 @@ def _write_tensors(writer: Any, tensors: list[_Tensor]) -> None:
 
 def _read_back(path: Path, tensors: list[_Tensor], vocabulary: Vocabulary) -> ReadBack:
     """Compare all that is in the file, byte for byte, with what it is made of."""
-    gguf = _package()
+    gguf = gguf_package()
     reader = gguf.GGUFReader(path)
     found = {each.name: each for each in reader.tensors}
     problem = ""

@@ -11,6 +11,7 @@ from rich.table import Table
 from tuneglm.evaluation.findings import LOWER, Finding, Report, Section
 from tuneglm.evaluation.intervals import Figure
 from tuneglm.reports.evaluation_chart import draw_evaluation
+from tuneglm.reports.evaluation_words import ENGLISH, Language, Words, said, words_in
 from tuneglm.reports.terminal import plain
 
 JSON_FILE, PAGE_FILE, CHART_FILE = "report.json", "report.md", "report.png"
@@ -18,12 +19,13 @@ NOTHING = "–"
 WIDEST = 1000  # characters
 
 
-def write_report(folder: Path, report: Report) -> None:
-    """`report.json`, `report.md` and `report.png`."""
+def write_report(folder: Path, report: Report, language: Language = "en") -> None:
+    """`report.json`, and in a language `report.md` and `report.png`."""
+    words = words_in(language)
     text = json.dumps(report.as_json(), ensure_ascii=False, indent=1, allow_nan=False)
     (folder / JSON_FILE).write_text(text + "\n", encoding="utf-8")
-    draw_evaluation(folder / CHART_FILE, report)
-    (folder / PAGE_FILE).write_text(page_of(report), encoding="utf-8")
+    draw_evaluation(folder / CHART_FILE, report, words)
+    (folder / PAGE_FILE).write_text(page_of(report, words), encoding="utf-8")
 
 
 def print_report(terminal: Console, report: Report, folder: Path) -> None:
@@ -31,7 +33,7 @@ def print_report(terminal: Console, report: Report, folder: Path) -> None:
     for section in report.sections:
         terminal.print(f"\n[bold]{plain(section.title)}[/]")
         for note in section.notes:
-            terminal.print(f"[dim]{plain(note)}[/]")
+            terminal.print(f"[dim]{plain(str(note))}[/]")
         table = _table(section, report, " ")
         anywhere = terminal.options.update(max_width=WIDEST)
         if terminal.measure(table, options=anywhere).maximum > terminal.width:
@@ -40,17 +42,17 @@ def print_report(terminal: Console, report: Report, folder: Path) -> None:
     terminal.print(f"\nSaved    {plain(str(folder))}: {PAGE_FILE}, {CHART_FILE}, {JSON_FILE}")
 
 
-def page_of(report: Report) -> str:
+def page_of(report: Report, words: Words = ENGLISH) -> str:
     """The page, in Markdown: tables with all figures, the picture, some rows."""
-    lines = ["# Evaluation", ""]
-    lines += [f"- {who}: `{path}`" for who, path in report.contestants.items()]
-    lines += ["", "In brackets 95% intervals.", "", f"![all figures]({CHART_FILE})"]
+    lines = [f"# {words('Evaluation')}", ""]
+    lines += [f"- {words(who)}: `{path}`" for who, path in report.contestants.items()]
+    lines += ["", words("In brackets 95% intervals."), "", f"![{words('figures')}]({CHART_FILE})"]
     for section in report.sections:
-        lines += ["", f"## {_cell(section.title)}", ""]
-        lines += [f"{note}  " for note in section.notes]
-        lines += ["", *_page_table(section, report)]
+        lines += ["", f"## {_cell(words(section.title))}", ""]
+        lines += [f"{said(note, words)}  " for note in section.notes]
+        lines += ["", *_page_table(section, report, words)]
         if section.examples:
-            lines += ["", *_page_examples(section, list(report.contestants))]
+            lines += ["", *_page_examples(section, list(report.contestants), words)]
     return "\n".join(lines) + "\n"
 
 
@@ -112,22 +114,22 @@ def _columns(report: Report) -> list[str]:
     return [*report.contestants, *(["difference"] if len(report.contestants) > 1 else [])]
 
 
-def _page_table(section: Section, report: Report) -> Iterator[str]:
-    names = _columns(report)
-    yield "| | of | " + " | ".join(names) + " |"
+def _page_table(section: Section, report: Report, words: Words) -> Iterator[str]:
+    names = [words(name) for name in _columns(report)]
+    yield f"| | {words('of')} | " + " | ".join(names) + " |"
     yield "|---|---:|" + "---:|" * len(names)
     for finding in section.findings:
-        better = " (lower is better)" if finding.measure in LOWER else ""
+        better = words(" (lower is better)") if finding.measure in LOWER else ""
         cells = _cells(finding, section, report)
         if finding.is_sure:
             cells[-1] = f"**{cells[-1]}**"
-        row = [f"{_cell(finding.measure)}{better}", f"{finding.of:,}", *cells]
+        row = [f"{_cell(words(finding.measure))}{better}", f"{finding.of:,}", *cells]
         yield "| " + " | ".join(row) + " |"
 
 
-def _page_examples(section: Section, names: Sequence[str]) -> Iterator[str]:
-    asked = "asked (wrong answers first)" if section.kind == "questions" else "asked"
-    yield f"| {asked} | expected | " + " | ".join(names) + " |"
+def _page_examples(section: Section, names: Sequence[str], words: Words) -> Iterator[str]:
+    asked = words("asked (wrong answers first)" if section.kind == "questions" else "asked")
+    yield f"| {asked} | {words('expected')} | " + " | ".join(map(words, names)) + " |"
     yield "|---|---|" + "---|" * len(names)
     for example in section.examples:
         answers = [_cell(example.answers[name]) for name in names]

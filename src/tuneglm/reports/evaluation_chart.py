@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneglm.evaluation.findings import LOWER, Finding, Report, Section
+from tuneglm.reports.evaluation_words import ENGLISH, Words
 
 COLOURS = ("#1f6fb2", "#b8c4ce")
 # a name that Chinese letters are drawn with, where the machine has it
@@ -17,15 +18,20 @@ FONTS = (
     "WenQuanYi Zen Hei",
     "SimHei",
 )
+Panel = tuple[Section, str, list[Finding]]  # of one section, what has one scale, and its unit
 INCHES_A_BAR, INCHES_A_PANEL = 0.19, 0.85
 
 
-def draw_evaluation(path: Path, report: Report) -> None:
-    """A panel for each section's figures between 0 and 100, and one for losses, as a PNG."""
+def draw_evaluation(path: Path, report: Report, words: Words = ENGLISH) -> None:
+    """A panel for each section's figures between 0 and 100, and one for losses, as a PNG.
+
+    In English where the machine has no font for Chinese.
+    """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    words = words if len(_fonts()) > 1 else ENGLISH
     panels = [panel for section in report.sections for panel in _panels(section)]
     who = list(report.contestants)
     heights = [INCHES_A_PANEL + INCHES_A_BAR * len(each[2]) * (len(who) + 0.5) for each in panels]
@@ -35,15 +41,15 @@ def draw_evaluation(path: Path, report: Report) -> None:
         grid = figure.subplots(
             len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights}
         )
-        for axes, (section, unit, findings) in zip(grid[:, 0], panels, strict=True):
-            _draw(axes, section, unit, findings, who)
+        for axes, panel in zip(grid[:, 0], panels, strict=True):
+            _draw(axes, panel, who, words)
         if len(who) > 1:
             handles, labels = grid[0, 0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside upper right", frameon=False, ncols=2)
         figure.savefig(path)
 
 
-def _panels(section: Section) -> list[tuple[Section, str, list[Finding]]]:
+def _panels(section: Section) -> list[Panel]:
     """What has one scale goes into one panel."""
     shown = [each for each in section.findings if not each.is_detail]
     if section.kind != "set":
@@ -54,9 +60,8 @@ def _panels(section: Section) -> list[tuple[Section, str, list[Finding]]]:
     return panels + ([(section, "0 to 100", scores)] if scores else [])
 
 
-def _draw(
-    axes: Any, section: Section, unit: str, findings: Sequence[Finding], who: Sequence[str]
-) -> None:
+def _draw(axes: Any, panel: Panel, who: Sequence[str], words: Words) -> None:
+    section, unit, findings = panel
     scale = 1 if section.kind == "set" else 100
     height = 0.8 / len(who)
     for number, name in enumerate(who):
@@ -75,13 +80,13 @@ def _draw(
             ecolor="#444444",
             capsize=2,
             error_kw={"elinewidth": 0.8},
-            label=name,
+            label=words(name),
         )
-    axes.set_yticks(range(len(findings)), [_drawable(each.measure) for each in findings])
+    axes.set_yticks(range(len(findings)), [_drawable(words(each.measure)) for each in findings])
     axes.invert_yaxis()
     axes.set_xlim(left=0, right=100 if scale == 100 else None)
-    axes.set_title(_drawable(section.title), loc="left", fontweight="bold")
-    axes.set_xlabel(unit)
+    axes.set_title(_drawable(words(section.title)), loc="left", fontweight="bold")
+    axes.set_xlabel(words(unit))
     axes.grid(axis="x", alpha=0.25)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -85,6 +85,7 @@ class EvaluateActs:
             if data:
                 words += ["--data", *self.page.site.entry(place, data).values()]
             words += ["--dir", str(self.page.site.data), *(["--base"] if base else [])]
+            words += ["--language", self.words.language]
             Background(place.process(KIND)).start(words, place.root)
         except UserError as error:
             return self.words.error(error)
