@@ -28,6 +28,7 @@ def evaluate(given: argparse.Namespace) -> int:
         suites=tuple(given.suite),
         base=given.base,
         rows=given.rows,
+        questions=given.questions,
         answers=not given.no_answers,
         drawing=chat_config(DRAWING.model_dump() | chosen),
         batch=given.batch,
@@ -103,6 +104,12 @@ def _add_matter(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base", action="store_true", help="evaluate the base beside it")
     parser.add_argument(
         "--rows", type=count_of("rows"), default=500, help="of each set at most so many (500)"
+    )
+    parser.add_argument(
+        "--questions",
+        type=count_of("questions"),
+        default=20,
+        help="of each kind at most so many (20)",
     )
     parser.add_argument(
         "--no-answers", action="store_true", help="of sets the loss alone, which is quick"

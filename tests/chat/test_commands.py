@@ -93,9 +93,11 @@ def test_what_is_mistyped_gets_a_sentence(line: str, sentence: str) -> None:
 
 def test_a_system_message_begins_anew() -> None:
     model = Counting()
-    talk(["a", "/set system Be brief.", "b", "/system", "c"], model)
-    assert [len(conversation) for conversation, _ in model.asked] == [1, 1, 1]
-    assert [config.system for _, config in model.asked] == ["", "Be brief.", ""]
+    _, said = talk(["a", "/set system Be brief.", "b", "/system", "b", "/system -", "c"], model)
+    assert any("The system message is `Be brief.`" in line for line in said)
+    # to ask what it is leaves the conversation as it was
+    assert [len(conversation) for conversation, _ in model.asked] == [1, 1, 3, 1]
+    assert [config.system for _, config in model.asked] == ["", "Be brief.", "Be brief.", ""]
 
 
 def test_what_was_saved_is_read_back_and_is_a_data_set(tmp_path: Path) -> None:
@@ -161,4 +163,6 @@ def test_tokens_are_those_of_the_prompt_and_the_answer() -> None:
     assert whole[: len(prompt)] == prompt
     assert counted.startswith(f"{len(whole)} tokens of 512 that the model reads; the last answer")
     assert f"has {len(whole) - len(prompt)}:" in counted
-    assert pieces.replace("|", "").replace("⏎", "").strip() == answer
+    # every one is seen, also what is no text
+    assert len(pieces.split("|")) == len(whole) - len(prompt)
+    assert pieces.replace("|", "").replace("⏎", "").replace("·", "").strip() == answer

@@ -56,16 +56,16 @@ def test_a_line_is_what_the_original_wrote(tmp_path: Path) -> None:
 
 def test_it_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     file, config = tmp_path / "predictions.jsonl", ChatConfig(temperature=0)
-    stopped: Any = Speaker(until=12)
-    with pytest.raises(KeyboardInterrupt, match="first 8 of 20 answers are kept"):
+    stopped: Any = Speaker(until=13)
+    with pytest.raises(KeyboardInterrupt, match="first 12 of 20 answers are kept"):
         write_answers(lambda: stopped, [a_set(20)], file, config, 2)
     with file.open("a", encoding="utf-8") as torn:
-        torn.write('{"label": "7 8", "predict": "said 18"}\n{"label": "7')
+        torn.write('{"label": "7 8", "predict": "said 22"}\n{"label": "7')
     more: Any = Speaker()
     told: list[int] = []
     pairs = write_answers(lambda: more, [a_set(20)], file, config, 2, told.append)
-    # whole windows of four batches are kept
-    assert more.asked == 12 and told == [16, 20]
+    # whole batches are kept
+    assert more.asked == 8 and told == [14, 16, 18, 20]
     whole: Any = Speaker()
     assert pairs == write_answers(lambda: whole, [a_set(20)], tmp_path / "new", config, 2)
     assert file.read_bytes() == (tmp_path / "new").read_bytes()
@@ -75,7 +75,8 @@ def test_what_is_done_needs_no_model(tmp_path: Path) -> None:
     file, config = tmp_path / "predictions.jsonl", ChatConfig(temperature=0.5, seed=3)
     speaker: Any = Speaker()
     pairs = write_answers(lambda: speaker, [a_set(9)], file, config, 2)
-    assert speaker.seeds == [3, 11]  # drawn anew for each window, whenever it is asked
+    # drawn anew for each batch, whenever it is asked
+    assert speaker.seeds == [3, 5, 7, 9, 11]
 
     def no_model() -> Any:
         raise AssertionError

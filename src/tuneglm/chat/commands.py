@@ -52,12 +52,17 @@ def _set(chat: Chat, argument: str) -> str:
         return ""
     name, config = changed(chat.config, argument)
     if name == "system":
-        return _system(chat, config.system)
+        return _system(chat, config.system or "-")
     chat.config = config
     return f"{name} is {getattr(config, name)}."
 
 
 def _system(chat: Chat, argument: str) -> str:
+    if not argument and chat.config.system:
+        return f"The system message is `{chat.config.system}`; `/system -` takes it away."
+    if not argument:
+        return "There is no system message; `/system TEXT` sets one, and begins anew."
+    argument = "" if argument == "-" else argument
     chat.begin_anew()
     chat.config = chat.config.model_copy(update={"system": argument})
     state = "is set" if argument else "is empty"
@@ -108,6 +113,9 @@ def _tokens(chat: Chat, _: str) -> str:
     return "\n".join(_counted(chat, voice) for voice in chat.voices)
 
 
+_VISIBLE = {ord("\n"): "⏎", ord(" "): "␣", ord("\t"): "⇥"}
+
+
 def _counted(chat: Chat, voice: Voice) -> str:
     name = f"{voice.name}: " if len(chat.voices) > 1 else ""
     messages = voice.whole(chat.config)
@@ -118,8 +126,8 @@ def _counted(chat: Chat, voice: Voice) -> str:
     room = model.longest
     of_room = "" if room is None else f" of {room:,} that the model reads"
     answer = ids[before:]
-    # what the format adds is no text
-    pieces = [piece.replace("\n", "⏎") for each in answer if (piece := model.decode([each]))]
+    # a space, and what the format adds and is no text, are seen too
+    pieces = [model.decode([each]).translate(_VISIBLE) or "·" for each in answer]
     return (
         f"{name}{len(ids):,} tokens{of_room}; the last answer has {len(answer):,}:\n"
         f"{'|'.join(pieces)}"
@@ -172,7 +180,9 @@ def _quit(_: Chat, __: str) -> str:
 COMMANDS: dict[str, Command] = {
     "/help": Command("/help", "this list", _help),
     "/set": Command("/set [NAME VALUE]", "how answers are drawn: show it, or change it", _set),
-    "/system": Command("/system TEXT", "set the system message, and begin anew", _system),
+    "/system": Command(
+        "/system [TEXT]", "show the system message, or set it and begin anew", _system
+    ),
     "/clear": Command("/clear", "begin anew", _clear),
     "/retry": Command("/retry", "ask the last question again", _retry),
     "/undo": Command("/undo", "forget the last question and its answer", _undo),

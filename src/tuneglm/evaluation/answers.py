@@ -11,9 +11,6 @@ from tuneglm.config import ChatConfig
 from tuneglm.evaluation.sets import Asked, EvaluatedSet, asked_of
 from tuneglm.generate import ChatModel
 
-# batches whose prompts are sorted by length among each other, and then written in the rows' order
-BATCHES = 4
-
 Pair = tuple[str, str]  # an answer, and what was expected
 Tell = Callable[[int], None]  # rows answered so far
 
@@ -46,14 +43,14 @@ def write_answers(
     done = answered(file)
     if len(done) >= len(rows):
         return done[: len(rows)]
-    chat, window = load(), batch * BATCHES
-    # what a killed run had written of a window is asked again, in the same company
-    done = done[: len(done) // window * window]
+    chat = load()
+    # what a killed run had written of a batch is asked again, in the same company
+    done = done[: len(done) // batch * batch]
     try:
         with file.open("w", encoding="utf-8", newline="\n") as output:
             output.write("".join(map(_line, done)))
-            for start in range(len(done), len(rows), window):
-                asked = [asked_of(row, chat.end_tokens) for row in rows[start : start + window]]
+            for start in range(len(done), len(rows), batch):
+                asked = [asked_of(row, chat.end_tokens) for row in rows[start : start + batch]]
                 done += _answered(chat, asked, drawing, batch, start)
                 output.write("".join(map(_line, done[start:])))
                 output.flush()

@@ -1,7 +1,7 @@
 """One contestant goes through all that is evaluated on; what is done already is not done again."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ from tuneglm.evaluation.contestants import BASE, Contestant
 from tuneglm.evaluation.journal import Journal
 from tuneglm.evaluation.loss import RowLosses, losses_of
 from tuneglm.evaluation.matter import Matter
-from tuneglm.evaluation.questions import answers_to
+from tuneglm.evaluation.questions import Question, answers_to
 from tuneglm.evaluation.sets import EvaluatedSet
 from tuneglm.evaluation.suites import Subject, Suite
 from tuneglm.evaluation.wanted import Wanted
@@ -68,11 +68,7 @@ class Contest:
         """A contestant's, step by step; `load` is called when something is left to do."""
         losses = {each.name: self._losses(contestant, load, each) for each in self.matter.sets}
         answers = self._answers(contestant, load) if self.wanted.answers else ()
-        questions: Sequence[str] = ()
-        if self.matter.questions:
-            questions = self._once(
-                contestant, "questions", len(self.matter.questions), partial(self._ask, load)
-            )
+        questions = self._asked(contestant, load)
         return Outcome(losses, answers, questions, self._suites(contestant, load))
 
     def _losses(self, contestant: Contestant, load: Load, one: EvaluatedSet) -> RowLosses:
@@ -92,8 +88,24 @@ class Contest:
                 load, self.matter.sets, file, self.wanted.drawing, self.wanted.batch, tell
             )
 
-    def _ask(self, load: Load, tell: Callable[[int], None]) -> list[str]:
-        return answers_to(load(), self.matter.questions, self.run, self.wanted.batch, tell)
+    def _asked(self, contestant: Contestant, load: Load) -> Sequence[str]:
+        """Answers to the questions; each batch of them is a step that is kept."""
+        questions, batch = self.matter.questions, self.wanted.batch
+        title = f"{contestant.name} · questions"
+        names = {start: f"{title} from {start + 1}" for start in range(0, len(questions), batch)}
+        kept = sum(map(self.journal.has, names.values()))
+        is_left = kept < len(names)
+        shown = self.tells(title, len(questions), kept * batch) if is_left else nullcontext(_silent)
+        answers: list[str] = []
+        with shown as tell:
+            for start, name in names.items():
+                made = partial(self._answers_to, load, questions[start : start + batch])
+                answers += self.journal.once(name, made)
+                tell(len(answers))
+        return answers
+
+    def _answers_to(self, load: Load, questions: Sequence[Question]) -> list[str]:
+        return answers_to(load(), questions, self.run, self.wanted.batch)
 
     def _suites(self, contestant: Contestant, load: Load) -> dict[tuple[str, str], Sequence[bool]]:
         found: dict[tuple[str, str], Sequence[bool]] = {}
@@ -135,6 +147,10 @@ class Contest:
                 return make(tell)
 
         return self.journal.once(name, made)
+
+
+def _silent(_: int) -> None:
+    """What is told of a step that is done already."""
 
 
 def _in_harness(load: Load, batch: int) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneglm.config import RunConfig
+from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError
 from tuneglm.evaluation.packages import need
 from tuneglm.evaluation.questions import Question, questions_of
@@ -16,6 +17,8 @@ from tuneglm.evaluation.wanted import Wanted
 from tuneglm.models.encoder import encoder_of
 from tuneglm.models.loading import load_tokenizer, resolved_family
 
+# a suite lies where a person puts it, not where a run had its rows
+DATA = DataConfig.model_fields["dir"].default
 NOTHING = (
     "name sets (--data my.json), questions (--probes FILE) or a suite (--suite ceval); a run has "
     "rows of its own with data.evaluation_share=0.1, questions with data.identity"
@@ -47,14 +50,15 @@ class Matter:
 
 def matter_of(folder: Path, run: RunConfig | None, wanted: Wanted) -> Matter:
     """All that was asked for; raises a UserError where that is nothing, or cannot be found."""
-    config = data_config(run, wanted)
-    suites = [suite_and_folder(word, Path(config.dir).expanduser()) for word in wanted.suites]
+    suites = [
+        suite_and_folder(word, Path(wanted.dir or DATA).expanduser()) for word in wanted.suites
+    ]
     if suites:
         need("suites", f"`--suite {suites[0][0].name}`")
     found = [(suite, subjects_of(suite, path)) for suite, path in suites]
     questions: list[Question] = []
     if wanted.probes is not None or wanted.is_open:
-        questions = questions_of(run, wanted.probes or ())
+        questions = questions_of(run, wanted.probes or (), wanted.questions)
     sets: list[EvaluatedSet] = []
     if wanted.data is not None or wanted.is_open:
         sets = _sets(folder, run, wanted)

@@ -1,6 +1,6 @@
 """Questions with what has to be in the answers: who the model is now, and what it forgot."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from tuneglm.probing import probes_of
 
 # beside rows.json, as `tuneglm data identity` writes it
 BESIDE = "{stem}_probes.json"
-WINDOW = 4  # batches whose prompts are sorted by length among each other
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,28 @@ class Question:
         return [{"role": "system", "content": self.system}, asked] if self.system else [asked]
 
 
-def questions_of(run: RunConfig | None, files: Sequence[str]) -> list[Question]:
-    """Those of files, or with none the run's own, each behind the run's system lines."""
+def questions_of(run: RunConfig | None, files: Sequence[str], most: int) -> list[Question]:
+    """Those of files, or with none the run's own, each behind the run's system lines.
+
+    most  of each kind at most so many, from all over the files
+    """
     config = ProbeConfig() if run is None else run.probe
     probes = [probe for file in files for probe in read_probes(Path(file))]
     if not files and run is not None:
         probes = probes_of(run)
         probes += [probe for file in _beside(run) for probe in read_probes(file)]
     systems = config.systems if run is not None else ("",)
-    return [Question(probe, system) for system in systems for probe in dict.fromkeys(probes)]
+    asked = [Question(probe, system) for system in systems for probe in dict.fromkeys(probes)]
+    kinds = dict.fromkeys(each.kind for each in asked)
+    of_kinds = ([each for each in asked if each.kind == kind] for kind in kinds)
+    return [each for own in of_kinds for each in _spread(own, most)]
+
+
+def _spread(questions: Sequence[Question], most: int) -> list[Question]:
+    """At most so many of them, evenly."""
+    if len(questions) <= most:
+        return list(questions)
+    return [questions[number * len(questions) // most] for number in range(most)]
 
 
 def answers_to(
@@ -49,17 +61,12 @@ def answers_to(
     questions: Sequence[Question],
     run: RunConfig | None,
     batch: int,
-    tell: Callable[[int], None] = lambda _: None,
 ) -> list[str]:
-    """The likeliest answer to each; `tell` hears how many there are."""
+    """The likeliest answer to each."""
     config = ProbeConfig() if run is None else run.probe
     drawing = ChatConfig(temperature=0, max_new_tokens=config.max_new_tokens)
     prompts = [chat.prompt(each.conversation) for each in questions]
-    answers: list[str] = []
-    for start in range(0, len(prompts), WINDOW * batch):
-        answers += chat.padded_answers(prompts[start : start + WINDOW * batch], drawing, batch)
-        tell(len(answers))
-    return answers
+    return chat.padded_answers(prompts, drawing, batch)
 
 
 def _beside(run: RunConfig) -> Iterator[Path]:

@@ -6,7 +6,7 @@ from typing import Literal
 from tuneglm.config import ChatConfig
 from tuneglm.models.precision import Width
 
-ROWS, BATCH, SHOTS = 500, 16, 5
+ROWS, QUESTIONS, BATCH, SHOTS = 500, 20, 16, 5
 # an evaluation is repeatable: the likeliest token is taken each time
 DRAWING = ChatConfig(temperature=0, max_new_tokens=256)
 
@@ -21,6 +21,7 @@ class Wanted:
     suites    NAME or NAME=FOLDER of published suites
     base      whether the base is evaluated beside it
     rows      of each set at most so many, drawn by the seed of `drawing`
+    questions of each kind at most so many
     answers   whether rows are answered; else the loss alone
     drawing   how answers are drawn
     batch     prompts that are answered at once
@@ -38,6 +39,7 @@ class Wanted:
     suites: tuple[str, ...] = ()
     base: bool = False
     rows: int = ROWS
+    questions: int = QUESTIONS
     answers: bool = True
     drawing: ChatConfig = DRAWING
     batch: int = BATCH
