@@ -112,6 +112,32 @@ def test_ctrl_c_keeps_what_is_done(
     assert "tuned · loss" not in capsys.readouterr().out  # it was done before
 
 
+def test_questions_that_were_answered_are_not_asked_again(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each batch is kept; of a kind at most so many are asked, from all over the file."""
+    file = tmp_path / "questions.json"
+    probes = [{"question": f"{n}?", "asks": "sum", "expects": [str(n)]} for n in range(30)]
+    file.write_text(json.dumps(probes), encoding="utf-8")
+    asked: list[int] = []
+    answer = ChatModel.padded_answers
+
+    def stopping(self: ChatModel, prompts: Any, *others: Any) -> list[str]:
+        asked.append(len(prompts))
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return answer(self, prompts, *others)
+
+    monkeypatch.setattr(ChatModel, "padded_answers", stopping)
+    command = ["evaluate", str(run), "--probes", str(file), "--questions", "10", "--batch", "4"]
+    call(*command, status=130)
+    assert "What is done is kept" in capsys.readouterr().err
+    call(*command)
+    assert asked == [4, 4, 2, 2]
+    found = figures(read_json(run / "evaluation" / "report.json"), "Questions")
+    assert found["sum"]["of"] == 10
+
+
 def test_what_stops_it_says_how_it_goes_on(
     run: Path,
     held_file: Path,
