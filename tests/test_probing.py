@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import Configure
-from tuneglm.chat import ChatConfig, ChatModel
+from tuneglm.config import ChatConfig
 from tuneglm.errors import DataError
+from tuneglm.generate import ChatModel
 from tuneglm.probing import Probing
 from tuneglm.training import train
 

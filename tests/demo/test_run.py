@@ -33,7 +33,7 @@ def test_its_data_are_files_that_anyone_could_have_written(tmp_path: Path) -> No
 def test_questions_lie_beside_them(tmp_path: Path) -> None:
     """What `tuneglm evaluate` asks by itself: about the name, and whether the rest is kept."""
     config = run_config("Zephyr", "Acme Labs", tmp_path / "Zephyr", MODEL_FOLDER)
-    asked = [question.probe for question in questions_of(config, ())]
+    asked = [question.probe for question in questions_of(config, (), 1000)]
     kinds = {probe.asks for probe in asked}
     assert kinds == {"name", "author", "other", "general"}
     general = [probe for probe in asked if probe.asks == "general"]

@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 import tuneglm
 from tests.conftest import Configure
 from tuneglm.demo import MODEL_FOLDER
-from tuneglm.export import Export
+from tuneglm.errors import ModelError
+from tuneglm.export import Export, export
 from tuneglm.export.source import source_of
 from tuneglm.export.streamed import write_streamed
 from tuneglm.export.whole import write_whole
@@ -198,3 +199,11 @@ def test_a_prefix_goes_with_its_model(
     for key in (key for key in streamed if "prefix_encoder" in key):
         torch.testing.assert_close(streamed[key], published[key].float())
     assert any("prefix_encoder" in key for key in streamed)
+
+
+@pytest.mark.parametrize("method", ["p_tuning", "prompt"])
+def test_a_prefix_does_not_merge(configure: Configure, tmp_path: Path, method: str) -> None:
+    tuneglm.train(configure(tmp_path / "out", f"method={method}", "training.max_steps=1"))
+    with pytest.raises(ModelError, match="no weights can express"):
+        export(Export(str(tmp_path / "out"), tmp_path / "whole"))
+    assert not (tmp_path / "whole").exists()

@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoConfig
 
-from tests.methods.cells import base_of, refusal, tuned
+from tests.methods.cells import base_of, refusal
 from tuneglm.cli import main
-from tuneglm.errors import ModelError
-from tuneglm.export import Export, refuse_prefix
 
 CASES = [
     ("lora", ("method.rank=0",), "method.rank"),
@@ -78,10 +76,3 @@ def test_a_prefix_before_latent_attention(method: str, tmp_path: Path) -> None:
     """Its keys and values are of different sizes."""
     AutoConfig.for_model("glm4_moe_lite", num_hidden_layers=2).save_pretrained(tmp_path)
     assert "cannot see a prefix" in refusal(tmp_path, "native", method)
-
-
-@pytest.mark.parametrize("method", ["p_tuning", "prompt"])
-def test_a_prefix_does_not_merge(method: str, tmp_path: Path) -> None:
-    made = tuned(base_of("native", tmp_path), "native", method, "method.length=5")
-    with pytest.raises(ModelError, match="no weights can express"):
-        refuse_prefix(made.model, Export(str(tmp_path), tmp_path / "out"))

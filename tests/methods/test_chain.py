@@ -72,7 +72,7 @@ def test_a_fresh_one_on_merged_ones_loads_by_its_own_path(
     assert json.loads((out / "earlier_adapters.json").read_text()) == {
         "adapters": [str(adapters[first])]
     }
-    merged = export(Export(str(adapters[first]), tmp_path / "merged", dtype="float32"))
+    merged = export(Export(str(adapters[first]), tmp_path / "merged", dtype="float32")).folder
     # the same parts on weights that were merged before
     alone = tmp_path / "alone"
     shutil.copytree(out, alone)
@@ -85,7 +85,7 @@ def test_a_fresh_one_on_merged_ones_loads_by_its_own_path(
 @pytest.mark.parametrize("method", ["lora", "freeze"])
 def test_merged_is_apart(adapters: dict[str, Path], tmp_path: Path, method: str) -> None:
     """Of the other two nothing can be merged: test_bad_values.py."""
-    merged = export(Export(str(adapters[method]), tmp_path / "merged", dtype="float32"))
+    merged = export(Export(str(adapters[method]), tmp_path / "merged", dtype="float32")).folder
     torch.testing.assert_close(logits(merged), logits(adapters[method]), atol=1e-4, rtol=1e-5)
 
 

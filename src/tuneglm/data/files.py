@@ -123,7 +123,8 @@ def _rows_of(path: Path, content: Path, say: Say) -> Iterator[RawRow]:
         raise
     except FileNotFoundError:
         raise DataError(f"There is no file `{path}`.", _near_files(path)) from None
-    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+    # the last of them is zipfile's, of what a damaged byte says of a version or a way to pack
+    except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError) as error:
         raise _damaged(path, error) from None
     except OSError as error:
         if error.strerror is None:  # of gzip, bz2 and zstd, not of the system
