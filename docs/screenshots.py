@@ -100,17 +100,6 @@ def pictures(page: Browser, language: str) -> None:
         until(lambda count=count: answers(page) == count, "no answer")
     time.sleep(2)
     picture(page, f"chat-{language}")
-    page.tab("evaluate")
-    page.click("button#evaluate")
-    until(lambda: page.text("#report").strip() != "", "no report", patience=300)
-    page.resize(1200, 1100)
-    picture(page, f"evaluate-{language}")
-    page.tab("export")
-    page.fill("#export-name", f"whole-{language}")
-    page.click("button#export")
-    page.says("#exports", f"whole-{language}")
-    picture(page, f"export-{language}")
-    page.resize(1200, 860)
 
 
 def answers(page: Browser) -> int:
