@@ -29,6 +29,15 @@ COMMANDS: list[list[str]] = [
 ]
 
 
+# what takes a tenth of a second or more to load
+LARGE = {
+    *("torch", "transformers", "peft", "accelerate", "datasets", "numpy", "pandas", "pyarrow"),
+    *("matplotlib", "gradio", "fastapi", "uvicorn", "openai", "jieba", "nltk", "lm_eval"),
+}
+# pydantic's and our own are half of them
+MOST_MODULES = 400
+
+
 def call(*arguments: str, status: int = 0) -> None:
     with pytest.raises(SystemExit) as left:
         main(list(arguments))
@@ -37,25 +46,23 @@ def call(*arguments: str, status: int = 0) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_help_does_not_wait_for_torch(command: list[str]) -> None:
-    """Nor is it slow: processor time, and the best of three, for a busy machine's sake."""
+    """Nor for anything else that is large: modules are counted, since machines differ in time."""
     program = (
-        "import sys, time; start = time.process_time()\n"
+        "import sys\n"
         "from tuneglm.cli import main\n"
         "try: main(sys.argv[1:])\n"
         "except SystemExit as left: assert left.code == 0\n"
-        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules\n"
-        "print('seconds', time.process_time() - start)"
+        "print('\\n' + ' '.join(sys.modules))"
     )
-    best = 9.0
-    for _ in range(3):
-        run = subprocess.run(
-            [sys.executable, "-c", program, *command, "--help"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        best = min(best, float(run.stdout.rsplit("seconds ", 1)[1]))
-    assert best < 0.3
+    run = subprocess.run(
+        [sys.executable, "-c", program, *command, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = run.stdout.splitlines()[-1].split()
+    assert LARGE.isdisjoint(loaded)
+    assert len(loaded) < MOST_MODULES
 
 
 def test_lists_of_data_do_not_wait_for_torch(tmp_path: Path) -> None:
