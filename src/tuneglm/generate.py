@@ -15,6 +15,8 @@ from tuneglm.checkpoints import refuse_unfinished
 from tuneglm.config import ChatConfig
 from tuneglm.errors import DataError
 from tuneglm.models.family import Family
+from tuneglm.models.fast import make_fast
+from tuneglm.models.float16 import computes_in_float16
 from tuneglm.models.loading import load_model, load_tokenizer, local_folder, resolved_family
 from tuneglm.models.named_adapters import NamedAdapters
 from tuneglm.models.precision import Width
@@ -64,6 +66,8 @@ class ChatModel:
             adapters=() if isinstance(adapters, Mapping) else adapters,
             device=device,
         )
+        if not computes_in_float16(self.model):
+            make_fast(self.model)
         named = adapters if isinstance(adapters, Mapping) else {}
         self.adapters = NamedAdapters(self.model, named, self.family)
         for name in [*named][:1]:

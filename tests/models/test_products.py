@@ -24,10 +24,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_the_faster_one_is_taken_and_kept(
     times: float, expected: bool, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(products, "_times_as_fast", lambda: times)
+    monkeypatch.setattr(products, "_times_as_fast", lambda *_: times)
     assert products.by_onednn() is expected
     assert list(json.loads(cache.read_text("utf-8")).values()) == [expected]
-    monkeypatch.setattr(products, "_times_as_fast", lambda: 1 / times)
+    monkeypatch.setattr(products, "_times_as_fast", lambda *_: 1 / times)
     products.by_onednn.cache_clear()
     assert products.by_onednn() is expected
 
@@ -38,13 +38,41 @@ def test_what_was_kept_of_another_machine_is_measured_again(
 ) -> None:
     cache.parent.mkdir()
     cache.write_text(content, encoding="utf-8")
-    monkeypatch.setattr(products, "_times_as_fast", lambda: 2.0)
+    monkeypatch.setattr(products, "_times_as_fast", lambda *_: 2.0)
     assert products.by_onednn()
     assert ("other" in json.loads(cache.read_text("utf-8"))) is ("other" in content)
 
 
 def test_a_measurement_takes_a_moment() -> None:
-    assert products._times_as_fast() > 0
+    assert products._times_as_fast(8, torch.rand(16, 16)) > 0
+
+
+def test_a_few_rows_are_measured_for_each_weight_and_kept(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wide weight is faster with oneDNN in this story, a narrow one is not; one row never is."""
+    monkeypatch.setattr(products, "by_onednn", lambda: False)
+    monkeypatch.setattr(products, "_FEW", {})
+    monkeypatch.setattr(
+        products, "_times_as_fast", lambda rows, weight: 2.0 if len(weight) > 50 else 0.5
+    )
+    wide, narrow = torch.rand(64, 8), torch.rand(8, 8)
+    assert products.is_for_onednn(torch.rand(8, 1, 8), wide)
+    assert not products.is_for_onednn(torch.rand(8, 1, 8), narrow)
+    assert not products.is_for_onednn(torch.rand(1, 1, 8), wide)
+    assert not products.is_for_onednn(torch.rand(64, 1, 8), wide)
+    kept = json.loads(cache.read_text("utf-8"))
+    assert sorted(kept.values()) == [False, True]
+    assert all("few rows" in what for what in kept)
+
+
+@pytest.mark.parametrize("rows", [4, 8, 31])
+def test_a_few_rows_give_the_same(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "few_by_onednn", lambda weight: True)
+    states, weight = torch.randn(rows, 1, 24), torch.randn(70, 24)
+    with torch.inference_mode():
+        output = products.linear(states, weight)
+    assert torch.allclose(output, functional.linear(states, weight), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -142,7 +142,10 @@ def _rows(states: Tensor) -> Tensor:
 
 
 def _norm_forward(module: Any, states: Tensor) -> Tensor:
-    output: Tensor = _Norm.apply(states, module.weight, module.variance_epsilon)
+    weight = module.weight
+    if not torch.is_grad_enabled() and states.dtype == weight.dtype == torch.float32:
+        return functional.rms_norm(states, weight.shape, weight, module.variance_epsilon)
+    output: Tensor = _Norm.apply(states, weight, module.variance_epsilon)
     return output
 
 
@@ -183,7 +186,7 @@ def is_rms_norm(kind: type[nn.Module]) -> bool:
         wanted = module(states)
     except (TypeError, AttributeError, RuntimeError):
         return False
-    return _is_close(_norm_forward(module, states), wanted)
+    return _is_close(_Norm.apply(states, module.weight, module.variance_epsilon), wanted)
 
 
 def gated_forward(module: Any) -> Any:

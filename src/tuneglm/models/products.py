@@ -5,8 +5,12 @@ instructions half as wide as it has. oneDNN, which lies in torch as well, asks w
 processor can do and not who made it. Which of the two is faster is measured once, in a
 tenth of a second, and kept: a run that goes on goes on with the same.
 
+A handful of rows, as several answers at once have them, is another matter: there it depends on
+the weight's shape, and is found out for each when it first meets so few.
+
     linear       x · Wᵀ + b with its way back, for weights that are trained or frozen
-    by_onednn    what was found out
+    by_onednn    what was found out for many rows
+    few_by_onednn  and for few rows of one weight
 """
 
 import json
@@ -25,14 +29,16 @@ from torch.nn import functional
 
 from tuneglm.data.encoded_store import store_folder
 
-# fewer rows than this read the weight, and hardly multiply
-FEWEST_ROWS = 16
+# rows from which on it is many, and few: fewer still read the weight, and hardly multiply
+MANY_ROWS = 32
+FEW_ROWS = 4
 # so many times as fast, and no less, is another library worth it
 WORTH_IT = 1.2
 # rows are best a multiple of it: oneDNN makes a kernel for each number of them, which takes a
 # millisecond and half a megabyte, and keeps a thousand
 EVEN = {"cpu": 16}
 MEASURED = (256, 1024, 1024)  # rows, and the sides of a weight
+MEASURED_FEW = 8  # rows, of the weight itself
 REPEATS = 5
 
 
@@ -47,8 +53,10 @@ def linear(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 def is_for_onednn(states: Tensor, weight: Tensor) -> bool:
     """Whether a product goes to oneDNN: float32 on a processor where that is faster."""
     plain = torch.float32 == states.dtype == weight.dtype and states.device.type == "cpu"
-    many = states.numel() >= FEWEST_ROWS * states.shape[-1]
-    return plain and many and not torch.is_autocast_enabled("cpu") and by_onednn()
+    if not plain or torch.is_autocast_enabled("cpu"):
+        return False
+    rows = states.numel() // states.shape[-1]
+    return by_onednn() if rows >= MANY_ROWS else rows >= FEW_ROWS and few_by_onednn(weight)
 
 
 def multiply(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -97,26 +105,45 @@ def _multiplied(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 @cache
 def by_onednn() -> bool:
-    """Whether float32 products are to go to oneDNN on this machine."""
+    """Whether float32 products of many rows are to go to oneDNN on this machine."""
     if not torch.backends.mkldnn.is_available():
         return False
-    file, machine = _kept_in(), f"{_processor()}, torch {torch.__version__}"
+    rows, *sides = MEASURED
+    return _found(_machine(), lambda: _times_as_fast(rows, torch.rand(*sides)))
+
+
+def few_by_onednn(weight: Tensor) -> bool:
+    """Whether products of a few rows with weights of this shape are to go to oneDNN."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    outs, ins = weight.shape
+    if (outs, ins) not in _FEW:
+        what = f"{_machine()}, few rows, {outs} × {ins}"
+        _FEW[outs, ins] = _found(what, lambda: _times_as_fast(MEASURED_FEW, weight.detach()))
+    return _FEW[outs, ins]
+
+
+_FEW: dict[tuple[int, int], bool] = {}
+
+
+def _found(what: str, times_as_fast: Callable[[], float]) -> bool:
+    """Whether oneDNN is worth it for something: as it was kept, or measured and kept."""
+    file = _kept_in()
     kept = _kept(file)
-    if isinstance(kept.get(machine), bool):
-        return bool(kept[machine])
-    found = _times_as_fast() >= WORTH_IT
+    if isinstance(kept.get(what), bool):
+        return bool(kept[what])
+    found = times_as_fast() >= WORTH_IT
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         beside = file.with_suffix(f".{os.getpid()}")
-        beside.write_text(json.dumps(kept | {machine: found}), encoding="utf-8")
+        beside.write_text(json.dumps(kept | {what: found}), encoding="utf-8")
         beside.replace(file)
     return found
 
 
-def _times_as_fast() -> float:
+def _times_as_fast(rows: int, weight: Tensor) -> float:
     """How many times as fast oneDNN is as what torch takes by itself."""
-    rows, outs, ins = MEASURED
-    states, weight = torch.rand(rows, ins), torch.rand(outs, ins)
+    states = torch.rand(rows, weight.shape[1])
     with torch.no_grad():
         usual = _seconds(lambda: functional.linear(states, weight))
         other = _seconds(lambda: _multiplied(states, weight, None))
@@ -147,10 +174,12 @@ def _kept(file: Path) -> dict[str, Any]:
     return {}
 
 
-def _processor() -> str:
-    """The processor's name and its widest instructions."""
+@cache
+def _machine() -> str:
+    """The processor's name and its widest instructions, and torch's version."""
     name = platform.processor() or platform.machine()
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
         name = next((line for line in lines if line.startswith("model name")), name)
-    return f"{name.partition(':')[2].strip() or name}, {torch.backends.cpu.get_cpu_capability()}"
+    name = name.partition(":")[2].strip() or name
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
