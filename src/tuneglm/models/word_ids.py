@@ -5,6 +5,8 @@ figures of a set come again and again; tiktoken would merge the bytes of each an
 English most words are one token, and tiktoken is as fast as looking them up.
 """
 
+from itertools import chain
+
 import regex
 import tiktoken
 
@@ -26,7 +28,7 @@ class WordIds:
         self._words = regex.compile(pattern)
         names = sorted(encoding.special_tokens_set, key=len, reverse=True)
         self._specials = regex.compile(r"(\L<names>)", names=names) if names else None
-        self._known: dict[str, list[int]] = {}
+        self._known = _Known(encoding)
 
     def ids(self, texts: list[str]) -> list[list[int]]:
         """The ids of texts, special tokens in them too."""
@@ -43,23 +45,34 @@ class WordIds:
 
     def _by_word(self, text: str) -> list[int]:
         pieces = [text] if self._specials is None else self._specials.split(text)
-        ids: list[int] = []
-        known = self._known
+        words: list[str] = []
         for number, piece in enumerate(pieces):
             if number % 2:
-                ids.append(self._encoding.encode_single_token(piece))
-                continue
-            for word in self._words.findall(piece):
-                found = known.get(word)
-                if found is None:
-                    # a word alone is split no further
-                    found = self._kept(word, self._encoding.encode_ordinary(word))
-                ids += found
+                words.append(piece)
+            elif piece:
+                words += self._words.findall(piece)
+        # all of it happens in C, but for words that are new
+        return list(chain.from_iterable(map(self._known.__getitem__, words)))
+
+
+class _Known(dict[str, list[int]]):
+    """The ids of words and special tokens: those that were met, and all others when asked for."""
+
+    def __init__(self, encoding: tiktoken.Encoding) -> None:
+        super().__init__()
+        self._encoding = encoding
+        self._forget()
+
+    def __missing__(self, word: str) -> list[int]:
+        # a word alone is split no further
+        ids = self._encoding.encode_ordinary(word)
+        if len(word) <= LONGEST_KEPT:
+            if len(self) >= WORDS_KEPT:
+                self._forget()
+            self[word] = ids
         return ids
 
-    def _kept(self, word: str, ids: list[int]) -> list[int]:
-        if len(word) <= LONGEST_KEPT:
-            if len(self._known) >= WORDS_KEPT:
-                self._known.clear()
-            self._known[word] = ids
-        return ids
+    def _forget(self) -> None:
+        self.clear()
+        for name in self._encoding.special_tokens_set:
+            self[name] = [self._encoding.encode_single_token(name)]

@@ -65,13 +65,16 @@ class Shapes:
         questions = self._questions
         if questions is None or example.tools:
             return False
-        if any(message.tool_calls or message.metadata for message in example.messages):
-            return False
-        texts = {message.content for message in example.messages}
-        if len(texts) < len(example.messages):
+        texts = set()
+        for message in example.messages:
+            text = message.content
             # a template may compare two texts
-            return False
-        return not any(questions.concern(text) or self._guard.concerns(text) for text in texts)
+            if text in texts or message.tool_calls or message.metadata:
+                return False
+            if questions.concern(text) or self._guard.concerns(text):
+                return False
+            texts.add(text)
+        return True
 
     def _shape(self, example: Example) -> Shape | None:
         key = tuple((each.role, each.trained is not False) for each in example.messages)

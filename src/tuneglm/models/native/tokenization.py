@@ -69,7 +69,10 @@ class Guard:
         if self.sentinel in text:
             return True
         # most texts are done with at the search for a character or two
-        return any(first in text for first in self.firsts) and bool(self.specials.search(text))
+        for first in self.firsts:
+            if first in text:
+                return self.specials.search(text) is not None
+        return False
 
     def plain(self, guarded: str) -> str:
         """The text that the model reads."""
