@@ -233,10 +233,6 @@ def sets_of(config: DataConfig, found: Found) -> ExampleSets:
         for entry in getattr(config, side)
     ]
     loaded = []
-    if config.identity is not None or not alone:
-        # without any, it says what is missing
-        no_files = {**_NOTHING, "identity": config.identity}
-        loaded.append(load_examples(config.model_copy(update=no_files)))
     for entry, one in alone:
         try:
             loaded.append(load_examples(one))
@@ -245,6 +241,10 @@ def sets_of(config: DataConfig, found: Found) -> ExampleSets:
             found(unreadable(error, name, entry.path or name))
             if len(alone) == 1 and (error.at is None or error.at[2] == MISSING):
                 raise
+    if config.identity is not None or not alone:
+        # without any, it says what is missing
+        no_files = {**_NOTHING, "identity": config.identity}
+        loaded.append(load_examples(config.model_copy(update=no_files)))
     notes = dict.fromkeys(note for one in loaded for note in one.notes)
     return ExampleSets(
         tuple(each for one in loaded for each in one.train),
