@@ -1,16 +1,18 @@
-"""Trained tokens a second: rows padded, grouped by length, and packed, in the same run.
+"""Trained tokens a second: rows padded, grouped by length, packed, and as they come, in one run.
 
     python benchmarks/batching_speed.py [--rows FILE] [--most N] [--tokens N] [--rounds N]
 
 Each way trains the demo model by LoRA on the same rows, once, in batches of at most
-so many tokens. Rounds alternate between the ways, and the best of each counts; the
-baseline is `padded`: rows in any order, padded to the longest of their batch.
+so many tokens; `auto`, which counts rows, in batches of as many as a pack holds on
+average. Rounds alternate between the ways, and the best of each counts; the baseline
+is `padded`: rows in any order, padded to the longest of their batch.
 """
 
 import argparse
 import contextlib
 import io
 import json
+import math
 import random
 import tempfile
 from pathlib import Path
@@ -28,7 +30,7 @@ from tuneglm.models import family_of
 from tuneglm.models.loading import load_tokenizer
 from tuneglm.training import encoder_of, train
 
-WAYS = ("padded", "length_grouped", "packed")
+WAYS = ("padded", "length_grouped", "packed", "auto")
 LONGEST_ANSWER = 24  # of the demo's, one after another
 
 
@@ -42,19 +44,24 @@ def wide_rows(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def configured(way: str, rows: Path, output: Path, given: argparse.Namespace) -> RunConfig:
-    settings = {
+def configured(
+    way: str, rows: Path, output: Path, given: argparse.Namespace, rows_a_batch: int
+) -> RunConfig:
+    settings: dict[str, Any] = {
         "model.path": given.model,
         "model.dtype": "float32",
         "data.train": f"[{{path: {rows}, max_rows: {given.most}}}]",
         "data.cutoff": given.cutoff,
         "data.batching": way,
-        "data.tokens_per_batch": given.tokens,
         "training.output_dir": output,
         "training.bf16": "false",
         "training.num_train_epochs": 1,
         "training.save_strategy": "no",
     }
+    if way == "auto":
+        settings["training.per_device_train_batch_size"] = rows_a_batch
+    else:
+        settings["data.tokens_per_batch"] = given.tokens
     return load_config(None, [f"{key}={value}" for key, value in settings.items()])
 
 
@@ -74,6 +81,8 @@ def encoded(config: RunConfig) -> EncodedSet:
 def padding(config: RunConfig, rows: EncodedSet) -> tuple[int, float]:
     """Number of batches, and the share of their slots that holds no token."""
     made = batches(config.data, rows.rows, None).train
+    if config.data.batching == "auto":
+        return math.ceil(len(made) / config.training["per_device_train_batch_size"]), 0.0
     assert isinstance(made, Groups)
     if config.data.batching == "packed":
         return len(made), 0.0
@@ -87,6 +96,7 @@ def main() -> None:
     parser.add_argument("--cutoff", type=int, default=512)
     parser.add_argument("--tokens", type=int, default=2048, help="of a batch")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="the first is 1 ×")
     parser.add_argument("--model", type=Path, default=MODEL_FOLDER)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -94,18 +104,23 @@ def main() -> None:
         if file is None:
             file = Path(name) / "rows.json"
             file.write_text(json.dumps(wide_rows(given.most)))
-        configs = {way: configured(way, file, Path(name) / way, given) for way in WAYS}
-        best = dict.fromkeys(WAYS, float("inf"))
+        packed = configured("packed", file, Path(name) / "packed", given, 1)
+        rows = encoded(packed)
+        rows_a_batch = round(len(rows.rows) / padding(packed, rows)[0])
+        configs = {
+            way: configured(way, file, Path(name) / way, given, rows_a_batch) for way in given.ways
+        }
+        best = dict.fromkeys(given.ways, float("inf"))
         for number in range(given.rounds):
-            for way in WAYS:
-                config = configured(way, file, Path(name) / f"{way}_{number}", given)
+            for way in given.ways:
+                output = Path(name) / f"{way}_{number}"
+                config = configured(way, file, output, given, rows_a_batch)
                 best[way] = min(best[way], seconds(config))
-        rows = encoded(configs["packed"])
         print(f"{len(rows.rows)} rows, {rows.tokens} tokens of which {rows.trained_tokens} trained")
         print(f"{'':16}{'batches':>8}{'padding':>9}{'trained tokens/s':>18}{'ratio':>8}")
-        for way in WAYS:
+        for way in given.ways:
             count, share = padding(configs[way], rows)
-            speed, ratio = rows.trained_tokens / best[way], best["padded"] / best[way]
+            speed, ratio = rows.trained_tokens / best[way], best[given.ways[0]] / best[way]
             print(f"{way:16}{count:8}{share:9.1%}{speed:18,.0f}{ratio:7.2f}×")
 
 

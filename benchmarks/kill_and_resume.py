@@ -1,6 +1,7 @@
 """kill -9 at random moments, damaged checkpoints and a full disk, against the uninterrupted run.
 
-    python benchmarks/kill_and_resume.py [--kills 20] [--processes 1] [--seed 0]
+    python benchmarks/kill_and_resume.py [--method lora] [--kills 20] [--processes 1] [--seed 0]
+    python benchmarks/kill_and_resume.py --method full --kills 6 --only-kills
 
 The same command is typed again after each death. At the end the losses of every
 step and the bytes of the weights must be those of a run that nobody disturbed.
@@ -22,12 +23,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
 from tuneglm.demo import MODEL_FOLDER
 
-WEIGHTS = "adapter_model.safetensors"
+# method → the file of its result without which there is none, and settings; where a method has a
+# dropout of its own, a run that goes on has to draw the numbers as if it had never stopped
+METHODS: dict[str, tuple[str, dict[str, object]]] = {
+    "lora": (
+        "adapter_model.safetensors",
+        {"method.dropout": 0.1, "training.learning_rate": 0.003},
+    ),
+    "p_tuning": (
+        "pytorch_model.bin",
+        {"method.length": 16, "method.dropout": 0.1, "training.learning_rate": 0.02},
+    ),
+    "freeze": ("adapter_model.safetensors", {"training.learning_rate": 0.001}),
+    "full": ("model.safetensors", {"training.learning_rate": 0.0005}),
+}
 STEPS, SAVE_EVERY, LOG_EVERY = 45, 5, 3
 MOMENTS = ("start", "step", "step", "save", "save", "save", "result")
 # of a file, where no small disk can be made: the optimizer's is larger
@@ -41,19 +56,24 @@ class Command:
     rows: Path
     processes: int = 1
     steps: int = STEPS
+    method: str = "lora"
+
+    @property
+    def weights(self) -> str:
+        """Name of the file of weights in a checkpoint and in the result."""
+        return METHODS[self.method][0]
 
     def words(self, output: Path) -> list[str]:
         settings = {
             "model.path": MODEL_FOLDER,
             "model.dtype": "float32",
             "data.train": self.rows,
-            # random numbers that a run which goes on has to draw as if it had never stopped
-            "method.dropout": 0.1,
+            "method.name": self.method,
+            **METHODS[self.method][1],
             "training.bf16": "false",
             "training.output_dir": output,
             "training.max_steps": self.steps,
             "training.per_device_train_batch_size": 4,
-            "training.learning_rate": 0.003,
             "training.save_steps": SAVE_EVERY,
             # not in step with the checkpoints: a line's losses lie on both sides of one
             "training.logging_steps": LOG_EVERY,
@@ -90,14 +110,22 @@ class Outcome:
     weights: bytes
 
     @classmethod
-    def of(cls, folder: Path) -> "Outcome":
+    def of(cls, folder: Path, weights: str) -> "Outcome":
         entries = [json.loads(line) for line in (folder / "log.jsonl").open()]
         losses = [
             (entry["step"], entry["loss"], entry["grad_norm"])
             for entry in entries
             if "loss" in entry
         ]
-        return cls(losses, (folder / WEIGHTS).read_bytes())
+        return cls(losses, _values(folder / weights))
+
+
+def _values(path: Path) -> bytes:
+    """A file's bytes; of one that torch packs, in which names of folders stand, its tensors'."""
+    if path.suffix != ".bin":
+        return path.read_bytes()
+    tensors = torch.load(path, weights_only=True)
+    return b"".join(name.encode() + tensors[name].numpy().tobytes() for name in sorted(tensors))
 
 
 @dataclass(frozen=True)
@@ -113,7 +141,11 @@ class Death:
 
 
 def killed(
-    process: subprocess.Popen[str], output: Path, moment: str, chance: random.Random
+    process: subprocess.Popen[str],
+    output: Path,
+    weights: str,
+    moment: str,
+    chance: random.Random,
 ) -> bool:
     """Kill a run at a moment; False where it had ended before."""
     if moment == "start":
@@ -126,8 +158,8 @@ def killed(
     else:
         skipped = chance.randrange(4)
         for _ in range(skipped + 1):
-            _until(process, lambda: not _is_saving(output, moment), 120)
-            _until(process, lambda: _is_saving(output, moment), 120)
+            _until(process, lambda: not _is_saving(output, weights, moment), 120)
+            _until(process, lambda: _is_saving(output, weights, moment), 120)
         _until(process, lambda: False, chance.uniform(0, 0.06))
     if process.poll() is not None:
         return False
@@ -142,9 +174,9 @@ def _until(process: subprocess.Popen[str], ready: Callable[[], bool], seconds: f
         time.sleep(0.0005)
 
 
-def _is_saving(output: Path, moment: str) -> bool:
+def _is_saving(output: Path, weights: str, moment: str) -> bool:
     if moment == "result":
-        return (output / "unfinished" / WEIGHTS).exists()
+        return (output / "unfinished" / weights).exists()
     return any(name.startswith("checkpoint-") for name in _unfinished(output))
 
 
@@ -180,15 +212,15 @@ def kill_and_resume(
     while waiting:
         runs += 1
         output = folder / f"killed-{runs}"
-        while not (output / WEIGHTS).is_file():
+        while not (output / command.weights).is_file():
             process = command.start(output)
-            if waiting and killed(process, output, waiting[-1], chance):
+            if waiting and killed(process, output, command.weights, waiting[-1], chance):
                 checkpoints = sorted(path.name for path in output.glob("checkpoint-*"))
                 yield Death(waiting.pop(), inside(output), checkpoints)
             else:
                 _, said = process.communicate()
                 assert process.returncode == 0, said
-        assert Outcome.of(output) == whole, f"{output} ended otherwise"
+        assert Outcome.of(output, command.weights) == whole, f"{output} ended otherwise"
         assert not (output / "unfinished").exists()
         shutil.rmtree(output)
 
@@ -206,6 +238,7 @@ def flip_a_bit(path: Path) -> None:
     path.write_bytes(content)
 
 
+WEIGHTS = "*model.*"
 DAMAGES: dict[str, tuple[str, Callable[[Path], None]]] = {
     "weights cut off": (WEIGHTS, cut_off),
     "weights, a bit flipped": (WEIGHTS, flip_a_bit),
@@ -231,14 +264,14 @@ def damage_and_resume(
     for name, (pattern, damage) in damages.items():
         output = folder / "damaged"
         shutil.copytree(finished, output)
-        for result in (output / WEIGHTS, output / "adapter_config.json"):
-            result.unlink()
+        for result in (output / command.weights, output / "adapter_config.json"):
+            result.unlink(missing_ok=True)
         run_file = output / "run.yaml"
         run_file.write_text(run_file.read_text().replace(str(finished), str(output)))
         damage(next((output / f"checkpoint-{command.steps}").glob(pattern)))
         again = command.run(output)
         assert again.returncode == 0, again.stderr
-        assert Outcome.of(output) == whole, f"{name}: ended otherwise"
+        assert Outcome.of(output, command.weights) == whole, f"{name}: ended otherwise"
         said = next(line for line in again.stdout.splitlines() if "passed over" in line)
         yield name, said.rpartition("passed over: ")[2]
         shutil.rmtree(output)
@@ -262,7 +295,7 @@ def full_disk_and_resume(
         if grow is not None:
             grow()
         assert command.run(output).returncode == 0
-        assert Outcome.of(output) == whole, "a full disk changed the outcome"
+        assert Outcome.of(output, command.weights) == whole, "a full disk changed the outcome"
     return ("tmpfs" if grow is not None else "limit of a file's size"), said
 
 
@@ -296,35 +329,45 @@ def write_rows(path: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--method", choices=METHODS, default="lora")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only-kills", action="store_true", help="no damage, no full disks")
     given = parser.parse_args()
     terminal, started = Console(width=110), time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        command = Command(write_rows(folder / "rows.json"), given.processes)
+        command = Command(write_rows(folder / "rows.json"), given.processes, method=given.method)
         assert command.run(folder / "whole").returncode == 0
-        whole = Outcome.of(folder / "whole")
-        table = Table("kill -9", "at", "the run was", "checkpoints there", box=None)
+        whole = Outcome.of(folder / "whole", command.weights)
         chance = random.Random(given.seed)
         moments = chance.choices(MOMENTS, k=given.kills)
-        deaths = kill_and_resume(command, folder, whole, moments, chance)
-        for number, death in enumerate(deaths, 1):
-            steps = ", ".join(name.rpartition("-")[2] for name in death.checkpoints)
-            table.add_row(str(number), death.moment, death.inside, steps)
-        terminal.print(table)
-        table = Table("newest checkpoint", "what was said of it", box=None)
-        for name, said in damage_and_resume(command, folder, whole, DAMAGES):
-            table.add_row(name, said)
-        terminal.print(table)
-        for mebibytes in (0.5, 1.0, 1.5, 2.0):
-            kind, said = full_disk_and_resume(command, folder, whole, mebibytes)
-            terminal.print(f"{mebibytes} MiB ({kind}): {said}")
+        terminal.print(_kills(kill_and_resume(command, folder, whole, moments, chance)))
+        if not given.only_kills:
+            _damages_and_disks(terminal, command, folder, whole)
     terminal.print(
-        f"All ended with the losses and weights of the uninterrupted run, bit for bit; "
-        f"{time.monotonic() - started:.0f} s."
+        f"{given.method}: all ended with the losses and weights of the uninterrupted run, bit for "
+        f"bit; {time.monotonic() - started:.0f} s."
     )
+
+
+def _kills(deaths: Iterator[Death]) -> Table:
+    table = Table("kill -9", "at", "the run was", "checkpoints there", box=None)
+    for number, death in enumerate(deaths, 1):
+        steps = ", ".join(name.rpartition("-")[2] for name in death.checkpoints)
+        table.add_row(str(number), death.moment, death.inside, steps)
+    return table
+
+
+def _damages_and_disks(terminal: Console, command: Command, folder: Path, whole: Outcome) -> None:
+    table = Table("newest checkpoint", "what was said of it", box=None)
+    for name, said in damage_and_resume(command, folder, whole, DAMAGES):
+        table.add_row(name, said)
+    terminal.print(table)
+    for mebibytes in (0.5, 1.0, 1.5, 2.0):
+        kind, said = full_disk_and_resume(command, folder, whole, mebibytes)
+        terminal.print(f"{mebibytes} MiB ({kind}): {said}")
 
 
 if __name__ == "__main__":

@@ -77,3 +77,31 @@ def test_an_option_that_is_like_none_is_not_answered_with_a_hundred_names() -> N
     with pytest.raises(ConfigError, match=r"no option `training\.qqqq`") as refused:
         load_config(None, ["model.path=m", "training.qqqq=1"])
     assert len(str(refused.value.hint)) < 100
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence", "hint"),
+    [
+        ("data.batching=pack", "`data.batching` cannot be `pack`.", "did you mean `packed`? known"),
+        ("data.batching=x", "`data.batching` cannot be `x`.", "known: auto, padded, length_grou"),
+        ("data.bad_rows=Skip", "`data.bad_rows` cannot be `Skip`.", "did you mean `skip`?"),
+        ("data.over_cutoff=truncate", "`data.over_cutoff` cannot be", "did you mean `truncate_"),
+        ("model.hub=hugingface", "`model.hub` cannot be `hugingface`.", "did you mean `huggingfac"),
+        ("model.bits=5", "`model.bits` cannot be `5`.", "known: 16, 8, 4, auto"),
+        ("data.train={name: a, replay: hodl}", "`data.train.0.replay` cannot be", "did you mean `"),
+        ("memory_check=warning", "`memory_check` cannot be `warning`.", "did you mean `warn`?"),
+    ],
+)
+def test_a_word_that_is_none_of_a_few_is_answered_with_the_nearest(
+    setting: str, sentence: str, hint: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, [MODEL, setting])
+    assert caught.value.sentence.startswith(sentence)
+    assert str(caught.value.hint).startswith(hint)
+
+
+def test_true_false_and_hold_stay_what_they_are() -> None:
+    sets = "data.train=[{name: a, replay: true}, {name: b, replay: hold}, {name: c}]"
+    config = load_config(None, [MODEL, sets])
+    assert [entry.replay for entry in config.data.train] == [True, "hold", False]

@@ -169,7 +169,7 @@ def test_an_answer_that_is_cut_is_a_problem_of_the_check(call: Call, tmp_path: P
     assert (note["line"], note["problem"], note["severity"]) == (2, "answer_cut", "note")
     twice = f"data.train=[{{path: {path}, max_rows: 4}}, {{path: {path}, max_rows: 4}}]"
     out, _ = call("data", "check", twice, MODEL, "data.cutoff=32", "--json", status=1)
-    assert len(objects(out)) == 1
+    assert [one["problem"] for one in objects(out)] == ["given_twice", "answer_cut"]
     long = write(tmp_path / "long.jsonl", {**LONG[0], "input": "three four five " * 60})
     out, _ = call("data", "check", long, MODEL, "data.cutoff=32", "--json")
     assert [note["problem"] for note in objects(out)] == ["row_cut"]
@@ -294,8 +294,76 @@ def test_of_several_files_a_missing_one_is_a_problem_among_others(
     missing = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
     out, _ = call("data", "check", *missing, there, "--json", status=1)
     found = [(one["file"], one["problem"]) for one in objects(out)]
-    unreadable = [(str(path), "unreadable") for path in missing]
-    assert found == [*unreadable, (str(there), "missing_column")]
+    not_there = [(str(path), "missing_file") for path in missing]
+    assert found == [*not_there, (str(there), "missing_column")]
+
+
+@pytest.mark.parametrize("name", ["row.jsonl", "*.csv", "alpaca_gpt4_hz", "lima"])
+def test_a_missing_file_alone_is_an_object_for_programs_too(
+    name: str, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a sentence for people, who get no table of no rows."""
+    monkeypatch.setattr("tuneglm.hub._answers", lambda hub: False)
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "rows.jsonl", *LONG)
+    out, error = call("data", "check", name, "--json", status=2)
+    (found,) = objects(out)
+    assert (found["file"], found["line"], found["problem"]) == (name, 1, "missing_file")
+    assert f"Error: {found['message']}." in error and found["remedy"] in error
+    assert call("data", "check", name, status=2) == ("", error)
+
+
+def test_a_file_that_is_given_twice_is_told_of(call: Call, tmp_path: Path) -> None:
+    """Once in a check, and in a run; what is only named in two ways is the same file."""
+    path, run = write(tmp_path / "rows.jsonl", *LONG), (MODEL, "training.max_steps=1")
+    (note,) = objects(call("data", "check", path, path, "--json")[0])
+    assert (note["file"], note["line"], note["problem"]) == (str(path), 1, "given_twice")
+    assert "this row and 3 more" in note["message"] and not note["fails"]
+    (note,) = objects(call("data", "check", path, tmp_path / "*.jsonl", "--json")[0])
+    assert note["problem"] == "given_twice"
+    parts = f"data.train=[{{path: {path}, kinds: [a]}}, {{path: {path}, kinds: [b]}}]"
+    write(path, *({**row, "kind": kind} for row, kind in zip(LONG, "abab", strict=True)))
+    assert not call("data", "check", parts, "--json")[0]
+    output = f"training.output_dir={tmp_path / 'out'}"
+    out, _ = call("train", *run, f"data.train=[{path},{path}]", output)
+    assert "stands in data.train more than once" in " ".join(out.split())
+    assert "8 rows" in " ".join(out.split())
+
+
+def test_what_is_trained_on_and_evaluated_with_is_told_of(call: Call, tmp_path: Path) -> None:
+    """In the words of a run, where nothing is left to train on."""
+    path, one = write(tmp_path / "rows.jsonl", *LONG), write(tmp_path / "one.jsonl", LONG[0])
+    both = (f"data.train={path}", f"data.evaluation=[{{path: {path}, max_rows: 1}}]")
+    (note,) = objects(call("data", "check", *both, "--json")[0])
+    assert note["problem"] == "given_twice" and "does not train on them" in note["message"]
+    both = (f"data.train={path}", f"data.evaluation={path}")
+    found = objects(call("data", "check", *both, "--json", status=1)[0])
+    assert [each["problem"] for each in found] == ["given_twice", "no_rows"]
+    _, error = call("train", *both, MODEL, f"training.output_dir={tmp_path / 'out'}", status=2)
+    assert error.split(".")[1].split(" is ")[0].lower() in found[1]["message"].lower()
+    others = (f"data.train={one}", f"data.evaluation={path}")
+    assert "no_rows" in call("data", "check", *others, "--json", status=1)[0]
+
+
+def test_the_rows_of_an_identity_are_looked_at_once(call: Call, tmp_path: Path) -> None:
+    """However many sets stand beside them."""
+    identity = ("data.identity.name=Zeta", "data.identity.author=Omega", f"data.dir={tmp_path}")
+    alone, _ = call("data", "check", *identity, "data.identity.languages=en")
+    rows = int(alone.split("rows:")[0].split()[-1].replace(",", ""))
+    assert rows > 500
+    sets = [write(tmp_path / f"{name}.jsonl", {**LONG[0], "input": name}) for name in "ab"]
+    words = (*identity, "data.identity.languages=en")
+    out, _ = call("data", "check", f"data.train=[{sets[0]},{sets[1]}]", *words)
+    assert f"{rows + 2:,} rows: {rows + 2:,} without a problem" in out
+
+
+def test_a_list_of_sets_is_given_once(call: Call, tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", *LONG)
+    for key in ("data.train", "data.evaluation"):
+        _, error = call("data", "check", f"{key}={path}", f"{key}=b.jsonl", status=2)
+        assert f"`{key}` is given twice" in error and f"{key}=[A, B]" in error
+    _, error = call("data", "check", "data.train=[]", status=2)
+    assert "There is nothing to train on: `data.train` is empty." in error
 
 
 def test_names_that_wait_to_be_filled(call: Call, tmp_path: Path) -> None:

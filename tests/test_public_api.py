@@ -1,5 +1,6 @@
 """What `import tuneglm` offers, used as transformers' own objects are."""
 
+import logging
 import pickle
 import subprocess
 import sys
@@ -33,6 +34,17 @@ def test_the_names() -> None:
 def test_importing_does_not_import_torch() -> None:
     program = "import sys, tuneglm; tuneglm.load_config; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_kernel_that_nobody_needs_is_not_missed(caplog: pytest.LogCaptureFixture) -> None:
+    """Of what bitsandbytes says on processors with bfloat16, that alone is not passed on."""
+    said = logging.getLogger("bitsandbytes.backends.cpu.ops")
+    said.warning("Failed to load CPU gemm_4bit_forward from kernels-community: %s.", "no kernels")
+    said.warning("Something else.")
+    assert caplog.messages == ["Something else."]
+    program = "import tuneglm.models, peft"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, "gemm_4bit" in done.stderr) == (0, False)
 
 
 def test_train_is_the_function_also_after_training(configure: Configure, tmp_path: Path) -> None:

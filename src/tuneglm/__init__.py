@@ -9,6 +9,7 @@ Names are imported when they are used: `import tuneglm` does not import torch.
 """
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,6 +40,15 @@ __all__ = [
     "load_tokenizer",
     "train",
 ]
+
+
+def _is_told(record: logging.LogRecord) -> bool:
+    """Not that a hub's kernel for 4 bits is missing: bitsandbytes' own does the same."""
+    return "gemm_4bit_forward" not in str(record.msg)
+
+
+# it is said when bitsandbytes is imported, which peft does wherever the two are installed
+logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_is_told)
 
 
 def __getattr__(name: str) -> Any:

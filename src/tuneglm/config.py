@@ -254,6 +254,7 @@ def load_data_config(
 
 def _loaded(kind: type[Run], path: str | Path | None, overrides: Sequence[str]) -> Run:
     tree = {} if path is None else read_run_file(Path(path))
+    _refuse_second_list(overrides)
     for override in overrides:
         _apply_override(tree, override)
     try:
@@ -281,6 +282,17 @@ def dump_config(config: RunConfig) -> str:
             for empty in [name for name, value in entry.items() if value == {}]:
                 del entry[empty]
     return yaml.safe_dump(tree, allow_unicode=True, sort_keys=False)
+
+
+def _refuse_second_list(overrides: Sequence[str]) -> None:
+    """Of an option given twice the later counts; of two that name sets, both were meant."""
+    for key in ("data.train", "data.evaluation"):
+        given = [text for name, _, text in (one.partition("=") for one in overrides) if name == key]
+        if len(given) > 1:
+            raise ConfigError(
+                f"`{key}` is given twice: `{given[0]}` and `{given[1]}`.",
+                f"give it once, several sets as one list: {key}=[A, B]",
+            )
 
 
 def _apply_override(tree: dict[str, Any], override: str) -> None:
@@ -341,6 +353,8 @@ def _config_error(error: ValidationError) -> ConfigError:
         near = difflib.get_close_matches(tag, known.split(", "), n=1)
         nearest = f"did you mean `{near[0]}`? " if near else ""
         return ConfigError(f"There is no {dotted} `{tag}`.", f"{nearest}known: {known}")
+    if problem["type"] == "literal_error":
+        return _no_such_word(dotted, problem["input"], problem["ctx"]["expected"])
     if problem["type"] == "value_error":
         return ConfigError(*str(problem["ctx"]["error"]).split("\n", 1))
     if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
@@ -350,6 +364,14 @@ def _config_error(error: ValidationError) -> ConfigError:
     return ConfigError(
         f"`{dotted}` cannot be `{problem['input']}`: {problem['msg'].lower()}.", hint
     )
+
+
+def _no_such_word(dotted: str, given: object, expected: str) -> ConfigError:
+    """A value that is none of a few; `expected` lists them as pydantic does: `'a', 'b' or 'c'`."""
+    known = expected.replace("'", "").replace(" or ", ", ").replace("True, False", "true, false")
+    near = difflib.get_close_matches(str(given).lower(), known.split(", "), n=1)
+    nearest = f"did you mean `{near[0]}`? " if near else ""
+    return ConfigError(f"`{dotted}` cannot be `{given}`.", f"{nearest}known: {known}")
 
 
 def _unknown(dotted: str, key: str, known: Iterable[str]) -> str:

@@ -40,7 +40,7 @@ class DatasetEntry(Section):
     """This share of all rows is from this set, each row as often as that takes; 0.05 is 5%."""
     replace: dict[str, str] = Field(default_factory=dict)
     """Text → text, in every message: `{"<NAME>": 星河, "<AUTHOR>": 北斗实验室}`."""
-    replay: bool | Literal["hold"] = False
+    replay: Literal[True, False, "hold"] = False
     """Rows of what the model should go on doing as before: `stage.kl` holds it to the base on them,
     and rows for evaluation come from such sets alone, where there are any (`true`). `hold`: of rows
     whose answers are of no worth themselves: with `stage.kl` they are not learnt, the model is only

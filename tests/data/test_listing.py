@@ -87,4 +87,6 @@ def test_nothing_is_fetched_where_one_name_is_wrong(
 def test_a_hub_that_does_not_have_it_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="`codealpaca` is not on modelscope") as error:
         download_sets(["codealpaca"], DataConfig(dir=str(tmp_path)), "modelscope")
-    assert error.value.hint == "it is on huggingface"
+    hint = str(error.value.hint)
+    assert hint.startswith("leave --hub out, for it is on huggingface") and "HF_ENDPOINT" in hint
+    assert f"put the file at `{tmp_path / 'code_alpaca_20k.json'}`" in hint

@@ -120,11 +120,18 @@ def test_fsdp_that_would_share_nothing_out() -> None:
 
 
 def test_fsdp_is_asked_for_by_the_launcher_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments: Any = SimpleNamespace(world_size=2, fsdp=None, deepspeed_plugin=None)
+    arguments: Any = SimpleNamespace(
+        world_size=2, fsdp=None, fsdp_plugin_args=None, deepspeed_plugin=None
+    )
     monkeypatch.delenv("ACCELERATE_USE_FSDP", raising=False)
     assert sharing_of(arguments) == Sharing("copies", 2)
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     assert sharing_of(arguments) == Sharing("fsdp", 2)
+    monkeypatch.setenv("FSDP_OFFLOAD_PARAMS", "true")
+    assert sharing_of(arguments) == Sharing("fsdp", 2, offloads=True)
+    monkeypatch.delenv("FSDP_OFFLOAD_PARAMS")
+    arguments.fsdp_plugin_args = {"cpu_offload": True}
+    assert sharing_of(arguments).offloads
 
 
 @pytest.mark.parametrize(

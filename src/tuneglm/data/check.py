@@ -13,6 +13,7 @@ import numpy as np
 from tuneglm.data.doubts import originals, row_numbers
 from tuneglm.data.encoded import Array
 from tuneglm.data.examples import RowProblem
+from tuneglm.data.given_twice import given_twice
 from tuneglm.data.messages import Source
 from tuneglm.data.near import HASHES, NearRows, near_rows
 from tuneglm.data.scan import ScannedSet, Scanner, Tell, sets_of
@@ -73,17 +74,20 @@ def check(config: DataConfig, hear: Hear, tell: Tell = lambda _, __: None) -> Ch
         counts[problem.problem] += 1
         hear(problem)
 
-    sets, notes = sets_of(config, found)
-    scanned = []
+    given = sets_of(config, found)
+    sets, notes = (*given.train, *given.evaluation), [*given.notes, *given.readings]
+    scanned: list[ScannedSet] = []
     for number, examples in enumerate(sets):
         # of a file that a mix names twice everything is said once
         before = [(one.file, one.settings()) for one in sets[:number]]
         told = (examples.file, examples.settings()) in before
         scanner = Scanner(examples, (lambda _: None) if told else found, wants_sketches=True)
         scanned.append(scanner.scan(tell, notes))
+    for problem in given_twice(scanned, len(given.train)):
+        found(problem)
     copies = _copies(scanned)
     doubtful = _doubtful(scanned, copies)
-    checked = Checked(tuple(scanned), counts, doubtful, _near(scanned), tuple(notes))
+    checked = Checked(tuple(scanned), counts, doubtful, _near(scanned), tuple(dict.fromkeys(notes)))
     first_rows = np.concatenate([*copies, np.zeros(0, np.int64)])
     for place in np.flatnonzero(first_rows >= 0):
         first = checked.source(int(first_rows[place]))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from tuneglm.data.problems import MISSING
 from tuneglm.data.registered_set import DATA_FILES, RegisteredSet
 from tuneglm.errors import DataError, HubError, OutputError
 from tuneglm.hub import Hub, fetch
@@ -16,8 +17,10 @@ def downloaded(registered: RegisteredSet, directory: Path, hub: Hub | None = Non
     hubs = registered.hubs()
     if hub is not None:
         if hub not in hubs:
-            elsewhere = f"it is on {', '.join(hubs)}" if hubs else _by_hand(registered, directory)
-            raise DataError(f"`{registered.name}` is not on {hub}.", elsewhere)
+            raise DataError(
+                f"`{registered.name}` is not on {hub}, as far as is known.",
+                _elsewhere(registered, directory),
+            )
         hubs = {hub: hubs[hub]}
     reasons = []
     for each, repo_id in hubs.items():
@@ -33,6 +36,7 @@ def downloaded(registered: RegisteredSet, directory: Path, hub: Hub | None = Non
     raise DataError(
         " ".join([f"The data set `{registered.name}` is not here: no file `{local}`.", *reasons]),
         _by_hand(registered, directory),
+        at=(registered.name, 1, MISSING),
     )
 
 
@@ -61,6 +65,18 @@ def _leave_no_trace(registered: RegisteredSet, base: Path, marker: Path) -> None
         marker.unlink()
     if not any(base.iterdir()):
         base.rmdir()
+
+
+def _elsewhere(registered: RegisteredSet, directory: Path) -> str:
+    """Where a set is that a hub lacks, for those too who cannot reach that place."""
+    by_hand, hubs = _by_hand(registered, directory), registered.hubs()
+    if not hubs:
+        return by_hand
+    mirror = "HF_ENDPOINT=https://…" if "huggingface" in hubs else "MODELSCOPE_DOMAIN=…"
+    return (
+        f"leave --hub out, for it is on {' and '.join(hubs)}; where that is not reached, name a "
+        f"mirror ({mirror}) or {by_hand}"
+    )
 
 
 def _by_hand(registered: RegisteredSet, directory: Path) -> str:

@@ -194,7 +194,21 @@ def load_examples(config: DataConfig, answers: Path | None = None) -> ExampleSet
         train += _identity_sets(config.identity, config, answers)
     evaluation = tuple(_example_set(entry, config) for entry in config.evaluation)
     named = [(one.registered, one.file) for one in (*train, *evaluation)]
-    return ExampleSets(train, evaluation, tuple(set_notes(named)))
+    return ExampleSets(train, evaluation, (*set_notes(named), *_named_twice(train)))
+
+
+def _named_twice(sets: Sequence[ExampleSet]) -> Iterator[str]:
+    """Files that two entries name in the same way, which is rarely meant."""
+    seen: list[object] = []
+    for one in sets:
+        entry = one.entry
+        asked = one.file.resolve(), one.settings(), entry.repeats, entry.weight, entry.share
+        if seen.count(asked) == 1:
+            yield (
+                f"`{one.name}` stands in data.train more than once: its rows are trained on as "
+                "often. Leave the others out, or say so in one entry (repeats: 2)."
+            )
+        seen.append(asked)
 
 
 def _refuse_pipes(config: DataConfig) -> None:

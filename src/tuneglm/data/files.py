@@ -26,6 +26,7 @@ from tuneglm.data.containers import Stream, ending, is_data, not_read, streams
 from tuneglm.data.json_list import json_list
 from tuneglm.data.json_rows import NumberedRow, json_lines
 from tuneglm.data.other_content import no_data_in, refuse_other_content
+from tuneglm.data.problems import MISSING
 from tuneglm.data.table_rows import plain_lines, table_rows
 from tuneglm.data.text_blocks import Say, TextBlocks
 from tuneglm.errors import DataError
@@ -99,7 +100,7 @@ def data_files(path: Path, say: Say = lambda _: None) -> list[Path]:
         folder, root = Path(), Path(path.anchor)
         found = sorted(file for file in root.glob(str(path.relative_to(root))) if file.is_file())
         if not found:
-            raise DataError(f"No file fits `{path}`.", _near_files(path))
+            raise _missing(path, f"No file fits `{path}`.")
         # a pattern that names no file by a known ending means them all
         data = [file for file in found if is_data(file.name)] or found
     others = [str(file) for file in found if file not in data]
@@ -122,7 +123,7 @@ def _rows_of(path: Path, content: Path, say: Say) -> Iterator[RawRow]:
         error.at = error.at or (str(path), 1, "unreadable")
         raise
     except FileNotFoundError:
-        raise DataError(f"There is no file `{path}`.", _near_files(path)) from None
+        raise _missing(path, f"There is no file `{path}`.") from None
     # the last of them is zipfile's, of what a damaged byte says of a version or a way to pack
     except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError) as error:
         raise _damaged(path, error) from None
@@ -209,6 +210,10 @@ def _damaged(path: Path, error: Exception) -> DataError:
         "fetch or copy it again",
         at=(str(path), 1, "unreadable"),
     )
+
+
+def _missing(path: Path, sentence: str) -> DataError:
+    return DataError(sentence, _near_files(path), at=(str(path), 1, MISSING))
 
 
 def _near_files(path: Path) -> str:

@@ -9,8 +9,11 @@ them, answers that are cut or never end, make a check fail all the same.
 from typing import Literal
 
 Severity = Literal["error", "doubt", "note"]
+# there is nothing of which a row could be looked at
+MISSING = "missing_file"
 
 ERRORS: dict[str, str] = {
+    MISSING: "a file, a folder or a named set that is not there",
     "unreadable": "a file that cannot be read, or not further",
     "no_rows": "a file without a row that is asked for, or that is left to train on",
     "bad_json": "a row that is not JSON, or not whole on its line",
@@ -44,6 +47,7 @@ NOTES: dict[str, str] = {
     "left_out": "a row that does not fit, whatever is cut of it",
     "untrained": "a row of which nothing is trained",
     "no_end": "a row that does not end with a token that ends an answer",
+    "given_twice": "a row of a file that two entries of a run give",
     "placeholder": "a text that waits for a name or an author, and was not filled",
 }
 # notes that are a reason to change something before a run

@@ -14,6 +14,7 @@ import yaml
 from tuneglm.data.columns import nearest
 from tuneglm.data.download import downloaded
 from tuneglm.data.own_registry import read_registry
+from tuneglm.data.problems import MISSING
 from tuneglm.data.registered_set import RegisteredSet
 from tuneglm.data_config import DataConfig, DatasetEntry
 from tuneglm.errors import DataError
@@ -143,7 +144,8 @@ def usable_set(
         raise DataError(f"The data set `{name}` {sentence}.", hint)
     if registered is None:
         path = "; or give the path of a file" if or_path else ""
-        raise DataError(f"There is no data set `{name}`.", _other_names(name, known) + path)
+        hint = _other_names(name, known) + path
+        raise DataError(f"There is no data set `{name}`.", hint, at=(name, 1, MISSING))
     if registered.refusal is not None:
         sentence, hint = registered.refusal
         raise DataError(f"The data set `{name}` of `{registered.origin}` {sentence}.", hint)

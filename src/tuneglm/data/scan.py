@@ -12,15 +12,23 @@ import numpy as np
 
 from tuneglm.data.doubts import DOUBT_BITS, describe_doubt, digest, doubts_of, marked, row_text
 from tuneglm.data.encoded import Array
-from tuneglm.data.examples import ExampleSet, RowProblem, load_examples, no_column, no_rows
+from tuneglm.data.examples import (
+    ExampleSet,
+    ExampleSets,
+    RowProblem,
+    load_examples,
+    no_column,
+    no_rows,
+)
 from tuneglm.data.files import Notes, RawRow
 from tuneglm.data.kinds import refuse_unseen_kinds
 from tuneglm.data.language import languages
 from tuneglm.data.messages import Example, Source
 from tuneglm.data.near import HASHES, LOOKED_AT, sketches
 from tuneglm.data.placeholders import placeholders_in, unfilled
+from tuneglm.data.problems import MISSING
 from tuneglm.data.unused import most, unused_in, unused_note
-from tuneglm.data_config import DataConfig, DatasetEntry
+from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
 
 BLOCK = 256
@@ -36,6 +44,9 @@ SCANNED = np.dtype(
         ("doubt", "u1"),
     ]
 )
+
+# of a run's data
+_NOTHING: dict[str, object] = {"train": (), "evaluation": (), "identity": None}
 
 Found = Callable[[RowProblem], None]
 Tell = Callable[[str, int], None]  # name of a set, rows read so far
@@ -210,33 +221,33 @@ def unreadable(error: DataError, name: str, file: str) -> RowProblem:
     return RowProblem(Source(name, file, line, line), sentence, remedy, problem)
 
 
-def sets_of(config: DataConfig, found: Found) -> tuple[list[ExampleSet], list[str]]:
-    """The sets of a run, and notes on them; of several, one that cannot be read is a finding."""
-    sets: list[ExampleSet] = []
-    notes: list[str] = []
-    for side in ("train", "evaluation"):
-        for entry in getattr(config, side):
-            _add_set(entry, config, sets, notes, found)
-    if not config.train and not config.evaluation:
-        load_examples(config)  # says what is missing
-    return sets, list(dict.fromkeys(notes))
+def sets_of(config: DataConfig, found: Found) -> ExampleSets:
+    """The sets of a run; of several, one that cannot be read is a finding.
 
-
-def _add_set(
-    entry: DatasetEntry,
-    config: DataConfig,
-    sets: list[ExampleSet],
-    notes: list[str],
-    found: Found,
-) -> None:
-    try:
-        loaded = load_examples(config.model_copy(update={"train": (entry,), "evaluation": ()}))
-    except DataError as error:
-        if error.at is None and len(config.train) + len(config.evaluation) == 1:
-            # there is nothing else to look at
-            raise
-        name = entry.name or str(entry.path)
-        found(unreadable(error, name, entry.path or name))
-        return
-    sets += loaded.train
-    notes += [*loaded.notes, *loaded.readings]
+    A file or a set that is not there is a finding too, and raises DataError where it is the
+    only one: there is nothing else to look at.
+    """
+    alone = [
+        (entry, config.model_copy(update={**_NOTHING, side: (entry,)}))
+        for side in ("train", "evaluation")
+        for entry in getattr(config, side)
+    ]
+    loaded = []
+    for entry, one in alone:
+        try:
+            loaded.append(load_examples(one))
+        except DataError as error:
+            name = entry.name or str(entry.path)
+            found(unreadable(error, name, entry.path or name))
+            if len(alone) == 1 and (error.at is None or error.at[2] == MISSING):
+                raise
+    if config.identity is not None or not alone:
+        # without any, it says what is missing
+        no_files = {**_NOTHING, "identity": config.identity}
+        loaded.append(load_examples(config.model_copy(update=no_files)))
+    notes = dict.fromkeys(note for one in loaded for note in one.notes)
+    return ExampleSets(
+        tuple(each for one in loaded for each in one.train),
+        tuple(each for one in loaded for each in one.evaluation),
+        tuple(notes),
+    )

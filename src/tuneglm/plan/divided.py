@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from tuneglm.errors import ConfigError
 from tuneglm.models.skeleton import layers_of, skeleton
+from tuneglm.plan.ledger import CASTS
 from tuneglm.plan.step import Step
 from tuneglm.stages.sharing import Sharing, zero_kind
 
@@ -50,18 +52,26 @@ def divided(
     """Parts of the whole model in a phase of the step → those of one process."""
     count = sharing.processes
     shared = dict(parts)
+    casts = shared.pop(CASTS, 0.0)
     if sharing.kind == "copies":
+        shared["activations"] = parts.get("activations", 0.0) + casts
         if count > 1:
             # each process also keeps what it sends to the others
             shared["gradients"] = parts.get("gradients", 0.0) + parts.get("trained", 0.0)
         return shared
+    # weights come in the type that is computed in: FSDP gathers them so, DeepSpeed holds them so
+    if sharing.is_deepspeed and step.computed_in is not None:
+        trained = parts.get("trained", 0.0)
+        shared["trained"] = trained * step.computed_in.itemsize / torch.float32.itemsize
+        # of which its optimizer changes others
+        shared["optimizer"] = parts.get("optimizer", 0.0) + trained
     divides = ["optimizer"]
     divides += ["gradients"] if sharing.divides_gradients else []
     divides += ["weights", "trained", "quantization"] if sharing.divides_weights else []
     # what the optimizer makes in passing is of its own part
     divides += ["activations"] if phase == "optimizer" else []
     for part in divides:
-        shared[part] = parts.get(part, 0.0) / count
+        shared[part] = shared.get(part, 0.0) / count
     if sharing.divides_weights:
         shared[GATHERED] = AT_ONCE * largest_unit(step)
     return shared

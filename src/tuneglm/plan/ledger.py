@@ -22,16 +22,19 @@ from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sd
 from tuneglm.allocation import LARGE
 
 PARTS = ("weights", "quantization", "trained", "gradients", "optimizer", "activations", "logits")
+# weights in another type, which autocast makes and autograd keeps: who makes none, holds none
+CASTS = "casts"
 # blocks of this size and more go back to the system at once, smaller ones seldom
 SMALL_POOL, LARGE_POOL = "small", "large"
+COPY = "aten._to_copy"
 
 
 @dataclass(frozen=True)
 class Peak:
     """The fullest moment of a phase, in bytes.
 
-    parts  PARTS → what each holds then; small, large: the most that blocks below LARGE and
-           those above hold, each at its own time
+    parts  PARTS and CASTS → what each holds then
+    small, large  the most that blocks below LARGE and those above hold, each at its own time
     """
 
     parts: Mapping[str, float]
@@ -49,7 +52,8 @@ class Peak:
         def further(here: float, there: float) -> float:
             return here + times * (there - here)
 
-        parts = {part: further(self.parts.get(part, 0), other.parts.get(part, 0)) for part in PARTS}
+        every = (*PARTS, CASTS)
+        parts = {part: further(self.parts.get(part, 0), other.parts.get(part, 0)) for part in every}
         return Peak(parts, further(self.small, other.small), further(self.large, other.large))
 
 
@@ -75,8 +79,9 @@ class Ledger(TorchDispatchMode):
         """Run an operation, and note what it made."""
         kwargs = kwargs or {}
         result = function(*args, **kwargs)
-        made = sum(self._note(each) for each in _tensors(result))
         packet = function._overloadpacket
+        is_cast = str(packet) == COPY and self._is_weight(args[0])
+        made = sum(self._note(each, is_cast=is_cast) for each in _tensors(result))
         passing = IN_PASSING.get(str(packet))
         if passing is not None:
             self._pass_through(passing(args, kwargs))
@@ -102,7 +107,11 @@ class Ledger(TorchDispatchMode):
         """Bytes that a part holds now."""
         return self._parts[part]
 
-    def _note(self, tensor: Tensor) -> int:
+    def _is_weight(self, tensor: Tensor) -> bool:
+        part, _ = self._live.get(tensor.untyped_storage()._cdata, ("", 0))
+        return part in ("weights", "trained")
+
+    def _note(self, tensor: Tensor, *, is_cast: bool = False) -> int:
         """Bytes of a tensor whose memory was not there yet."""
         storage = tensor.untyped_storage()
         key = storage._cdata
@@ -110,6 +119,7 @@ class Ledger(TorchDispatchMode):
             return 0
         is_logits = tensor.ndim > 1 and tensor.shape[-1] == self.vocabulary
         part, size = "logits" if is_logits else "activations", storage.nbytes()
+        part = CASTS if is_cast else part
         self._live[key] = (part, size)
         self._parts[part] += size
         self._pools[_pool(size)] += size
@@ -182,6 +192,15 @@ def _product_in_bits(states: Any, packed: Any, shape: Any, *_: Any, **__: Any) -
     return int(2 * states.numel() * shape[0])
 
 
+def _of_groups(states: Any, weight: Any, *_: Any, **__: Any) -> int:
+    """(tokens, width) by each group's (width, out), or the gradients of these."""
+    return int(2 * states.numel() * weight.shape[-1])
+
+
+def _of_groups_backward(states: Any, weight: Any, *_: Any, **__: Any) -> int:
+    return 2 * _of_groups(states, weight)
+
+
 # operations that take a weight apart within themselves → sizes of what they make for that
 IN_PASSING: dict[str, Callable[[Any, Any], list[int]]] = {"bitsandbytes.gemm_4bit": _dequantized}
 # products that torch's own counter does not know
@@ -190,6 +209,9 @@ PRODUCTS: dict[str, Callable[..., int]] = {
     "aten._scaled_dot_product_flash_attention_for_cpu_backward": _attention_backward,
     "bitsandbytes.gemm_4bit": _product_in_bits,
     "mkldnn._linear_pointwise": _product,
+    "aten._grouped_mm": _of_groups,
+    "transformers.grouped_mm_fallback": _of_groups,
+    "transformers.grouped_mm_fallback_backward": _of_groups_backward,
 }
 
 

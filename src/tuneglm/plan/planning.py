@@ -22,6 +22,7 @@ from tuneglm.models import family_of
 from tuneglm.models.loading import config_folder
 from tuneglm.models.precision import Width, best_device
 from tuneglm.models.skeleton import skeleton
+from tuneglm.models.undivided import undivided
 from tuneglm.plan.bits import chosen_bits, with_bits
 from tuneglm.plan.capacity import Speed, device_memory, gib, measured_speed
 from tuneglm.plan.divided import sharing_planned
@@ -114,8 +115,8 @@ class _Planner:
         """
         usual = step, self.alone(step)
         smaller, planned = usual
-        asked = step.config.data.tokens_at_once is not None
-        while planned.fits is False and smaller.portion.count > 1 and not asked:
+        free = step.has_portions and step.config.data.tokens_at_once is None
+        while planned.fits is False and smaller.portion.count > 1 and free:
             smaller = replace(smaller, at_once=max(1, smaller.portion.tokens // 2))
             planned = self.alone(smaller)
         return usual if planned.fits is False else (smaller, planned)
@@ -209,12 +210,12 @@ def check_memory(step: Step) -> Foreseen | None:
 
     Raises ConfigError where it cannot fit, naming what would.
     """
-    check, arguments = step.config.memory_check, step.arguments
-    if check == "off" or arguments.fsdp or arguments.deepspeed:
-        # which process holds which part is theirs to say
+    check = step.config.memory_check
+    if check == "off" or step.sharing.offloads:
         return None
     try:
-        _, planned = _Planner(step.device).fitting(step)
+        with undivided():
+            _, planned = _Planner(step.device).fitting(step)
     except ModelError as error:
         log.info("%s", error.sentence)
         return None
@@ -226,8 +227,11 @@ def check_memory(step: Step) -> Foreseen | None:
 
 
 def _too_large(planned: Plan, step: Step) -> ConfigError:
-    chosen = _Planner(step.device, planned.limit).with_choices(planned, step).cheapest
+    with undivided():
+        chosen = _Planner(step.device, planned.limit).with_choices(planned, step).cheapest
     instead = "take a smaller batch, or a smaller data.cutoff"
+    if not step.has_portions:
+        instead += ", or more processes, of which each then holds less"
     if chosen is not None:
         instead = f"{chosen.settings} needs {gib(chosen.peak)} GiB"
     assert planned.limit is not None

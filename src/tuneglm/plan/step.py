@@ -61,9 +61,14 @@ class Step:
     at_once: int | None = None
 
     @property
+    def has_portions(self) -> bool:
+        """Whether a batch may be run a part at a time: not where the processes divide the model."""
+        return self.sharing.kind == "copies"
+
+    @property
     def portion(self) -> Batch:
         """What of a batch runs at once, at most."""
-        if self.sharing.kind != "copies":
+        if not self.has_portions:
             return self.batch
         wanted = self.at_once or self.config.data.tokens_at_once
         return self.batch.portion(wanted or tokens_at_once(self.device))

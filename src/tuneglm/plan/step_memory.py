@@ -24,6 +24,7 @@ from tuneglm.models.segments import Segments
 from tuneglm.models.skeleton import layers_of
 from tuneglm.models.weightless import as_if_on_cpu, empty_model, has_equal_layers
 from tuneglm.plan.batch_shape import Batch
+from tuneglm.plan.experts import experts_without_data
 from tuneglm.plan.ledger import Ledger, Peak, empty_like_all, fake_mode
 from tuneglm.plan.step import FUSED, Step
 from tuneglm.stages.head_loss import Question
@@ -117,7 +118,7 @@ def _run(step: Step, layers: int | None) -> StepMemory:
         model.enable_input_require_grads()
     made = tune(model, step.config.method, step.family)
     tuned = made.model
-    with fake_mode():
+    with fake_mode(), experts_without_data():
         as_if_on_cpu(tuned)
         ledger = Ledger(model.config.get_text_config().vocab_size)
         with ledger:

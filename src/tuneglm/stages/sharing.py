@@ -36,10 +36,12 @@ class Sharing:
     """What is divided among so many processes: the weights too by zero3 and fsdp.
 
     ZeRO-1 and -2 (arXiv:1910.02054) divide the optimizer's states, -2 the gradients as well.
+    `offloads`: some of it lies in the memory of the machine and not of the device.
     """
 
     kind: Kind = "copies"
     processes: int = 1
+    offloads: bool = False
 
     @property
     def divides_weights(self) -> bool:
@@ -66,11 +68,18 @@ def sharing_of(arguments: TrainingArguments) -> Sharing:
     """What `training:` or the launcher asks for."""
     plugin: Any = arguments.deepspeed_plugin
     if plugin is not None and plugin.zero_stage > 0:
-        return Sharing(zero_kind(plugin.zero_stage), arguments.world_size)
-    by_launcher = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
-    if arguments.world_size > 1 and (by_launcher or arguments.fsdp):
-        return Sharing("fsdp", arguments.world_size)
+        offloads = bool(plugin.hf_ds_config.is_offload())
+        return Sharing(zero_kind(plugin.zero_stage), arguments.world_size, offloads)
+    if arguments.world_size > 1 and (_launcher_asks("ACCELERATE_USE_FSDP") or arguments.fsdp):
+        asked = (arguments.fsdp_plugin_args or {}).get("cpu_offload", False)
+        offloads = bool(asked) or _launcher_asks("FSDP_OFFLOAD_PARAMS")
+        return Sharing("fsdp", arguments.world_size, offloads)
     return Sharing("copies", arguments.world_size)
+
+
+def _launcher_asks(variable: str) -> bool:
+    """What accelerate's launcher tells its processes by a variable."""
+    return os.environ.get(variable, "false").lower() in ("true", "1")
 
 
 def zero_kind(stage: int) -> Kind:

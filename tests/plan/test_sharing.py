@@ -1,0 +1,98 @@
+"""A run whose processes divide the model is told beforehand what each will take, and refused."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.test_plan import FLOAT32, only_config, step
+from tuneglm.errors import ConfigError
+from tuneglm.methods import METHODS
+from tuneglm.plan import planning
+from tuneglm.plan.batch_shape import Batch
+from tuneglm.plan.divided import divided
+from tuneglm.plan.planning import check_memory
+from tuneglm.plan.records import memory_of
+from tuneglm.plan.step import Step
+from tuneglm.plan.step_memory import step_memory
+from tuneglm.stages.sharing import Kind, Sharing, sharing_of
+
+BF16 = ("model.dtype=bfloat16", "training.bf16=true")
+
+
+def whole(folder: Path, *settings: str) -> Step:
+    """A step of full tuning of a model whose weights are most of it."""
+    sizes = {"hidden_size": 256, "intermediate_size": 1024, "vocab_size": 4096}
+    made = only_config(folder, **sizes)
+    return step(made, "method=full", *settings, batch=Batch(4, 16, 4))
+
+
+@pytest.fixture(autouse=True)
+def _no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one method to choose among."""
+    few = {"full": METHODS["full"]}
+    monkeypatch.setattr("tuneglm.plan.planned_step.METHODS", few)
+    monkeypatch.setattr("tuneglm.plan.records.resident", lambda: 0)
+
+
+@pytest.mark.parametrize("kind", ["zero2", "zero3", "fsdp"])
+def test_what_one_process_holds_decides(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fits divided is not refused; what does not is, and more processes are proposed."""
+    alone = whole(tmp_path, *FLOAT32)
+    shared = replace(alone, sharing=Sharing(kind, 8))
+    peaks = [memory_of(each, step_memory(each)).peak for each in (alone, shared)]
+    assert peaks[1] < 0.8 * peaks[0]
+    monkeypatch.setattr(planning, "device_memory", lambda _: peaks[1])
+    told = check_memory(shared)
+    assert told is not None and told.peak == peaks[1]
+    monkeypatch.setattr(planning, "device_memory", lambda _: peaks[1] // 2)
+    with pytest.raises(ConfigError, match="The run needs about"):
+        check_memory(shared)
+    offloaded = replace(shared, sharing=replace(shared.sharing, offloads=True))
+    assert check_memory(offloaded) is None
+
+
+def test_more_processes_are_proposed_where_nothing_else_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = replace(whole(tmp_path, *FLOAT32), sharing=Sharing("fsdp", 8))
+    monkeypatch.setattr(planning, "device_memory", lambda _: 1000)
+    with pytest.raises(ConfigError, match="needs about") as refused:
+        check_memory(shared)
+    assert "more processes" in str(refused.value.hint)
+
+
+def test_copies_of_weights_in_16_bits_are_made_by_copies_alone(tmp_path: Path) -> None:
+    """FSDP gathers a layer's weights in the type that is computed in, and lets them go."""
+    made = whole(tmp_path, *BF16)
+    traced = step_memory(made)
+    # embeddings are looked up, not multiplied by
+    multiplied = traced.fullest.parts["trained"] / 4 - 4096 * 256
+    at_loss = traced.peaks["loss"].parts
+    assert at_loss["casts"] == pytest.approx(2 * multiplied, rel=0.01)
+    plain = divided(at_loss, made, Sharing("copies", 1))
+    assert plain["activations"] == at_loss["activations"] + at_loss["casts"]
+    assert "casts" not in plain
+    shared = divided(at_loss, made, Sharing("fsdp", 8))
+    assert shared["activations"] == at_loss["activations"] and "casts" not in shared
+
+
+def test_deepspeed_holds_weights_in_16_bits_and_changes_others(tmp_path: Path) -> None:
+    parts = {"trained": 800.0, "optimizer": 1600.0, "gradients": 800.0, "activations": 8.0}
+    half, single = whole(tmp_path, *BF16), whole(tmp_path, *FLOAT32)
+    zero2 = divided(parts, half, Sharing("zero2", 8))
+    assert (zero2["trained"], zero2["optimizer"]) == (400.0, 300.0)
+    zero3 = divided(parts, half, Sharing("zero3", 8))
+    assert (zero3["trained"], zero3["optimizer"]) == (50.0, 300.0)
+    assert divided(parts, single, Sharing("zero2", 8))["trained"] == 800.0
+
+
+def test_what_is_offloaded_is_not_on_the_device() -> None:
+    engine = SimpleNamespace(is_offload=lambda: True)
+    plugin = SimpleNamespace(zero_stage=3, hf_ds_config=engine)
+    arguments: Any = SimpleNamespace(world_size=2, fsdp=None, deepspeed_plugin=plugin)
+    assert sharing_of(arguments) == Sharing("zero3", 2, offloads=True)
