@@ -85,6 +85,19 @@ class Message(Record):
     annotations: list[Any] | None = None
 
 
+class NamedFunction(Record):
+    """A tool by its name alone."""
+
+    name: Annotated[str, Field(max_length=256)]
+
+
+class ToolChoice(Record):
+    """The tool that has to be called."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
 class StreamOptions(Record):
     """What a stream tells beside the answer."""
 
@@ -144,7 +157,7 @@ class ChatRequest(Drawn):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MOST_LIKELIEST)] | None = None
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
-    tool_choice: Literal["none", "auto"] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     modalities: list[Literal["text"]] | None = None
@@ -153,6 +166,13 @@ class ChatRequest(Drawn):
     service_tier: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+
+    @property
+    def listed_tools(self) -> list[dict[str, Any]]:
+        """The tools that the model is told of."""
+        if self.tool_choice == "none":
+            return []
+        return [tool.model_dump(exclude_none=True) for tool in self.tools or []]
 
 
 Ids = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
@@ -179,12 +199,29 @@ class EmbeddingRequest(Record):
     dimensions: Tokens | None = None
     user: str | None = None
 
+    @field_validator("input", mode="before")
+    @classmethod
+    def _filled(cls, value: object) -> object:
+        if value == "" or (isinstance(value, list) and (not value or "" in value)):
+            raise ValueError("an empty text has no vector")
+        return value
+
 
 class AdapterRequest(Record):
     """`POST /v1/adapters`: a name and the folder that it stands for."""
 
     name: Annotated[str, Field(pattern=r"^[^\s/=]{1,64}$")]
     path: Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+# what OpenAI has and this server has not → what is said of it
+UNSUPPORTED = {
+    "echo": "the answer comes back alone, without its prompt",
+    "best_of": "all answers that are drawn come back; ask for them by `n`",
+    "suffix": "a text is gone on with, and not filled in",
+    "response_format": "answers are text, which is held to no other form",
+    "modalities": "answers are text",
+}
 
 
 def refusal_of(error: ValidationError) -> Refusal:
@@ -201,5 +238,9 @@ def refusal_of(error: ValidationError) -> Refusal:
     if first["type"] == "missing":
         message = f"Missing required parameter: '{param}'."
         return Refusal(400, message, param=param, code="missing_required_parameter")
-    message = f"Invalid value for '{param}': {first['msg']}." if param else f"{first['msg']}."
+    if names and names[0] in UNSUPPORTED:
+        message = f"This value of `{names[0]}` is not supported: {UNSUPPORTED[names[0]]}."
+        return Refusal(400, message, param=names[0], code="unsupported_value")
+    said = first["msg"].removeprefix("Value error, ")
+    message = f"Invalid value for '{param}': {said}." if param else f"{said}."
     return Refusal(400, message, param=param, code="invalid_value")
