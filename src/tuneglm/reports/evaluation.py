@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tuneglm.evaluation.findings import LOWER, Finding, Report, Section
 from tuneglm.evaluation.intervals import Figure
@@ -34,11 +35,7 @@ def print_report(terminal: Console, report: Report, folder: Path) -> None:
         terminal.print(f"\n[bold]{plain(section.title)}[/]")
         for note in section.notes:
             terminal.print(f"[dim]{plain(str(note))}[/]")
-        table = _table(section, report, " ")
-        anywhere = terminal.options.update(max_width=WIDEST)
-        if terminal.measure(table, options=anywhere).maximum > terminal.width:
-            table = _table(section, report, "\n")
-        terminal.print(table, soft_wrap=False)
+        terminal.print(_fitting(section, report, terminal), soft_wrap=False)
     terminal.print(f"\nSaved    {plain(str(folder))}: {PAGE_FILE}, {CHART_FILE}, {JSON_FILE}")
 
 
@@ -88,11 +85,19 @@ def _cells(finding: Finding, section: Section, report: Report) -> list[str]:
     return figures
 
 
-def _table(section: Section, report: Report, gap: str) -> Table:
-    """What is not a detail; a difference beyond doubt has its colour.
+def _coloured(finding: Finding, section: Section, report: Report, gap: str = " ") -> list[str]:
+    """The figures as rich prints them; a difference beyond doubt has its colour.
 
     gap  between a value and its interval
     """
+    cells = [plain(each.replace(" [", f"{gap}[")) for each in _cells(finding, section, report)]
+    if finding.is_sure:
+        cells[-1] = f"[{'green' if finding.is_better else 'red'}]{cells[-1]}[/]"
+    return cells
+
+
+def _table(section: Section, report: Report, gap: str) -> Table:
+    """What is not a detail, a line a finding and a column a model."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("", overflow="fold")
     if section.kind != "set":
@@ -102,11 +107,34 @@ def _table(section: Section, report: Report, gap: str) -> Table:
     for finding in section.findings:
         if finding.is_detail:
             continue
-        cells = [plain(each.replace(" [", f"{gap}[")) for each in _cells(finding, section, report)]
-        if finding.is_sure:
-            cells[-1] = f"[{'green' if finding.is_better else 'red'}]{cells[-1]}[/]"
+        cells = _coloured(finding, section, report, gap)
         count = [] if section.kind == "set" else [f"{finding.of:,}"]
         table.add_row(plain(finding.measure), *count, *cells)
+    return table
+
+
+def _fitting(section: Section, report: Report, terminal: Console) -> Table:
+    """As wide as a terminal is: a value beside its interval, above it, or a line a model."""
+    anywhere = terminal.options.update(max_width=WIDEST)
+    for gap in (" ", "\n"):
+        table = _table(section, report, gap)
+        if terminal.measure(table, options=anywhere).maximum <= terminal.width:
+            return table
+    return _list(section, report)
+
+
+def _list(section: Section, report: Report) -> Table:
+    """Each finding by its name, and below it a line for each figure."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    for finding in section.findings:
+        if finding.is_detail:
+            continue
+        of = "" if section.kind == "set" else f" (of {finding.of:,})"
+        table.add_row(Text(f"{finding.measure}{of}", style="bold"), "")
+        for name, cell in zip(_columns(report), _coloured(finding, section, report), strict=True):
+            table.add_row(f"  {plain(name)}", cell)
     return table
 
 
