@@ -166,6 +166,8 @@ def _adapter(chat: Chat, argument: str) -> str:
     if len(chat.voices) > 1:
         return "Several answer here already, each by its own name."
     adapters = chat.voices[0].model.adapters
+    if not argument and len(adapters.names) == 1:
+        return "One answers here; `--adapter NAME=FOLDER` gives others to choose from."
     if not argument:
         answering = ", ".join(adapters.chosen)
         return f"`{answering}` answers; there are {', '.join(adapters.names)}."

@@ -20,6 +20,8 @@ from tuneglm.chat.markdown import (
 
 # columns of a terminal from which on two answers have room beside each other
 WIDE = 100
+# below which three cells have none
+NARROW = 70
 STYLES = ("bold cyan", "bold magenta", "bold yellow", "bold green")
 
 
@@ -176,6 +178,13 @@ class Screen:
             for row in rows:
                 cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
                 print("  ".join(cells).rstrip(), flush=True, file=self._output)
+            return
+        if self.console.width < NARROW and len(rows[0]) > 2:
+            for name, *between, text in rows:
+                self.console.print(
+                    Text("  ").join([Text(name, style="bold cyan"), *map(Text, between)])
+                )
+                self.console.print(Padding(Text(text, style="dim"), (0, 0, 0, 2)))
             return
         table = Table.grid(padding=(0, 2, 0, 0))
         for number in range(len(rows[0])):

@@ -123,6 +123,8 @@ def appearing(output: Path) -> Iterator[Path]:
                     f"There is no space left for `{output}`: nothing is kept of it.",
                     "free some space and type the same command again, or name another place",
                 ) from None
+            if isinstance(error, KeyboardInterrupt):
+                raise KeyboardInterrupt(f"Nothing is kept of `{output}`.") from None
             raise
 
 

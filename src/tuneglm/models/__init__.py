@@ -57,8 +57,8 @@ def family_of(folder: Path, name: str | None = None) -> Family:
 def _tell_guess(folder: Path, name: str) -> None:
     """Once a folder: several rooms ask for the family of one."""
     log.info(
-        "Family: %s, by the model's files; another one by --family NAME, of a run by "
-        "model.family=NAME",
+        "Family: %s, as its files say; if it is another: --family NAME (of a run: "
+        "model.family=NAME)",
         name,
     )
 
