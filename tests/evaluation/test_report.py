@@ -16,8 +16,9 @@ from tuneglm.evaluation.findings import Example, Finding, Note, Report, Section
 from tuneglm.evaluation.intervals import Figure
 from tuneglm.evaluation.subjects import CEVAL, CMMLU, MMLU
 from tuneglm.reports import evaluation_chart
-from tuneglm.reports.evaluation import page_of, print_report, shown, write_report
+from tuneglm.reports.evaluation import page_of, shown, write_report
 from tuneglm.reports.evaluation_chart import draw_evaluation
+from tuneglm.reports.evaluation_terminal import print_report
 from tuneglm.reports.evaluation_words import CHINESE, LOCALE, language_of_locale
 
 

@@ -23,7 +23,6 @@ from tuneglm.api.schema import (
     CompletionRequest,
     EmbeddingRequest,
     Record,
-    refusal_of,
 )
 from tuneglm.api.service import Service
 from tuneglm.api.waiting import (
@@ -33,6 +32,7 @@ from tuneglm.api.waiting import (
     submitted,
     unless_gone,
 )
+from tuneglm.api.wrong_fields import refusal_of
 from tuneglm.errors import UserError
 
 Answers = ChatAnswers | CompletionAnswers

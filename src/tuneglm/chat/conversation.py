@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TextIO
 
 from tuneglm.chat.repetition import Repetition, without_circle
-from tuneglm.chat.screen import Screen, Turn
+from tuneglm.chat.screen import Screen
+from tuneglm.chat.turns import Turn
 from tuneglm.chat.voices import Messages, Voice
 from tuneglm.config import ChatConfig
 from tuneglm.data.columns import printable
