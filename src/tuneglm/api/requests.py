@@ -5,10 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from tuneglm.api.job import Job
+from tuneglm.api.messages import Message
 from tuneglm.api.places import place
 from tuneglm.api.refusals import Refusal, too_long
 from tuneglm.api.row import Openings, Row, Sampling
-from tuneglm.api.schema import ChatRequest, CompletionRequest, Drawn, Message
+from tuneglm.api.schema import ChatRequest, CompletionRequest, Drawn
 from tuneglm.api.served import Served
 from tuneglm.api.text import AnswerText
 from tuneglm.api.tool_choice import openings

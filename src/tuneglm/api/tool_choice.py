@@ -8,8 +8,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tuneglm.api.messages import Function
 from tuneglm.api.refusals import Refusal
-from tuneglm.api.schema import ChatRequest, Function
+from tuneglm.api.schema import ChatRequest
 from tuneglm.errors import DataError
 from tuneglm.generate import ChatModel, Conversation
 
