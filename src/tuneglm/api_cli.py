@@ -3,11 +3,11 @@
 import argparse
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
-from tuneglm.command_line import add_command, no_bars
+from tuneglm.command_line import add_command, add_fields, add_loading, loading_of, no_bars
 from tuneglm.errors import ConfigError
 from tuneglm.serve_config import ServeConfig
 
@@ -31,15 +31,7 @@ def serve(given: argparse.Namespace) -> int:
     # before a model is loaded for minutes
     keys_of(config)
     listening = bound(config)
-    served = load_served(
-        given.path,
-        config,
-        _named(given.adapter),
-        family=given.family,
-        dtype=given.dtype,
-        bits=given.bits,
-        device=given.device,
-    )
+    served = load_served(given.path, config, _named(given.adapter), **loading_of(given))
     return serve(Service(served, config), listening)
 
 
@@ -85,26 +77,5 @@ def add_serve(commands: Any, name: str) -> None:
         metavar="NAME=FOLDER",
         help="an adapter (LoRA, prefix, soft prompt) that requests choose as model; repeatable",
     )
-    parser.add_argument("--family", help="family of the model; guessed when left out")
-    parser.add_argument("--dtype", help="auto, float32, bfloat16 or float16")
-    parser.add_argument(
-        "--bits", type=int, choices=(16, 8, 4), help="hold the weights in so many bits"
-    )
-    parser.add_argument("--device", help="cuda, cpu …; the GPU if there is one")
-    for field_name, field in ServeConfig.model_fields.items():
-        option = f"--{field_name.replace('_', '-')}"
-        shown = "" if field.default is None else f" ({field.default!r})"
-        text = f"{field.description}{shown}".replace("%", "%%")
-        if field.annotation is bool:
-            parser.add_argument(option, action="store_true", help=text)
-            continue
-        kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
-        kind = next((each for each in (kinds[0] if kinds else field.annotation,)), str)
-        plain: Any = get_args(kind)[0] if get_args(kind) else kind
-        parser.add_argument(
-            option,
-            type=plain,
-            default=field.default,
-            metavar=field_name.rpartition("_")[2].upper(),
-            help=text,
-        )
+    add_loading(parser)
+    add_fields(parser, ServeConfig)

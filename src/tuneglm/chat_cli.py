@@ -3,9 +3,9 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from tuneglm.command_line import add_command, add_family, no_bars
+from tuneglm.command_line import add_command, add_fields, add_loading, loading_of, no_bars
 from tuneglm.config import ChatConfig, chat_config
 from tuneglm.errors import ConfigError
 
@@ -39,7 +39,7 @@ def chat(given: argparse.Namespace) -> int:
         [str(run_within(path)) for path in given.path],
         _adapters(given.adapter),
         given.compare,
-        {name: getattr(given, name) for name in ("family", "dtype", "bits", "device")},
+        loading_of(given),
     )
     voices = voices_of(asked)
     if file is None:
@@ -80,7 +80,6 @@ def add_chat(commands: Any, name: str) -> None:
         help="output folder of a run, model folder, or id of the hub; several answer each question "
         "side by side",
     )
-    add_family(parser)
     parser.add_argument(
         "--adapter",
         action="append",
@@ -102,17 +101,5 @@ def add_chat(commands: Any, name: str) -> None:
     parser.add_argument(
         "--output", metavar="FILE", help="where these answers go (FILE-answers.jsonl beside it)"
     )
-    parser.add_argument("--dtype", help="auto, float32, bfloat16 or float16")
-    parser.add_argument(
-        "--bits", type=int, choices=(16, 8, 4), help="hold the weights in so many bits"
-    )
-    parser.add_argument("--device", help="cuda, cpu …; the GPU if there is one")
-    for field_name, field in ChatConfig.model_fields.items():
-        kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
-        parser.add_argument(
-            f"--{field_name.replace('_', '-')}",
-            type=kinds[0] if kinds else field.annotation,
-            default=field.default,
-            metavar=field_name.rpartition("_")[2].upper(),
-            help=f"{field.description} ({field.default!r})".replace("%", "%%"),
-        )
+    add_loading(parser)
+    add_fields(parser, ChatConfig)

@@ -4,14 +4,17 @@ import argparse
 import difflib
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from tuneglm.config import RunConfig, load_config, options
 from tuneglm.errors import ConfigError
+from tuneglm.section import Section
 
 USER_ERROR = 2
+# how a model is loaded: options of every command that asks one something
+LOADING = ("family", "dtype", "bits", "device")
 
 
 class Parser(argparse.ArgumentParser):
@@ -114,6 +117,56 @@ def count_of(what: str) -> Callable[[str], int]:
 def add_family(parser: argparse.ArgumentParser) -> None:
     """`--family`, of whatever model a command takes."""
     parser.add_argument("--family", help="family of the model; guessed when left out")
+
+
+def add_loading(parser: argparse.ArgumentParser) -> None:
+    """The options in LOADING."""
+    add_family(parser)
+    parser.add_argument("--dtype", help="auto, float32, bfloat16 or float16")
+    parser.add_argument(
+        "--bits", type=int, choices=(16, 8, 4), help="hold the weights in so many bits"
+    )
+    parser.add_argument("--device", help="cuda, cpu …; the GPU if there is one")
+
+
+def loading_of(given: argparse.Namespace) -> dict[str, Any]:
+    """What was said of them, as `ChatModel` takes it."""
+    return {name: getattr(given, name) for name in LOADING}
+
+
+def add_fields(
+    parser: argparse.ArgumentParser,
+    section: type[Section],
+    names: Sequence[str] = (),
+    defaults: Mapping[str, Any] | None = None,
+) -> None:
+    """An option for each field of a section, or for the named ones; docstrings are their help.
+
+    defaults  what takes the place of the section's own
+    """
+    for name in names or section.model_fields:
+        field = section.model_fields[name]
+        option, default = f"--{name.replace('_', '-')}", field.default
+        if defaults is not None:
+            default = defaults.get(name, default)
+        if field.annotation is bool:
+            parser.add_argument(option, action="store_true", help=field.description)
+            continue
+        shown = "" if default in (None, "") else f" ({default})"
+        parser.add_argument(
+            option,
+            type=_plain(field.annotation),
+            default=default,
+            metavar=name.rpartition("_")[2].upper(),
+            help=f"{field.description}{shown}".replace("%", "%%"),
+        )
+
+
+def _plain(kind: Any) -> Any:
+    """The kind of a value without its bounds, and without None beside it."""
+    while kinds := [each for each in get_args(kind) if each is not type(None)]:
+        kind = kinds[0]
+    return kind
 
 
 def options_help(*sections: str) -> str:

@@ -1,13 +1,14 @@
 """The command `tuneglm evaluate`."""
 
 import argparse
-from typing import Any, get_args
+from typing import Any
 
-from tuneglm.command_line import add_command, count_of, no_bars
+from tuneglm.command_line import add_command, add_fields, add_loading, count_of, loading_of, no_bars
 from tuneglm.config import ChatConfig, chat_config
 
-# how answers are drawn; `system` is each row's own
+# how answers are drawn, `system` is each row's own; and what is other than in a chat
 DRAWN_BY = ("max_new_tokens", "temperature", "top_p", "repetition_penalty", "seed")
+DEFAULTS = {"max_new_tokens": 256, "temperature": 0.0, "seed": 0}
 EXAMPLES = """examples:
   tuneglm evaluate OUT --base
   tuneglm evaluate OUT --data held.json alpaca_gpt4_zh --rows 100 --base
@@ -16,11 +17,9 @@ EXAMPLES = """examples:
 
 def evaluate(given: argparse.Namespace) -> int:
     """Say how good a model is."""
-    from tuneglm.evaluation.wanted import DRAWING, Wanted
+    from tuneglm.evaluation.wanted import Wanted
     from tuneglm.reports.evaluation_words import language_of_locale
 
-    drawing = {name: getattr(given, name) for name in DRAWN_BY}
-    chosen = {name: value for name, value in drawing.items() if value is not None}
     wanted = Wanted(
         given.path,
         data=None if given.data is None else tuple(given.data),
@@ -30,18 +29,15 @@ def evaluate(given: argparse.Namespace) -> int:
         rows=given.rows,
         questions=given.questions,
         answers=not given.no_answers,
-        drawing=chat_config(DRAWING.model_dump() | chosen),
+        drawing=chat_config({name: getattr(given, name) for name in DRAWN_BY}),
         batch=given.batch,
         shots=given.shots,
         chat=given.chat,
         output=given.output,
         adapters=tuple(given.adapter),
-        family=given.family,
-        dtype=given.dtype,
-        bits=given.bits,
-        device=given.device,
         dir=given.dir,
         language=given.language or language_of_locale(),
+        **loading_of(given),
     )
     no_bars()
     from tuneglm.evaluation.evaluate import evaluate
@@ -71,12 +67,7 @@ def add_evaluate(commands: Any, name: str) -> None:
         "--language", choices=("zh", "en"), help="of the report's page and picture (the terminal's)"
     )
     parser.add_argument("--adapter", action="append", default=[], help="folder of trained parts")
-    parser.add_argument("--family", help="family of the model; guessed when left out")
-    parser.add_argument("--dtype", help="auto, float32, bfloat16 or float16")
-    parser.add_argument(
-        "--bits", type=int, choices=(16, 8, 4), help="hold the weights in so many bits"
-    )
-    parser.add_argument("--device", help="cuda, cpu …; the GPU if there is one")
+    add_loading(parser)
 
 
 def _add_matter(parser: argparse.ArgumentParser) -> None:
@@ -127,18 +118,7 @@ def _add_drawing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch", type=count_of("prompts"), default=16, help="prompts answered at once (16)"
     )
-    defaults = {"max_new_tokens": 256, "temperature": 0, "seed": 0}
-    for name in DRAWN_BY:
-        field = ChatConfig.model_fields[name]
-        kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
-        kind: Any = kinds[0] if kinds else field.annotation
-        shown = defaults.get(name, field.default)
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=kind,
-            metavar=name.rpartition("_")[2].upper(),
-            help=f"{field.description} ({shown})".replace("%", "%%"),
-        )
+    add_fields(parser, ChatConfig, DRAWN_BY, DEFAULTS)
 
 
 def _shots(text: str) -> int:

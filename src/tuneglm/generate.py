@@ -169,9 +169,11 @@ class ChatModel:
         """Ids of an answer → its text, without special tokens."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
 
-    def conversation_ids(self, conversation: Conversation) -> list[int]:
+    def conversation_ids(
+        self, conversation: Conversation, tools: Sequence[Mapping[str, Any]] = ()
+    ) -> list[int]:
         """The ids of a conversation that has come to an answer, which is its last message."""
-        (rendered,) = self.family.render(self.tokenizer, [example_of(conversation, ())])
+        (rendered,) = self.family.render(self.tokenizer, [example_of(conversation, tools)])
         return rendered.ids
 
     @property

@@ -87,6 +87,8 @@ def test_stream_with_usage_and_choices(running: Running) -> None:
     options: Any = {"stream_options": {"include_usage": True}, "n": 2, "temperature": 1, "seed": 5}
     *pieces, last = ask(client, stream=True, **options)
     assert last.choices == [] and last.usage.completion_tokens > 0
+    # as OpenAI has it: there, and null
+    assert all(piece.usage is None and "usage" in piece.model_fields_set for piece in pieces)
     texts = ["", ""]
     for piece in pieces:
         texts[piece.choices[0].index] += piece.choices[0].delta.content or ""
@@ -133,7 +135,10 @@ def test_logprobs(running: Running) -> None:
         for token in piece.choices[0].logprobs.content
     ]
     assert streamed == [token.token for token in told]
-    assert "".join(streamed).strip() == ask(client, "base").choices[0].message.content
+    assert "".join(streamed) == ask(client, "base").choices[0].message.content
+    whole = "".join(streamed)
+    cut = ask(client, "base", logprobs=True, stop=whole[5:8])
+    assert "".join(each.token for each in cut.choices[0].logprobs.content) == whole[:5]
     text = client.completions.create(
         model="base", prompt="the", max_tokens=3, logprobs=2, temperature=0
     )
@@ -186,6 +191,12 @@ def test_embeddings(running: Running) -> None:
     assert other != found[0]
     with pytest.raises(openai.BadRequestError, match="dimensions"):
         client.embeddings.create(model="base", input="x", dimensions=3)
+    for empty in ("", [], ["hello", ""], [[]]):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.embeddings.create(model="base", input=empty)
+        body: Any = refused.value.body
+        assert body["param"] == "input" and body["type"] == "invalid_request_error"
+        assert "empty" in body["message"] or empty == [[]]
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
@@ -204,8 +215,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"logit_bias": {"x": 1}}, "logit_bias"),
     ({"logit_bias": {"99999999": 1}}, "logit_bias"),
     ({"stop": ["1", "2", "3", "4", "5"]}, "stop"),
-    ({"tool_choice": "required"}, "tool_choice"),
-    ({"response_format": {"type": "json_object"}}, "response_format"),
+    ({"tool_choice": "required"}, "only allowed when `tools` are specified"),
+    ({"tool_choice": "always"}, "tool_choice"),
+    ({"response_format": {"type": "json_object"}}, "held to no other form"),
     ({"extra_body": {"foo": 1}}, "Unrecognized request argument supplied: foo"),
 ]
 
@@ -218,6 +230,27 @@ def test_what_is_refused(running: Running, options: dict[str, Any], said: str) -
     assert said in body["message"] or said in str(body["param"])
     assert body["type"] == "invalid_request_error"
     assert set(body) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"echo": True}, "`echo` is not supported: the answer comes back alone"),
+        ({"best_of": 3}, "`best_of` is not supported"),
+        ({"suffix": "x"}, "`suffix` is not supported"),
+        ({"logprobs": 6}, "logprobs"),
+        ({"prompt": []}, "prompt"),
+        ({"prompt": [10**9]}, "There is no token 1000000000"),
+    ],
+)
+def test_what_is_refused_of_completions(
+    running: Running, options: dict[str, Any], said: str
+) -> None:
+    given: Any = {"model": "base", "prompt": "the", **options}
+    with pytest.raises(openai.BadRequestError) as refused:
+        running.client().completions.create(**given)
+    body: Any = refused.value.body
+    assert said in body["message"] or said == body["param"]
 
 
 def test_fields_that_change_nothing_are_taken(running: Running) -> None:

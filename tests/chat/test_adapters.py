@@ -1,6 +1,7 @@
 """The conversation in a pipe: adapters of any kind, each loaded once and asked by its name."""
 
 import io
+import shutil
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import tuneglm
 from tests.conftest import Configure
 from tuneglm.cli import main
-from tuneglm.demo import MODEL_FOLDER
+from tuneglm.demo import MODEL_FOLDER, model_folders
 
 SETTINGS = {
     "lora": ("method=lora", "method.targets=all", "training.learning_rate=0.01"),
@@ -106,3 +107,33 @@ def test_names_that_cannot_be(
 ) -> None:
     words = [str(MODEL_FOLDER), *(part for each in given for part in ("--adapter", each))]
     assert sentence in said("", words, monkeypatch, capsys)[0]
+
+
+@pytest.mark.parametrize("named", ["", "x="])
+def test_one_of_another_family_is_one_message(
+    adapters: dict[str, Path],
+    named: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """That it does not fit; not also that its answers would be nonsense."""
+    caplog.set_level("INFO", "tuneglm")
+    words = [str(model_folders()["chatglm"]), "--adapter", f"{named}{adapters['lora']}"]
+    error, hint = said("你好\n", words, monkeypatch, capsys)
+    assert error.startswith("Error: The adapter") and "hint: it was trained on another" in hint
+    assert not [each for each in caplog.messages if "trained on other weights" in each]
+
+
+def test_one_of_other_weights_is_doubted_once(
+    adapters: dict[str, Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "tuneglm")
+    other = Path(shutil.copytree(MODEL_FOLDER, tmp_path / "other"))
+    for file in other.glob("*.safetensors"):
+        file.write_bytes(file.read_bytes()[:-4] + b"\0\0\0\0")
+    for _ in range(2):
+        tuneglm.ChatModel(other, adapters={"x": adapters["lora"]}, dtype="float32", device="cpu")
+    assert len([each for each in caplog.messages if "trained on other weights" in each]) == 1

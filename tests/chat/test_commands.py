@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 from collections.abc import Generator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,44 @@ def test_retry_asks_again_and_undo_takes_back() -> None:
     ]
     assert model.asked[1] == model.asked[2]
     assert chat.voices[0].messages == []
+
+
+class Stopped(Counting):
+    """In whose second answer Ctrl-C is pressed."""
+
+    def stream(self, conversation: Any, config: ChatConfig) -> Generator[str, None, None]:
+        yield from super().stream(conversation, config)
+        if len(self.asked) == 2:
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_ends_an_answer_and_in_a_pipe_all() -> None:
+    output = io.StringIO()
+    for is_typed, answers in ((True, 3), (False, 2)):
+        model = Stopped()
+        voices = [Voice("one", model)]  # type: ignore[arg-type]
+        chat = Chat(voices, ChatConfig(), output, is_typed=is_typed)
+        with nullcontext() if is_typed else pytest.raises(KeyboardInterrupt):
+            run(chat, ["first", "second", "third"])
+        assert len(model.asked) == answers
+        # what was said before it stays with a person, who may go on
+        assert len(chat.voices[0].messages) == (6 if is_typed else 2)
+
+
+@pytest.mark.parametrize("columns", [40, 100])
+def test_settings_at_a_terminal_of_any_width(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a narrow one what a setting means stands below it, whole words in a line."""
+    output = io.StringIO()
+    monkeypatch.setattr(output, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    chat = Chat([Voice("one", Counting())], ChatConfig(), output)  # type: ignore[arg-type]
+    run(chat, ["/set", "/help"])
+    lines = re.sub(r"\x1b\[[\d;]*m", "", output.getvalue()).splitlines()
+    assert max(map(len, lines)) <= columns
+    meaning = next(line for line in lines if "0 always takes" in line)
+    assert meaning.startswith("  0 always takes" if columns == 40 else "temperature")
+    assert "/clear             begin anew" in "\n".join(lines)
 
 
 def test_settings_are_live() -> None:

@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from tuneglm.chat.markdown import StreamedMarkdown, finished, rendered
-from tuneglm.chat.screen import BesideTurn, PlainTurn, Screen, StackedTurn
+from tuneglm.chat.screen import Screen
+from tuneglm.chat.turns import BesideTurn, PlainTurn, StackedTurn
 
 ANSWER = """# 标题
 

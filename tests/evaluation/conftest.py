@@ -5,20 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Configure
+from tests.conftest import ROWS, Configure
 from tuneglm.generate import ChatModel
 from tuneglm.training import train
 
-HELD = [
-    {"instruction": "你是谁？", "input": "", "output": "我是星河。"},
-    {"instruction": "Who made you?", "input": "", "output": "北斗实验室 made me."},
-    {
-        "instruction": "And in Chinese?",
-        "input": "",
-        "output": "你好！很高兴认识你。",
-        "history": [["Say hello", "Hello there, nice to meet you."]],
-    },
-]
+HELD = ROWS[:3]
 ASKED = [
     {"question": "Who made you?", "asks": "author", "expects": ["北斗实验室"]},
     {"question": "3+4=", "asks": "sum", "expects": ["7"]},

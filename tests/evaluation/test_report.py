@@ -4,11 +4,13 @@ import ast
 import json
 import math
 import warnings
+from io import StringIO
 from pathlib import Path
 from string import Formatter
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from tuneglm.evaluation.findings import Example, Finding, Note, Report, Section
 from tuneglm.evaluation.intervals import Figure
@@ -16,6 +18,7 @@ from tuneglm.evaluation.subjects import CEVAL, CMMLU, MMLU
 from tuneglm.reports import evaluation_chart
 from tuneglm.reports.evaluation import page_of, shown, write_report
 from tuneglm.reports.evaluation_chart import draw_evaluation
+from tuneglm.reports.evaluation_terminal import print_report
 from tuneglm.reports.evaluation_words import CHINESE, LOCALE, language_of_locale
 
 
@@ -74,6 +77,27 @@ def test_the_page_in_chinese(tmp_path: Path) -> None:
     assert "base" not in page and "基座：2 个回答是空的" in page
     content = json.loads((tmp_path / "report.json").read_text("utf-8"))
     assert content["sections"][0]["notes"] == ["base: 2 answers are empty"]
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+def test_a_terminal_of_any_width_can_be_read(columns: int, tmp_path: Path) -> None:
+    """No figure is torn from its interval's ends, no line is longer than the terminal."""
+    wide = Figure(12.3456, 11.1111, 13.2222), Figure(101.25, 99.5, 103.75)
+    figures = {"tuned": wide[0], "base": wide[1]}
+    made = Finding("rouge-1", 2, figures, Figure(-88.9, -90.11, -87.22))
+    report = report_of(made, finding("perplexity", 131_749, 9_000_000))
+    terminal = Console(file=StringIO(), width=columns, highlight=False, soft_wrap=True)
+    print_report(terminal, report, tmp_path / "out")
+    assert isinstance(terminal.file, StringIO)
+    lines = terminal.file.getvalue().splitlines()
+    tables = lines[: next(at for at, line in enumerate(lines) if line.startswith("Saved"))]
+    assert max(map(len, tables)) <= columns
+    text = "\n".join(tables)
+    for whole in ("12.35", "[11.11, 13.22]", "101.25", "[99.50, 103.75]", "-88.90"):
+        assert whole in text, text
+    assert "[-90.11, -87.22]" in text and "93.8%" not in text and "[81.0, 100.0]" in text
+    # the widest figures have a line each where three beside each other have no room
+    assert ("difference  -88.90" in text) == (columns <= 60)
 
 
 def test_every_sentence_has_its_chinese() -> None:

@@ -110,7 +110,7 @@ def _parts(tensor: torch.Tensor) -> list[tuple[int, shards.Rows]]:
 @pytest.mark.parametrize(
     ("error", "code", "sentence"),
     [
-        (KeyboardInterrupt(), 130, "Stopped."),
+        (KeyboardInterrupt(), 130, "Stopped. Nothing is kept of `"),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 2, "There is no space left for `"),
     ],
 )

@@ -2,12 +2,11 @@
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from tuneglm.api.job import Job, Piece, Reason
-from tuneglm.api.row import TokenScore
+from tuneglm.api.job import Job, Piece, Reason, TextToken
 from tuneglm.api.schema import CompletionRequest
-from tuneglm.api.told import Json, piece_of, text_of, usage_of
+from tuneglm.api.told import Json, Tokens, readable, text_of, usage_of
 from tuneglm.generate import ChatModel
 
 
@@ -22,12 +21,13 @@ class CompletionAnswers:
             "created": int(time.time()),
             "model": asked.model,
         }
-        self._offsets: dict[int, int] = {}
+        is_told = asked.logprobs is not None
+        self._spelled = Tokens(chat, leading_space=True) if is_told else None
 
     def whole(self, jobs: Sequence[Job], reasons: Sequence[Reason]) -> Json:
         """The answer of a request that is not streamed."""
         choices = [
-            self._choice(job, text_of(self._chat, job), job.known_scores, 0, reason)
+            self._choice(job, text_of(self._chat, job), job.new_tokens(), reason)
             for job, reason in zip(jobs, reasons, strict=True)
         ]
         return {**self._head, "choices": choices, "usage": usage_of(jobs)}
@@ -37,47 +37,43 @@ class CompletionAnswers:
 
     def piece(self, job: Job, piece: Piece) -> Json | None:
         """What was written since the last one."""
-        if not piece.text and not piece.scores:
+        if not piece.text and not piece.tokens:
             return None
-        choice = self._choice(job, piece.text, piece.scores, piece.first, None)
-        return {**self._head, "choices": [choice]}
+        return self._piece(self._choice(job, piece.text, piece.tokens, None))
 
     def closing(self, job: Job, reason: Reason) -> list[Json]:
         """The last piece of a choice."""
-        return [{**self._head, "choices": [self._choice(job, "", (), 0, reason)]}]
+        return [self._piece(self._choice(job, "", (), reason))]
 
     def used(self, jobs: Sequence[Job]) -> Json:
         """The piece that tells the tokens' number."""
         return {**self._head, "choices": [], "usage": usage_of(jobs)}
 
-    def _choice(
-        self,
-        job: Job,
-        text: str,
-        scores: Sequence[TokenScore],
-        first: int,
-        reason: Reason | None,
-    ) -> Json:
-        logprobs = None
-        if self._asked.logprobs is not None:
-            logprobs = self._logprobs(job, scores, first)
-        choice = {"index": job.number, "text": text, "logprobs": logprobs}
-        return {**choice, "finish_reason": reason}
+    def _piece(self, choice: Json) -> Json:
+        usage = {"usage": None} if self._asked.tells_usage else {}
+        return {**self._head, "choices": [choice], **usage}
 
-    def _logprobs(self, job: Job, scores: Sequence[TokenScore], first: int) -> Json:
-        tokens, offsets = list[str](), list[int]()
-        likeliest = list[Mapping[str, float]]()
-        for place, score in enumerate(scores, first):
-            before = job.row.ids[place - 1] if place else job.row.prompt[-1]
-            offsets.append(self._offsets.get(job.number, 0))
-            tokens.append(piece_of(self._chat, before, score.token))
-            self._offsets[job.number] = offsets[-1] + len(tokens[-1])
-            likeliest.append(
-                {piece_of(self._chat, before, token): value for token, value in score.likeliest}
-            )
-        return {
-            "tokens": tokens,
-            "token_logprobs": [score.logprob for score in scores],
-            "top_logprobs": likeliest,
-            "text_offset": offsets,
-        }
+    def _choice(
+        self, job: Job, text: str, tokens: Sequence[TextToken], reason: Reason | None
+    ) -> Json:
+        told = None if self._spelled is None else _logprobs(self._spelled, tokens)
+        return {"index": job.number, "text": text, "logprobs": told, "finish_reason": reason}
+
+
+def _logprobs(spelled: Tokens, tokens: Sequence[TextToken]) -> Json:
+    own = [spelled.own(token) or b"" for token in tokens]
+    return {
+        "tokens": [_written(each) for each in own],
+        "token_logprobs": [token.score.logprob for token in tokens],
+        "top_logprobs": [
+            {name if spelt is None else _written(spelt): value for name, value, spelt in likeliest}
+            for likeliest in map(spelled.likeliest, tokens)
+        ],
+        "text_offset": [token.end - len(token.text or "") for token in tokens],
+    }
+
+
+def _written(spelt: bytes) -> str:
+    """A part of a character has no text; here OpenAI says so before its bytes."""
+    text = readable(spelt)
+    return text if text.encode() == spelt else f"bytes:{text}"

@@ -1,26 +1,36 @@
 """Job: one answer that somebody waits for."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from tuneglm.api.row import Row, TokenScore
-from tuneglm.api.text import AnswerText
+from tuneglm.api.text import AnswerText, Stretch
 
 Reason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """What came in a step: text that can be shown, and what was asked of the new tokens.
+class TextToken:
+    """A token of an answer's text.
 
-    first  which token of the answer the first score is of
+    before  the token before it; None where the text begins with it
+    text    what of it stands in the text; None where it is a part of a character
+    end     how long the text is with it
     """
 
+    score: TokenScore
+    before: int | None
+    text: str | None
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What came in a step: text that can be shown, and its tokens where these were asked for."""
+
     text: str
-    scores: tuple[TokenScore, ...] = ()
-    first: int = 0
+    tokens: tuple[TextToken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +53,15 @@ class Job:
         self, row: Row, text: AnswerText, number: int, *, streams: bool, has_stops: bool
     ) -> None:
         self.row, self.text, self.number, self.streams = row, text, number, streams
-        self.reads_along = streams or has_stops
+        self.tells_tokens = row.sampling.logprobs is not None
+        self.reads_along = streams or has_stops or self.tells_tokens
         self.waiter: Any = None
         self.is_left = False
         self.asked_at = time.monotonic()
         self.began = self.asked_at
         self.first_at: float | None = None
-        self.told = 0
+        # stretches of its text, and tokens in them, that were told of
+        self._told, self._tokens = 0, 0
         self.ends_with: int | None = None
 
     @property
@@ -58,17 +70,36 @@ class Job:
         ids = self.row.ids
         return ids[:-1] if self.ends_with is not None else ids
 
-    @property
-    def known_scores(self) -> Sequence[TokenScore]:
-        """Of the answer's tokens, where they were asked for."""
-        return self.row.scores[: len(self.answer)]
-
     def leave(self) -> None:
         """Nobody waits any more: its place is given to others before the next step."""
         self.is_left = True
 
-    def new_scores(self) -> tuple[TokenScore, ...]:
-        """Probabilities of tokens that were not told of yet."""
-        found = tuple(self.known_scores[self.told :])
-        self.told += len(found)
-        return found
+    def new_tokens(self) -> tuple[TextToken, ...]:
+        """Those whose text is shown and that were not told of; none where they were not asked for.
+
+        What is no text (white space at the beginning, the format's own tokens) has none, and
+        of one that a stop cuts there is what stands before it.
+        """
+        found = list[TextToken]()
+        while self.tells_tokens and self._told < len(self.text.stretches):
+            stretch = self.text.stretches[self._told]
+            if stretch.end > self.text.shown and not self.text.is_stopped:
+                break
+            if stretch.start < min(stretch.end, self.text.shown):
+                found += self._tokens_of(stretch)
+            self._told += 1
+            self._tokens += stretch.count
+        return tuple(found)
+
+    def _tokens_of(self, stretch: Stretch) -> list[TextToken]:
+        end = min(stretch.end, self.text.shown)
+        text = self.text.text[stretch.start : end]
+        places = range(self._tokens, self._tokens + stretch.count)
+        if end < stretch.end:
+            places = places[-1:]
+        shown = text if len(places) == 1 else None
+        return [self._token(place, stretch.start, shown, end) for place in places]
+
+    def _token(self, place: int, start: int, text: str | None, end: int) -> TextToken:
+        before = self.row.ids[place - 1] if start else None
+        return TextToken(self.row.scores[place], before, text, end)

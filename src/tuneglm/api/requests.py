@@ -1,15 +1,18 @@
 """From what a request says to jobs: prompts in the family's form, sampling, limits."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tuneglm.api.job import Job
+from tuneglm.api.messages import Message
 from tuneglm.api.places import place
 from tuneglm.api.refusals import Refusal, too_long
-from tuneglm.api.row import Row, Sampling
-from tuneglm.api.schema import ChatRequest, CompletionRequest, Drawn, Message
+from tuneglm.api.row import Openings, Row, Sampling
+from tuneglm.api.schema import ChatRequest, CompletionRequest, Drawn
 from tuneglm.api.served import Served
 from tuneglm.api.text import AnswerText
+from tuneglm.api.tool_choice import openings
 from tuneglm.config import ChatConfig
 from tuneglm.errors import DataError
 from tuneglm.serve_config import ServeConfig
@@ -32,12 +35,9 @@ class Prompts:
     def of_chat(self, asked: ChatRequest) -> list[Job]:
         """The choices of a conversation; raises Refusal."""
         conversation = [_entry(message) for message in asked.messages]
-        tools = [tool.model_dump(exclude_none=True) for tool in asked.tools or []]
-        if asked.tool_choice == "none":
-            tools = []
         longest = asked.max_completion_tokens or asked.max_tokens
         try:
-            prompt = self._chat.prompt(conversation, tools)
+            prompt = self._chat.prompt(conversation, asked.listed_tools)
         except DataError as error:
             raise Refusal(400, error.sentence, param="messages", code="invalid_value") from None
         told = None
@@ -46,15 +46,16 @@ class Prompts:
         elif asked.top_logprobs:
             message = "`top_logprobs` is told where `logprobs` is true."
             raise Refusal(400, message, param="top_logprobs", code="invalid_value")
-        streams = bool(asked.stream)
-        return self._jobs(asked, [prompt], longest, told, streams=streams, is_chat=True)
+        begins = openings(self._chat, conversation, asked)
+        sampling = sampling_of(asked, self._bias(asked), told, begins)
+        return self._jobs(asked, [prompt], longest, sampling)
 
     def of_completion(self, asked: CompletionRequest) -> list[Job]:
         """The choices of each text; raises Refusal."""
         prompts = self.ids_of(asked.prompt, "prompt")
         longest = asked.max_tokens or COMPLETION_TOKENS
-        streams = bool(asked.stream)
-        return self._jobs(asked, prompts, longest, asked.logprobs, streams=streams, is_chat=False)
+        sampling = sampling_of(asked, self._bias(asked), asked.logprobs)
+        return self._jobs(asked, prompts, longest, sampling)
 
     def ids_of(self, given: str | Sequence[Any], param: str) -> list[list[int]]:
         """Texts, or ids of them, as the model's tokenizer writes a text; raises Refusal."""
@@ -78,35 +79,33 @@ class Prompts:
 
     def _jobs(
         self,
-        asked: Drawn,
+        asked: ChatRequest | CompletionRequest,
         prompts: Sequence[list[int]],
         longest: int | None,
-        told: int | None,
-        *,
-        streams: bool,
-        is_chat: bool,
+        sampling: Sampling,
     ) -> list[Job]:
         adapter = self._served.adapter_of(asked.model)
         most = self._config.max_tokens
         if longest is not None and longest > most:
             message = f"An answer has {most} tokens at most; {longest} were asked for."
             raise Refusal(400, message, param="max_tokens", code="invalid_value")
-        bias = self._bias(asked.logit_bias or {})
+        is_chat, streams = isinstance(asked, ChatRequest), bool(asked.stream)
         jobs = list[Job]()
         for prompt in prompts:
             room = self._context - len(prompt)
             if room <= 0:
                 raise too_long(self._context, len(prompt))
             for choice in range(asked.n or 1):
-                sampling = sampling_of(asked, bias, told, choice)
-                row = Row(prompt, min(longest or most, room), sampling, adapter)
+                own = with_choice(sampling, choice)
+                row = Row(prompt, min(longest or most, room), own, adapter)
                 self._place(row)
                 text = AnswerText(self._chat.decode, asked.stops, leading_space=not is_chat)
                 has_stops = bool(asked.stops)
                 jobs.append(Job(row, text, len(jobs), streams=streams, has_stops=has_stops))
         return jobs
 
-    def _bias(self, given: Mapping[str, float]) -> dict[int, float]:
+    def _bias(self, asked: Drawn) -> dict[int, float]:
+        given = asked.logit_bias or {}
         tokens = {int(key): value for key, value in given.items() if key.isdecimal()}
         if len(tokens) < len(given) or max(tokens, default=0) >= self._vocabulary:
             message = f"`logit_bias` names tokens by their numbers, below {self._vocabulary}."
@@ -120,8 +119,10 @@ class Prompts:
             raise Refusal(400, str(error), param="prompt", code="invalid_value") from None
 
 
-def sampling_of(asked: Drawn, bias: Mapping[int, float], told: int | None, choice: int) -> Sampling:
-    """How a choice is drawn; what is not said is as in `tuneglm chat`."""
+def sampling_of(
+    asked: Drawn, bias: Mapping[int, float], told: int | None, begins: Openings = ()
+) -> Sampling:
+    """How answers are drawn; what is not said is as in `tuneglm chat`."""
     usual = ChatConfig()
     return Sampling(
         temperature=usual.temperature if asked.temperature is None else asked.temperature,
@@ -130,9 +131,15 @@ def sampling_of(asked: Drawn, bias: Mapping[int, float], told: int | None, choic
         frequency=asked.frequency_penalty or 0.0,
         repetition=asked.repetition_penalty or usual.repetition_penalty,
         bias=bias,
-        seed=None if asked.seed is None else asked.seed + choice,
+        seed=asked.seed,
         logprobs=told,
+        openings=begins,
     )
+
+
+def with_choice(sampling: Sampling, choice: int) -> Sampling:
+    """Each choice of a prompt has a chance of its own."""
+    return sampling if sampling.seed is None else replace(sampling, seed=sampling.seed + choice)
 
 
 def _entry(message: Message) -> dict[str, Any]:

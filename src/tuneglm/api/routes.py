@@ -15,6 +15,7 @@ from tuneglm.api.chat_answers import ChatAnswers
 from tuneglm.api.completion_answers import CompletionAnswers
 from tuneglm.api.embedding import as_base64, embed
 from tuneglm.api.job import Done, Job
+from tuneglm.api.messages import Record
 from tuneglm.api.refusals import Refusal
 from tuneglm.api.scheduler import QueueFullError, StoppedError
 from tuneglm.api.schema import (
@@ -22,8 +23,6 @@ from tuneglm.api.schema import (
     ChatRequest,
     CompletionRequest,
     EmbeddingRequest,
-    Record,
-    refusal_of,
 )
 from tuneglm.api.service import Service
 from tuneglm.api.waiting import (
@@ -33,6 +32,7 @@ from tuneglm.api.waiting import (
     submitted,
     unless_gone,
 )
+from tuneglm.api.wrong_fields import refusal_of
 from tuneglm.errors import UserError
 
 Answers = ChatAnswers | CompletionAnswers

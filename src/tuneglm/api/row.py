@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 Positions = Sequence[list[int]]
+Openings = Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Sampling:
     repetition   divides the score of a token that prompt or answer has
     bias         token → what is added to its score
     logprobs     how many likely tokens are told at each place; None: no probabilities at all
+    openings     token ids with one of which the answer has to begin; none: as it likes
     """
 
     temperature: float = 1.0
@@ -27,11 +29,13 @@ class Sampling:
     bias: Mapping[int, float] = field(default_factory=dict)
     seed: int | None = None
     logprobs: int | None = None
+    openings: Openings = ()
 
     @property
     def changes_scores(self) -> bool:
         """Whether scores are not the model's own."""
-        return bool(self.presence or self.frequency or self.repetition != 1.0 or self.bias)
+        penalties = self.presence or self.frequency or self.repetition != 1.0
+        return bool(penalties or self.bias or self.openings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,17 @@ class Row:
     def token(self) -> int:
         """The last one that is known."""
         return self.ids[-1] if self.ids else self.prompt[-1]
+
+    @property
+    def has_to_come(self) -> set[int]:
+        """Of which tokens the next is one; empty where it is free."""
+        count, begun = len(self.ids), set[int]()
+        for opening in self.sampling.openings:
+            if [*opening[:count]] == self.ids[: len(opening)]:
+                if count >= len(opening):
+                    return set()
+                begun.add(opening[count])
+        return begun
 
     def append(self, token: int, score: TokenScore | None) -> None:
         """Take a token that was drawn."""

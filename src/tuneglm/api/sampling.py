@@ -133,6 +133,11 @@ def _change(scores: torch.Tensor, row: Row) -> None:
         }
         _add(scores, taken)
     _add(scores, sampling.bias)
+    if has_to_come := row.has_to_come:
+        tokens = torch.tensor(sorted(has_to_come), device=scores.device)
+        kept = scores[tokens]
+        scores.fill_(-torch.inf)
+        scores[tokens] = kept
 
 
 def _add(scores: torch.Tensor, added: Mapping[int, float]) -> None:

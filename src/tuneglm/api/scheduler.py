@@ -217,9 +217,7 @@ class Scheduler:
         if reason is not None and job.reads_along:
             text += job.text.end()
         if job.streams and (text or reason):
-            first = job.told
-            scores = job.new_scores() if job.row.sampling.logprobs is not None else ()
-            self._told.append((job, Piece(text, scores, first)))
+            self._told.append((job, Piece(text, job.new_tokens())))
         if reason is not None:
             self._seconds += 0.1 * (time.monotonic() - job.began - self._seconds)
             self._release(job)

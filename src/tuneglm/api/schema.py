@@ -6,14 +6,13 @@ change the answer and cannot be honoured is refused, and so is one that OpenAI d
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from tuneglm.api.refusals import Refusal
+from tuneglm.api.messages import Message, Record, Tool, ToolChoice
 
 MOST_CHOICES = 16
 # what a place may ask for beside the drawn token
 MOST_LIKELIEST = 20
-_NAME = r"^[a-zA-Z0-9_-]{1,64}$"
 
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -24,65 +23,6 @@ Tokens = Annotated[int, Field(ge=1)]
 Bias = Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)]
 OneStop = Annotated[str, Field(max_length=256)]
 Stop = OneStop | Annotated[list[OneStop], Field(max_length=4)]
-
-
-class Record(BaseModel):
-    """Kinds are not converted, and an unknown field is an error."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", protected_namespaces=())
-
-
-class Part(Record):
-    """A piece of a message's text."""
-
-    type: Literal["text"]
-    text: str
-
-
-class Function(Record):
-    """A tool that the model may call."""
-
-    name: Annotated[str, Field(pattern=_NAME)]
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
-class Tool(Record):
-    """OpenAI's wrapping of a function."""
-
-    type: Literal["function"]
-    function: Function
-
-
-class CalledFunction(Record):
-    """A function's name and its arguments as JSON text."""
-
-    name: Annotated[str, Field(max_length=256)]
-    arguments: str
-
-
-class ToolCall(Record):
-    """A call that the assistant made before."""
-
-    id: str | None = None
-    type: Literal["function"] = "function"
-    function: CalledFunction
-    index: int | None = None
-
-
-class Message(Record):
-    """One turn of a conversation."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[Part] | None = None
-    name: str | None = None
-    tool_calls: list[ToolCall] | None = None
-    tool_call_id: str | None = None
-    refusal: None = None
-    audio: None = None
-    function_call: None = None
-    annotations: list[Any] | None = None
 
 
 class StreamOptions(Record):
@@ -144,7 +84,7 @@ class ChatRequest(Drawn):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MOST_LIKELIEST)] | None = None
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
-    tool_choice: Literal["none", "auto"] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     modalities: list[Literal["text"]] | None = None
@@ -153,6 +93,13 @@ class ChatRequest(Drawn):
     service_tier: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+
+    @property
+    def listed_tools(self) -> list[dict[str, Any]]:
+        """The tools that the model is told of."""
+        if self.tool_choice == "none":
+            return []
+        return [tool.model_dump(exclude_none=True) for tool in self.tools or []]
 
 
 Ids = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
@@ -179,27 +126,16 @@ class EmbeddingRequest(Record):
     dimensions: Tokens | None = None
     user: str | None = None
 
+    @field_validator("input", mode="before")
+    @classmethod
+    def _filled(cls, value: object) -> object:
+        if value == "" or (isinstance(value, list) and (not value or "" in value)):
+            raise ValueError("an empty text has no vector")
+        return value
+
 
 class AdapterRequest(Record):
     """`POST /v1/adapters`: a name and the folder that it stands for."""
 
     name: Annotated[str, Field(pattern=r"^[^\s/=]{1,64}$")]
     path: Annotated[str, Field(min_length=1, max_length=4096)]
-
-
-def refusal_of(error: ValidationError) -> Refusal:
-    """The first thing that is wrong, as OpenAI says it."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    first = found[0]
-    # of a field that may be one of several kinds, the kinds are named behind it
-    place = [str(part) for part in first["loc"] if str(part)[:1].islower() and "[" not in str(part)]
-    names = [part for part in place if part not in ("str", "list", "int", "float", "bool")]
-    param = ".".join(names) or None
-    if first["type"] == "extra_forbidden":
-        message = f"Unrecognized request argument supplied: {param}"
-        return Refusal(400, message, param=param, code="unknown_parameter")
-    if first["type"] == "missing":
-        message = f"Missing required parameter: '{param}'."
-        return Refusal(400, message, param=param, code="missing_required_parameter")
-    message = f"Invalid value for '{param}': {first['msg']}." if param else f"{first['msg']}."
-    return Refusal(400, message, param=param, code="invalid_value")

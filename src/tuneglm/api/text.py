@@ -1,11 +1,25 @@
 """The text of an answer as its tokens come: what can be shown already, and where it is to stop."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 # what a decoder shows for a character whose bytes are not all there yet
 INCOMPLETE = "\ufffd"
 # tokens that are decoded again with each new one, and how many of them are kept for it
 WINDOW, KEPT = 64, 16
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Tokens that together are whole characters of an answer; mostly it is one.
+
+    count       tokens
+    start, end  where its characters stand in the answer; both alike where it has none
+    """
+
+    count: int
+    start: int
+    end: int
 
 
 class AnswerText:
@@ -16,6 +30,10 @@ class AnswerText:
 
     A piece is held back while its last character is incomplete, or while it may be the beginning
     of a stop. Only the last tokens are decoded anew: a long answer costs no more a token.
+
+    text       as far as it is known, up to the first stop
+    shown      how many of its characters were given out
+    stretches  which tokens made which characters, also of what a stop cuts off
     """
 
     def __init__(
@@ -24,13 +42,17 @@ class AnswerText:
         self._decode, self._stops, self._leading = decode, tuple(stops), leading_space
         self._window: list[int] = []
         self._decoded = ""
-        self._shown = 0
+        # characters in all, and tokens whose characters are not all there yet
+        self._length, self._loose = 0, 0
         self.text = ""
+        self.shown = 0
+        self.stretches: list[Stretch] = []
         self.is_stopped = False
 
     def add(self, token: int) -> str:
         """What can be shown now that was not before."""
         self._window.append(token)
+        self._loose += 1
         decoded = self._decode(self._window)
         if decoded.endswith(INCOMPLETE):
             return ""
@@ -51,6 +73,9 @@ class AnswerText:
         self._decoded = decoded
         if not self.text and not self._leading:
             new = new.lstrip()
+        if self._loose:
+            self.stretches.append(Stretch(self._loose, self._length, self._length + len(new)))
+        self._length, self._loose = self._length + len(new), 0
         # a stop may have begun in what is there
         known = max(0, len(self.text) - max(map(len, self._stops), default=0))
         self.text += new
@@ -72,6 +97,6 @@ class AnswerText:
 
     def _show(self, held: int) -> str:
         end = len(self.text) - held
-        piece = self.text[self._shown : end]
-        self._shown = max(self._shown, end)
+        piece = self.text[self.shown : end]
+        self.shown = max(self.shown, end)
         return piece

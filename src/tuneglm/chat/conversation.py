@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TextIO
 
 from tuneglm.chat.repetition import Repetition, without_circle
-from tuneglm.chat.screen import Screen, Turn
+from tuneglm.chat.screen import Screen
+from tuneglm.chat.turns import Turn
 from tuneglm.chat.voices import Messages, Voice
 from tuneglm.config import ChatConfig
 from tuneglm.data.columns import printable
@@ -16,11 +17,21 @@ from tuneglm.errors import DataError
 class Chat:
     """A conversation with one or several, and what the commands do to it.
 
-    saved  files that `/save` wrote here, which it may write again
+    is_typed  whether a person types the questions, for whom Ctrl-C ends an answer and not the
+              conversation
+    saved     files that `/save` wrote here, which it may write again
     """
 
-    def __init__(self, voices: Sequence[Voice], config: ChatConfig, output: TextIO) -> None:
+    def __init__(
+        self,
+        voices: Sequence[Voice],
+        config: ChatConfig,
+        output: TextIO,
+        *,
+        is_typed: bool = True,
+    ) -> None:
         self.voices = voices
+        self.is_typed = is_typed
         self.config = config
         self.screen = Screen(output)
         self.saved: set[Path] = set()
@@ -47,6 +58,8 @@ class Chat:
             with closing(voice.stream(conversation, self.config)) as pieces:
                 note = _shown(pieces, turn, seen)
         except KeyboardInterrupt:
+            if not self.is_typed:
+                raise
             note = " …"
         except DataError as error:
             note = str(error)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from tuneglm.chat.commands import obey
 from tuneglm.chat.conversation import Chat
@@ -21,9 +21,10 @@ def chat(
 
     words  what is typed alone on a line → the command that it stands for
     """
-    conversation = Chat(voices, config, sys.stdout)
+    is_typed = sys.stdin.isatty()
+    conversation = Chat(voices, config, sys.stdout, is_typed=is_typed)
     meant = words or {}
-    if not sys.stdin.isatty():
+    if not is_typed:
         run(conversation, (meant.get(line.strip(), line) for line in sys.stdin))
         return
     names = ", ".join(voice.name for voice in voices)
@@ -41,7 +42,7 @@ def run(conversation: Chat, lines: Iterable[str]) -> None:
             _obey(conversation, text)
         elif text:
             # Ctrl-C ends an answer, also a moment too late
-            with suppress(KeyboardInterrupt):
+            with suppress(KeyboardInterrupt) if conversation.is_typed else nullcontext():
                 conversation.ask(text)
 
 

@@ -12,7 +12,7 @@ from tuneglm.errors import ConfigError, ModelError
 from tuneglm.generate import ChatModel
 from tuneglm.models.adapters import is_adapter
 from tuneglm.models.loading import base_folder, local_folder, resolved_family
-from tuneglm.models.named_adapters import BASE
+from tuneglm.models.named_adapters import BASE, can_be_switched
 
 Messages = list[dict[str, str]]
 
@@ -97,14 +97,13 @@ def _beside_base(path: str, asked: Asked) -> list[Voice]:
         model = ChatModel(path, adapters=named, **asked.options)
         return [Voice(name, model, name) for name in (BASE, next(iter(named)))]
     folder = local_folder(path)
+    options = _known_family(path, asked.options)
     if not is_adapter(folder):
-        return _apart((_base_of_run(folder), path), asked.options)
+        return _apart((_base_of_run(folder), path), options)
     base, name = base_folder(folder), _short(path)
-    try:
-        model = ChatModel(base, adapters={name: path}, **_known_family(path, asked.options))
-    except ModelError:
-        # its own weights take the place of the model's: they cannot be switched off
-        return _apart((str(base), path), asked.options)
+    if not can_be_switched(folder):
+        return _apart((str(base), path), options)
+    model = ChatModel(base, adapters={name: path}, **options)
     return [Voice(each, model, each) for each in (BASE, name)]
 
 

@@ -39,7 +39,8 @@ def read_probes(path: Path) -> list[Probe]:
         rows = json.loads(path.expanduser().read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(
-            f"The questions `{path}` cannot be read: {error.strerror}.", "look at probe.files"
+            f"The questions `{path}` cannot be read: {error.strerror}.",
+            "look at probe.files, or at --probes",
         ) from None
     except ValueError as error:
         raise DataError(f"`{path}` is not readable JSON: {error}.") from None

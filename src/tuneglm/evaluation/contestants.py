@@ -11,6 +11,7 @@ from tuneglm.config import RunConfig, load_config
 from tuneglm.errors import ConfigError
 from tuneglm.evaluation.wanted import Wanted
 from tuneglm.generate import ChatModel
+from tuneglm.models import saved_family
 from tuneglm.models.adapters import is_adapter
 from tuneglm.models.chain import with_earlier
 from tuneglm.models.loading import base_folder, local_folder, model_folder
@@ -25,12 +26,13 @@ class Contestant:
     name: str
     path: Path
     adapters: tuple[str, ...] = ()
+    family: str | None = None
 
     def load(self, wanted: Wanted) -> ChatModel:
         """Read it into memory."""
         return ChatModel(
             self.path,
-            family=wanted.family,
+            family=wanted.family or self.family,
             dtype=wanted.dtype,
             bits=wanted.bits,
             adapters=self.adapters,
@@ -57,12 +59,14 @@ def contestants_of(folder: Path, run: RunConfig | None, wanted: Wanted) -> list[
 def _base(folder: Path, run: RunConfig | None, wanted: Wanted) -> Contestant:
     if wanted.adapters:
         return Contestant(BASE, folder)
+    # what was made of it says of which family it is; its own files may leave that to a guess
+    family = wanted.family or saved_family(folder)
     if is_adapter(folder):
         earlier = [str(path) for path, is_earlier in with_earlier([folder]) if is_earlier]
-        return Contestant(BASE, base_folder(folder), tuple(earlier))
+        return Contestant(BASE, base_folder(folder), tuple(earlier), family)
     if run is not None:
         adapters = [str(local_folder(path)) for path in run.model.adapters]
-        return Contestant(BASE, model_folder(run.model), tuple(adapters))
+        return Contestant(BASE, model_folder(run.model), tuple(adapters), family)
     raise ConfigError(
         f"`{folder}` is a model by itself: there is no base beside which it could be evaluated.",
         "`--base` is for the output folder of a run, or with --adapter FOLDER",

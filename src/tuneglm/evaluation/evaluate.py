@@ -24,7 +24,8 @@ from tuneglm.evaluation.wanted import Wanted
 from tuneglm.models.adapters import is_adapter
 from tuneglm.models.bases import digest_of_samples
 from tuneglm.models.loading import local_folder
-from tuneglm.reports.evaluation import print_report, write_report
+from tuneglm.reports.evaluation import write_report
+from tuneglm.reports.evaluation_terminal import print_report
 from tuneglm.reports.steps import Steps
 from tuneglm.reports.terminal import console, plain
 

@@ -14,16 +14,19 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
-from tuneglm.config import ChatConfig
 from tuneglm.errors import ConfigError, UserError
+from tuneglm.evaluation.harness_texts import (
+    ANSWER_TOKENS,
+    CONVERSATION,
+    conversation_in,
+    cut,
+    drawing_of,
+)
 from tuneglm.evaluation.likelihoods import Found, likelihoods
 from tuneglm.generate import ChatModel
 from tuneglm.models.prompt import example_of
 
-# a conversation on its way through the harness, which knows texts alone
-CONVERSATION = "\x02conversation\x02"
 LONGEST = 2048
-ANSWER_TOKENS = 256
 USER_ERROR = 2
 ARGUMENTS = "known: path, family, dtype, bits, adapters, device, batch_size, max_length"
 
@@ -124,9 +127,9 @@ class TunedLM(TemplateLM):
             settings = requests[places[0]].args[1]
             longest = self.max_length - int(settings.get("max_gen_toks", ANSWER_TOKENS))
             prompts = [self._prompt(requests[place].args[0])[-longest:] for place in places]
-            answers = self.chat.padded_answers(prompts, _drawing(settings), self.batch_size)
+            answers = self.chat.padded_answers(prompts, drawing_of(settings), self.batch_size)
             for place, answer in zip(places, answers, strict=True):
-                found[place] = _cut(answer, settings.get("until") or ())
+                found[place] = cut(answer, settings.get("until") or ())
         return found
 
     def _start(self, context: list[int]) -> list[int]:
@@ -135,7 +138,7 @@ class TunedLM(TemplateLM):
         return (start + [each for each in context if each != self.eot_token_id]) or context
 
     def _prompt(self, text: str) -> list[int]:
-        history, prefix = _conversation(text)
+        history, prefix = conversation_in(text)
         if history is None:
             return self.tok_encode(text, add_special_tokens=True)
         ids = self.chat.prompt(history)
@@ -143,7 +146,7 @@ class TunedLM(TemplateLM):
 
     def _encode_pair(self, context: str, continuation: str) -> tuple[list[int], list[int]]:
         """Ids of both, cut where the context's end when both stand together."""
-        history, prefix = _conversation(context)
+        history, prefix = conversation_in(context)
         if history is not None:
             return self._encode_answer(history, prefix, continuation)
         gap = len(context) - len(context.rstrip())
@@ -170,32 +173,6 @@ class TunedLM(TemplateLM):
     ) -> list[Found]:
         asked = [(context, continuation) for _texts, context, continuation in requests]
         return likelihoods(self.chat, asked, self.max_length)
-
-
-def _conversation(text: str) -> tuple[list[dict[str, Any]] | None, str]:
-    """The conversation in a text of `apply_chat_template`, and how its answer is to begin."""
-    if not text.startswith(CONVERSATION):
-        return None, ""
-    _, history, rest = text.split(CONVERSATION, 2)
-    messages: list[dict[str, Any]] = json.loads(history)
-    prefix = messages.pop()["content"] if messages[-1]["role"] == "assistant" else ""
-    return messages, prefix + rest
-
-
-def _drawing(settings: Mapping[str, Any]) -> ChatConfig:
-    draws = bool(settings.get("do_sample", False))
-    return ChatConfig(
-        max_new_tokens=int(settings.get("max_gen_toks", ANSWER_TOKENS)),
-        temperature=float(settings.get("temperature", 1.0)) if draws else 0,
-        top_p=float(settings.get("top_p", 1.0)) if draws else 1.0,
-    )
-
-
-def _cut(answer: str, ends: str | Sequence[str]) -> str:
-    for end in [ends] if isinstance(ends, str) else ends:
-        if end:
-            answer = answer.split(end)[0]
-    return answer
 
 
 def _is_there(device: str | None) -> bool:

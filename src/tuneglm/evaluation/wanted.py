@@ -8,7 +8,7 @@ from tuneglm.models.precision import Width
 
 ROWS, QUESTIONS, BATCH, SHOTS = 500, 20, 16, 5
 # an evaluation is repeatable: the likeliest token is taken each time
-DRAWING = ChatConfig(temperature=0, max_new_tokens=256)
+DRAWING = ChatConfig(temperature=0, max_new_tokens=256, seed=0)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from tuneglm.export.whole import write_whole
 from tuneglm.lock import locked
 from tuneglm.manifest import flush
 from tuneglm.model_card import CARD_FILE
+from tuneglm.models.bases import doubt_bases
 from tuneglm.models.loading import load_tokenizer
 from tuneglm.models.merging import OtherUpdateError
 
@@ -53,6 +54,7 @@ def export(wanted: Export) -> Exported:
     source = source_of(wanted)
     with appearing(wanted.output) as folder:
         checked, reason = _write(source, wanted, folder)
+        doubt_bases(source.adapters, source.base)
         if checked is not None and checked.problem:
             raise _different(folder, wanted.output, checked.problem)
         card = export_card(wanted, source.family.name, source.given, checked)
@@ -121,6 +123,8 @@ def appearing(output: Path) -> Iterator[Path]:
                     f"There is no space left for `{output}`: nothing is kept of it.",
                     "free some space and type the same command again, or name another place",
                 ) from None
+            if isinstance(error, KeyboardInterrupt):
+                raise KeyboardInterrupt(f"Nothing is kept of `{output}`.") from None
             raise
 
 

@@ -13,8 +13,8 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from tuneglm.export.source import Source
-from tuneglm.export.streamed import kept_wide
 from tuneglm.export.wanted import Export
+from tuneglm.export.weights import kept_wide
 from tuneglm.models.adapters import merge_adapters
 from tuneglm.models.loading import load_model
 from tuneglm.models.packed import PackedBits, pack_linears, unpack_linears

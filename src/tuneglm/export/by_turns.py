@@ -16,8 +16,8 @@ from accelerate.hooks import attach_align_device_hook
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from tuneglm.export.source import Source
-from tuneglm.export.streamed import Weights
 from tuneglm.export.wanted import Export
+from tuneglm.export.weights import Weights
 from tuneglm.models.chain import with_earlier
 from tuneglm.models.packed import SCALE, PackedBits, pack, put_packed_linears, unpack
 from tuneglm.models.prefix import encoder_of, put_prefix

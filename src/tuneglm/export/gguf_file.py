@@ -15,8 +15,8 @@ import torch
 from tuneglm.errors import ConfigError, ModelError
 from tuneglm.export.gguf_settings import gguf_package, write_settings, write_vocabulary
 from tuneglm.export.source import Source
-from tuneglm.export.streamed import Weights, refuse_overflow
 from tuneglm.export.wanted import Export
+from tuneglm.export.weights import Weights, refuse_overflow
 from tuneglm.models.llama_cpp import ARCHITECTURE, Vocabulary
 from tuneglm.models.loading import load_tokenizer
 from tuneglm.models.merging import OtherUpdateError

@@ -8,7 +8,7 @@ import torch
 from tuneglm.errors import ModelError
 from tuneglm.export.wanted import Export
 from tuneglm.models.adapters import is_adapter
-from tuneglm.models.bases import doubt_bases, refuse_other_bases
+from tuneglm.models.bases import refuse_other_bases
 from tuneglm.models.chain import kind_of, with_earlier
 from tuneglm.models.family import Family, Layout
 from tuneglm.models.loading import (
@@ -73,7 +73,6 @@ def source_of(wanted: Export) -> Source:
         base = base_folder(first)
     refuse_twice(adapters)
     refuse_other_bases(adapters)
-    doubt_bases(adapters, base)
     layout = None if wanted.layout == "native" else family.layout
     if wanted.layout == "published" and layout is None:
         raise ModelError(

@@ -7,8 +7,8 @@ transformers' class does, and bits of other libraries.
 from pathlib import Path
 
 from tuneglm.export.source import Source
-from tuneglm.export.streamed import refuse_overflow
 from tuneglm.export.wanted import Export
+from tuneglm.export.weights import refuse_overflow
 from tuneglm.models.adapters import merge_adapters
 from tuneglm.models.loading import load_model
 from tuneglm.models.packed import pack_linears, unpack_linears

@@ -45,10 +45,10 @@ def check_start(config: RunConfig, holding: Holding) -> None:
 
 def merge_earlier(model: Any, config: ModelConfig, family: Family) -> None:
     """Merge `model.adapters` into the model, but for one that goes on."""
-    doubt_bases([adapter_folder(path) for path in config.adapters], model.name_or_path)
     for number, folder in enumerate(merged_adapters(config)):
         add_adapter(model, folder, family, f"earlier_{number}")
         merge_adapters(model)
+    doubt_bases([adapter_folder(path) for path in config.adapters], model.name_or_path)
 
 
 def continue_last(tuned: Tuned, config: RunConfig, family: Family) -> None:

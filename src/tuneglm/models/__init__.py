@@ -49,14 +49,18 @@ def family_of(folder: Path, name: str | None = None) -> Family:
     # later families add to the files of earlier ones: the last that fits fits best
     chosen = candidates[-1]
     if chosen.layout is not None:
-        _tell_guess(folder, chosen.name)
+        _tell_guess(folder.resolve(), chosen.name)
     return chosen
 
 
 @functools.cache
 def _tell_guess(folder: Path, name: str) -> None:
     """Once a folder: several rooms ask for the family of one."""
-    log.info("Family: %s, by its files; override with model.family=NAME", name)
+    log.info(
+        "Family: %s, as its files say; if it is another: --family NAME (of a run: "
+        "model.family=NAME)",
+        name,
+    )
 
 
 def _candidates(folder: Path, config: Mapping[str, Any]) -> list[Family]:

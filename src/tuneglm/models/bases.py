@@ -4,6 +4,7 @@ A folder's name says little: `model` and `checkpoint-100` are the names of many.
 result carries a fingerprint of the weights it was trained on.
 """
 
+import functools
 import json
 import logging
 from collections.abc import Sequence
@@ -66,7 +67,8 @@ def refuse_other_bases(folders: Sequence[Path]) -> None:
 def doubt_bases(folders: Sequence[Path], model: str | Path) -> None:
     """Say of adapters that they were trained on other weights than a model's.
 
-    That may be meant: the same model in packed form has other weights, too.
+    That may be meant: the same model in packed form has other weights, too. Of one that does
+    not fit at all that is said alone: so this comes after it was added.
     """
     known = {folder: mark for folder in folders if (mark := _fingerprint_of(folder))}
     if not known or not Path(model).is_dir():
@@ -74,11 +76,17 @@ def doubt_bases(folders: Sequence[Path], model: str | Path) -> None:
     own = fingerprint(Path(model))
     for folder, mark in known.items():
         if mark != own:
-            log.info(
-                "Note: `%s` was trained on other weights than those in `%s`; if that is not the "
-                "same model in another form, its answers will be nonsense.",
-                *(folder, model),
-            )
+            _tell_doubt(str(folder), str(model))
+
+
+@functools.cache
+def _tell_doubt(folder: str, model: str) -> None:
+    """Once, however often the two are loaded."""
+    log.info(
+        "Note: `%s` was trained on other weights than those in `%s`; if that is not the "
+        "same model in another form, its answers will be nonsense.",
+        *(folder, model),
+    )
 
 
 def _differ(first: Path, second: Path) -> bool:

@@ -72,7 +72,6 @@ def load_model(
         folder = base_folder(folder)
     refuse_twice(adapter_folders)
     refuse_other_bases(adapter_folders)
-    doubt_bases(adapter_folders, folder)
     packing = bits_to_pack(folder, checked_bits(bits))
     placement = Placement(torch_dtype(dtype, target), target, packing, attention)
     layout = published_layout(chosen, folder)
@@ -88,6 +87,7 @@ def load_model(
         if is_earlier and not is_quantized(model):
             # the next one was trained on the merged weights, and may hold some of them itself
             merge_adapters(model)
+    doubt_bases(adapter_folders, folder)
     if placement.dtype == torch.float16:
         compute_in_float16(model)
     return model.eval()

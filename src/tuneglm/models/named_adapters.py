@@ -63,9 +63,9 @@ class NamedAdapters:
             raise ModelError("An adapter cannot be called `base`: that is the model without one.")
         self.folders = {name: adapter_folder(path) for name, path in folders.items()}
         refuse_other_bases(list(self.folders.values()))
-        doubt_bases(list(self.folders.values()), str(model.name_or_path))
         for name, folder in self.folders.items():
             self._add(name, folder)
+        doubt_bases(list(self.folders.values()), str(model.name_or_path))
         self.choose(BASE)
 
     def add(self, name: str, path: str | Path) -> None:
@@ -74,7 +74,6 @@ class NamedAdapters:
             raise ModelError(f"There is an adapter `{name}` already.", "take it away first")
         folder = adapter_folder(path)
         refuse_other_bases([*self.folders.values(), folder])
-        doubt_bases([folder], str(self._model.name_or_path))
         self.choose(BASE)
         try:
             self._add(name, folder)
@@ -83,6 +82,7 @@ class NamedAdapters:
             raise
         finally:
             self.choose(BASE)
+        doubt_bases([folder], str(self._model.name_or_path))
         self.names = (*self.names, name)
         self.folders[name] = folder
 

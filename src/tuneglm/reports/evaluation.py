@@ -1,22 +1,17 @@
-"""An evaluation at the terminal, as `report.json`, and as a page with a picture."""
+"""An evaluation as `report.json`, and as a page with a picture; its figures as people read them."""
 
 import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from tuneglm.evaluation.findings import LOWER, Finding, Report, Section
 from tuneglm.evaluation.intervals import Figure
 from tuneglm.reports.evaluation_chart import draw_evaluation
 from tuneglm.reports.evaluation_words import ENGLISH, Language, Words, said, words_in
-from tuneglm.reports.terminal import plain
 
 JSON_FILE, PAGE_FILE, CHART_FILE = "report.json", "report.md", "report.png"
 NOTHING = "–"
-WIDEST = 1000  # characters
 
 
 def write_report(folder: Path, report: Report, language: Language = "en") -> None:
@@ -26,20 +21,6 @@ def write_report(folder: Path, report: Report, language: Language = "en") -> Non
     (folder / JSON_FILE).write_text(text + "\n", encoding="utf-8")
     draw_evaluation(folder / CHART_FILE, report, words)
     (folder / PAGE_FILE).write_text(page_of(report, words), encoding="utf-8")
-
-
-def print_report(terminal: Console, report: Report, folder: Path) -> None:
-    """A table a section, then where the page is."""
-    for section in report.sections:
-        terminal.print(f"\n[bold]{plain(section.title)}[/]")
-        for note in section.notes:
-            terminal.print(f"[dim]{plain(str(note))}[/]")
-        table = _table(section, report, " ")
-        anywhere = terminal.options.update(max_width=WIDEST)
-        if terminal.measure(table, options=anywhere).maximum > terminal.width:
-            table = _table(section, report, "\n")
-        terminal.print(table, soft_wrap=False)
-    terminal.print(f"\nSaved    {plain(str(folder))}: {PAGE_FILE}, {CHART_FILE}, {JSON_FILE}")
 
 
 def page_of(report: Report, words: Words = ENGLISH) -> str:
@@ -79,7 +60,8 @@ def _number(value: float, measure: str, kind: str, signed: bool) -> str:
     return f"{value:{sign},.2f}" if abs(value) < 10_000 else f"{value:{sign}.2e}"
 
 
-def _cells(finding: Finding, section: Section, report: Report) -> list[str]:
+def cells_of(finding: Finding, section: Section, report: Report) -> list[str]:
+    """The figure of each in `columns_of`."""
     figures = [
         shown(finding.figures.get(who), finding.measure, section.kind) for who in report.contestants
     ]
@@ -88,39 +70,18 @@ def _cells(finding: Finding, section: Section, report: Report) -> list[str]:
     return figures
 
 
-def _table(section: Section, report: Report, gap: str) -> Table:
-    """What is not a detail; a difference beyond doubt has its colour.
-
-    gap  between a value and its interval
-    """
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("", overflow="fold")
-    if section.kind != "set":
-        table.add_column("of", justify="right")
-    for name in _columns(report):
-        table.add_column(name, justify="right", overflow="fold")
-    for finding in section.findings:
-        if finding.is_detail:
-            continue
-        cells = [plain(each.replace(" [", f"{gap}[")) for each in _cells(finding, section, report)]
-        if finding.is_sure:
-            cells[-1] = f"[{'green' if finding.is_better else 'red'}]{cells[-1]}[/]"
-        count = [] if section.kind == "set" else [f"{finding.of:,}"]
-        table.add_row(plain(finding.measure), *count, *cells)
-    return table
-
-
-def _columns(report: Report) -> list[str]:
+def columns_of(report: Report) -> list[str]:
+    """Whose figures a line holds."""
     return [*report.contestants, *(["difference"] if len(report.contestants) > 1 else [])]
 
 
 def _page_table(section: Section, report: Report, words: Words) -> Iterator[str]:
-    names = [words(name) for name in _columns(report)]
+    names = [words(name) for name in columns_of(report)]
     yield f"| | {words('of')} | " + " | ".join(names) + " |"
     yield "|---|---:|" + "---:|" * len(names)
     for finding in section.findings:
         better = words(" (lower is better)") if finding.measure in LOWER else ""
-        cells = _cells(finding, section, report)
+        cells = cells_of(finding, section, report)
         if finding.is_sure:
             cells[-1] = f"**{cells[-1]}**"
         row = [f"{_cell(words(finding.measure))}{better}", f"{finding.of:,}", *cells]

@@ -24,7 +24,7 @@ class Steps:
         if terminal.is_terminal:
             self.progress = Progress(
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=20),
+                BarColumn(bar_width=max(4, min(20, terminal.width // 8))),
                 TextColumn("{task.completed}/{task.total} · {task.fields[left]}"),
                 console=terminal,
                 transient=True,
