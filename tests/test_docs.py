@@ -41,10 +41,29 @@ def test_the_reference_is_what_the_code_says() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    for target in re.findall(r"\]\(([^)#]+)", prose):
+    for target in re.findall(r"\]\(([^)#]+)", prose_of(page)):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_places_on_pages_are_there(page: Path) -> None:
+    for target, place in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", prose_of(page)):
+        if not target.startswith("http"):
+            lead = page.parent / target if target else page
+            assert place in anchors(lead), f"{target}#{place}"
+
+
+def prose_of(page: Path) -> str:
+    """A page without its blocks."""
+    text = page.read_text(encoding="utf-8")
+    return re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """The places of a page as GitHub and the site name them, after its headings."""
+    heads = re.findall(r"^#+ (.+)$", prose_of(page), re.M)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
 @pytest.mark.parametrize("name", DATA_PAGES)
@@ -83,8 +102,25 @@ def test_pages_of_both_languages_show_the_same(name: str) -> None:
 def test_options_that_a_page_names_are_there(page: Path) -> None:
     known = {option.name for option in options()} | {f"training.{key}" for key in trainer_options()}
     text = page.read_text(encoding="utf-8")
-    for name in re.findall(r"\b(?:model|data|training)\.[a-z_]+\b(?![./(])", text):
+    for name in re.findall(r"(?<![.\w])(?:model|data|training)\.[a-z_]+\b(?![./(])", text):
         assert name in known or name in FILES_LIKE_OPTIONS, name
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_option_is_on_a_page(language: str) -> None:
+    """Beside the reference, which is drawn: some page says what it is good for."""
+    pages = (ROOT / "docs" / language).glob("*.md")
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    names = dict.fromkeys(option.name for option in options())
+    assert [name for name in names if not re.search(naming(name), text)] == []
+
+
+def naming(option: str) -> str:
+    """How a page names an option; those of an entry stand without their section, too."""
+    inner = re.fullmatch(r"data\.(?:train\[\]|identity)\.(\w+)", option)
+    if inner is None:
+        return rf"(?<![\w.]){re.escape(option)}(?!\w)"
+    return rf"`{inner[1]}`|\b{inner[1]}:|{re.escape(option)}(?!\w)"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
