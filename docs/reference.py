@@ -101,8 +101,8 @@ def _arguments(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
         if is_told or action.help is None or isinstance(action, argparse._HelpAction):
             continue
         text = action.help % {**vars(action), "prog": parser.prog}
-        cells = (f"`{_typed(action)}`", " ".join(text.split()))
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        typed = _typed(action).replace(" | ", " or ")
+        yield f"| `{typed}` | {' '.join(text.split())} |"
 
 
 def _typed(action: argparse.Action) -> str:

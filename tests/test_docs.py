@@ -170,6 +170,22 @@ def test_the_pages_on_trouble_tell_of_the_same() -> None:
     assert first == second
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_is_on_the_site_and_in_the_readme(language: str) -> None:
+    text = (ROOT / "docs" / "site.py").read_text(encoding="utf-8")
+    (sections,) = (
+        ast.literal_eval(node.value)
+        for node in ast.parse(text).body
+        if isinstance(node, ast.AnnAssign) and node.value is not None
+    )
+    listed = [name for names in sections.values() for name in names.split()]
+    there = {page.stem for page in (ROOT / "docs" / language).glob("*.md")}
+    assert sorted(listed) == sorted({"index"} | there)
+    readme = "README.md" if language == "en" else "README_zh.md"
+    shown = (ROOT / readme).read_text(encoding="utf-8")
+    assert [name for name in there if f"(docs/{language}/{name}.md" not in shown] == []
+
+
 # what people met with other programs, by number in the list of them → words of the page
 MET = {
     1: "loss 0 or nan from the first steps",
