@@ -26,18 +26,6 @@ LANGUAGES = ("en", "zh")
 FILES_LIKE_OPTIONS = {"data.md", "training.py"}
 
 
-def test_what_was_not_measured_is_said() -> None:
-    speed = script("speed")
-    figures = json.loads(speed.FIGURES.read_text(encoding="utf-8"))
-    figures["table"] = [
-        {**row, "value": None, "met": None} if row["work"] == "LoRA, C, speed" else row
-        for row in figures["table"]
-    ]
-    for language, words in speed.UNMEASURED.items():
-        assert speed.table(language, figures).count(f"| {words} |") == 1
-        assert speed.SHORT["LoRA, C"][language] not in speed.short_table(language, figures)
-
-
 def page_of(language: str, name: str) -> Path:
     return ROOT / "docs" / language / f"{name}.md"
 
@@ -71,6 +59,18 @@ def test_the_figures_are_of_the_form_that_the_benchmark_writes() -> None:
             continue
         is_met = row["value"] >= row["goal"] if row["is_least"] else row["value"] <= row["goal"]
         assert row["met"] == is_met or abs(row["value"] - row["goal"]) < 0.01, row["work"]
+
+
+def test_what_was_not_measured_is_said() -> None:
+    speed = script("speed")
+    figures = json.loads(speed.FIGURES.read_text(encoding="utf-8"))
+    figures["table"] = [
+        {**row, "value": None, "met": None} if row["work"] == "LoRA, C, speed" else row
+        for row in figures["table"]
+    ]
+    for language, words in speed.UNMEASURED.items():
+        assert speed.table(language, figures).count(f"| {words} |") == 1
+        assert speed.SHORT["LoRA, C"][language] not in speed.short_table(language, figures)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
