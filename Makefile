@@ -25,7 +25,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_architecture.py
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_platforms.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
@@ -39,9 +39,11 @@ bench: $(STAMP)
 matrix: $(STAMP)
 	$(BIN)/python -m tests.matrix
 
-# the page of options, drawn from the code, and all pages as a site: build/site/index.html
+# the reference, drawn from the code; the tables of speed, from the figures that are published;
+# all pages as a site: build/site/index.html
 docs: $(STAMP)
 	$(BIN)/python docs/reference.py
+	$(BIN)/python docs/speed.py
 	$(BIN)/python -m pip install --quiet -c constraints.txt ".[docs]"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 

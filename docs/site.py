@@ -1,10 +1,11 @@
-"""What turns this folder into a site: the READMEs as first pages, the order of the others.
+"""What turns this folder into a site: the READMEs as first pages, the others in sections.
 
 A page may link to what lies outside this folder; on the site such a link leads to the
 repository. `make docs` builds it by mkdocs, which calls the functions here by their names.
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,35 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 LANGUAGES = {"en": ("README.md", "English"), "zh": ("README_zh.md", "中文")}
 SHARED = {"reference.md": "Reference", "design.md": "Design"}
+# title of a section, in either language → its pages
+SECTIONS: dict[tuple[str, str], str] = {
+    ("Start", "开始"): "index start demo",
+    (
+        "Guides",
+        "指南",
+    ): "data named-sets mixing identity methods plan several resuming chat api web "
+    "evaluation export offline original doctor trouble",
+    ("Concepts", "概念"): "models chatglm-6b stages batches precision",
+    ("Project", "项目"): "performance extending",
+}
+# a fence with two words: a file's name becomes a title, an exit code is for tests
+_FENCE = re.compile(r"^```(\w+) (\S+)$", re.M)
 _LINK = re.compile(r"\]\((?!https?:|#)([^)\s]+)\)")
 
 
 def on_config(config: Any) -> Any:
-    """The order of pages is that in which the READMEs name them."""
-    languages: list[dict[str, Any]] = [
-        {title: [f"{language}/index.md", *(f"{language}/{name}" for name in _named(language))]}
-        for language, (_, title) in LANGUAGES.items()
+    """A tab for each language, with its sections."""
+    languages = [
+        {title: [*_sections(language, number)]}
+        for number, (language, (_, title)) in enumerate(LANGUAGES.items())
     ]
     config.nav = [*languages, *({title: name} for name, title in SHARED.items())]
     return config
+
+
+def _sections(language: str, number: int) -> Iterator[dict[str, list[str]]]:
+    for titles, names in SECTIONS.items():
+        yield {titles[number]: [f"{language}/{name}.md" for name in names.split()]}
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -54,13 +73,9 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> 
         up = [".."] * (len(start.parts) - 2)
         return f"]({'/'.join([*up, *inside.parts[1:]])}{hash_}{anchor})"
 
-    return _LINK.sub(placed, markdown)
+    return _LINK.sub(placed, _FENCE.sub(_titled, markdown))
 
 
-def _named(language: str) -> list[str]:
-    """The pages of a language, as its README lists them; what it leaves out comes last."""
-    text = (ROOT / LANGUAGES[language][0]).read_text(encoding="utf-8")
-    listed = next(line for line in text.splitlines() if line.startswith(f"| [docs/{language}]"))
-    named = re.findall(rf"\]\(docs/{language}/([a-z0-9-]+\.md)", listed)
-    there = sorted(path.name for path in (ROOT / "docs" / language).glob("*.md"))
-    return [*named, *(name for name in there if name not in named)]
+def _titled(fence: re.Match[str]) -> str:
+    kind, word = fence.groups()
+    return f"```{kind}" if word.isdecimal() else f'```{kind} title="{word}"'

@@ -3,14 +3,14 @@
 A page is read from top to bottom in one folder, as a reader would. A word behind the
 kind is the name of the file that the block is (```json my.json), or of a shell block
 the code with which its last command ends. A block without a kind is what the commands
-before it print; `…` stands for anything there.
+before it print; `…` stands for anything there. A block that is not run says why, in a
+comment above it that a reader does not see: <!-- not run: REASON -->.
 """
 
 import contextlib
 import csv
 import json
 import re
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tuneglm.cli import main
+from tests.page_commands import filled, run_line, shell_lines
 from tuneglm.config import RunConfig, load_config
 from tuneglm.data.batches import batches
 from tuneglm.data.examples import load_examples
@@ -33,44 +33,42 @@ from tuneglm.reports.run import TrainingResult
 from tuneglm.reports.terminal import console
 from tuneglm.stages.arguments import training_arguments
 
-_BLOCK = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.M | re.S)
-_CONFIGS = Path(__file__).parents[1] / "configs"
-_PLACEHOLDERS = {
-    "MODEL": str(MODEL_FOLDER),
-    "path/to/chatglm3-6b": str(MODEL_FOLDER),
-    # a page's commands are typed in the clone's folder
-    **{f"configs/{path.name}": str(path) for path in _CONFIGS.glob("*.yaml")},
-}
+_BLOCK = re.compile(
+    r"^(?:<!-- not run: (?P<reason>[^\n]+) -->\n)?```(?P<info>[^\n`]*)\n(?P<text>.*?)^```$",
+    re.M | re.S,
+)
 
 
 @dataclass(frozen=True)
 class Snippet:
-    """A fenced block: `kind` is its first word, `word` the second."""
+    """A fenced block: `kind` is its first word, `word` the second, `reason` why it is not run."""
 
     kind: str
     word: str
     text: str
+    reason: str = ""
 
 
 def snippets(page: Path) -> Iterator[Snippet]:
     """The blocks of a page, in order."""
-    for info, text in _BLOCK.findall(page.read_text(encoding="utf-8")):
-        kind, _, word = info.strip().partition(" ")
-        yield Snippet(kind, word, text)
+    for found in _BLOCK.finditer(page.read_text(encoding="utf-8")):
+        kind, _, word = found["info"].strip().partition(" ")
+        yield Snippet(kind, word, found["text"], found["reason"] or "")
 
 
 def commands(page: Path) -> list[str]:
     """Its shell commands, without comments."""
     blocks = [each.text for each in snippets(page) if each.kind == "bash"]
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    return [" ".join(shlex.split(line, comments=True)) for line in lines if line.strip()]
+    return [" ".join(words) for words in shell_lines("".join(blocks))]
 
 
 def run_page(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Run every snippet of a page in the current folder."""
+    """Run every snippet of a page in the current folder, but those that say why they are not."""
     printed = ""
     for snippet in snippets(page):
-        if snippet.kind == "bash":
+        if snippet.reason:
+            printed = ""
+        elif snippet.kind == "bash":
             printed = _shell(snippet, capsys)
         elif snippet.kind == "":
             _check_output(snippet.text, printed)
@@ -79,25 +77,12 @@ def run_page(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def _shell(snippet: Snippet, capsys: pytest.CaptureFixture[str]) -> str:
-    """What its commands print; the last one ends with the code that the block names."""
-    capsys.readouterr()
-    lines = snippet.text.replace("\\\n", " ").splitlines()
-    words = [shlex.split(line, comments=True) for line in lines]
-    calls = [call for call in words if call]
-    for number, (program, *arguments) in enumerate(calls, 1):
-        expected = int(snippet.word or 0) if number == len(calls) else 0
-        assert program == "tuneglm", program
-        with pytest.raises(SystemExit) as left:
-            main([_filled(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert left.value.code == expected, (arguments, captured.err)
-    return captured.out + captured.err
-
-
-def _filled(argument: str) -> str:
-    for placeholder, value in _PLACEHOLDERS.items():
-        argument = re.sub(rf"(?<![\w/]){placeholder}(?![\w/])", value, argument)
-    return argument
+    """What its last command prints; that one ends with the code that the block names."""
+    lines = shell_lines(snippet.text)
+    for number, words in enumerate(lines, 1):
+        expected = int(snippet.word or 0) if number == len(lines) else 0
+        printed = run_line(words, expected, capsys)
+    return printed
 
 
 def _check_output(text: str, printed: str) -> None:
@@ -139,7 +124,7 @@ def _yaml(snippet: Snippet) -> None:
 
 
 def _python(snippet: Snippet) -> None:
-    exec(compile(snippet.text, "snippet", "exec"), {"__name__": "snippet"})
+    exec(compile(filled(snippet.text), "snippet", "exec"), {"__name__": "snippet"})
 
 
 RUN: dict[str, Callable[[Snippet], None]] = {

@@ -1,14 +1,15 @@
-"""Pages that are drawn from the code, links between pages, and snippets that run."""
+"""Pages that are drawn from the code, links between pages, snippets of the pages on data."""
 
 import ast
 import importlib.util
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.snippets import commands, download_sets, run_page, snippets, train, write_stand_ins
+from tests.snippets import download_sets, run_page, train, write_stand_ins
 from tuneglm.config import options
 from tuneglm.data.problems import PROBLEMS
 from tuneglm.data.recognise import recognise
@@ -29,22 +30,74 @@ def page_of(language: str, name: str) -> Path:
     return ROOT / "docs" / language / f"{name}.md"
 
 
-def test_the_reference_is_what_the_code_says() -> None:
-    spec = importlib.util.spec_from_file_location("reference", ROOT / "docs" / "reference.py")
+def script(name: str) -> Any:
+    """A module of the folder of pages."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None and spec.loader is not None
-    reference = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(reference)
-    assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == reference.page(), (
-        "run `make docs`"
-    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    written = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert written == script("reference").page(), "run `make docs`"
+
+
+def test_the_tables_of_speed_are_what_was_measured() -> None:
+    for name, text in script("speed").pages().items():
+        assert (ROOT / name).read_text(encoding="utf-8") == text, f"{name}: run `make docs`"
+
+
+def test_the_figures_are_of_the_form_that_the_benchmark_writes() -> None:
+    figures = json.loads(script("speed").FIGURES.read_text(encoding="utf-8"))
+    keys = {"work", "against", "ours", "theirs", "value", "goal", "is_least", "met"}
+    assert all(row.keys() == keys for row in figures["table"])
+    for row in figures["table"]:
+        if row["value"] is None:
+            assert row["met"] is None
+            continue
+        is_met = row["value"] >= row["goal"] if row["is_least"] else row["value"] <= row["goal"]
+        assert row["met"] == is_met or abs(row["value"] - row["goal"]) < 0.01, row["work"]
+
+
+def test_what_was_not_measured_is_said() -> None:
+    speed = script("speed")
+    figures = json.loads(speed.FIGURES.read_text(encoding="utf-8"))
+    figures["table"] = [
+        {**row, "value": None, "met": None} if row["work"] == "LoRA, C, speed" else row
+        for row in figures["table"]
+    ]
+    for language, words in speed.UNMEASURED.items():
+        assert speed.table(language, figures).count(f"| {words} |") == 1
+        assert speed.SHORT["LoRA, C"][language] not in speed.short_table(language, figures)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    for target in re.findall(r"\]\(([^)#]+)", prose):
+    for target in re.findall(r"\]\(([^)#]+)", prose_of(page)):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_places_on_pages_are_there(page: Path) -> None:
+    for target, place in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", prose_of(page)):
+        if not target.startswith("http"):
+            lead = page.parent / target if target else page
+            assert place in anchors(lead), f"{target}#{place}"
+
+
+def prose_of(page: Path) -> str:
+    """A page without its blocks."""
+    text = page.read_text(encoding="utf-8")
+    return re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """The places of a page as GitHub and the site name them, after its headings."""
+    heads = re.findall(r"^#+ (.+)$", prose_of(page), re.M)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
 @pytest.mark.parametrize("name", DATA_PAGES)
@@ -70,21 +123,29 @@ def no_network(*_: object, **__: object) -> None:
     raise HubError("It does not answer.")
 
 
-@pytest.mark.parametrize("name", DATA_PAGES)
-def test_pages_of_both_languages_show_the_same(name: str) -> None:
-    pages = [page_of(language, name) for language in LANGUAGES]
-    first, second = (commands(page) for page in pages)
-    assert first == second != []
-    first_kinds, second_kinds = ([(s.kind, s.word) for s in snippets(page)] for page in pages)
-    assert first_kinds == second_kinds
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_options_that_a_page_names_are_there(page: Path) -> None:
     known = {option.name for option in options()} | {f"training.{key}" for key in trainer_options()}
     text = page.read_text(encoding="utf-8")
-    for name in re.findall(r"\b(?:model|data|training)\.[a-z_]+\b(?![./(])", text):
+    for name in re.findall(r"(?<![.\w])(?:model|data|training)\.[a-z_]+\b(?![./(])", text):
         assert name in known or name in FILES_LIKE_OPTIONS, name
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_option_is_on_a_page(language: str) -> None:
+    """Beside the reference, which is drawn: some page says what it is good for."""
+    pages = (ROOT / "docs" / language).glob("*.md")
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    names = dict.fromkeys(option.name for option in options())
+    assert [name for name in names if not re.search(naming(name), text)] == []
+
+
+def naming(option: str) -> str:
+    """How a page names an option; those of an entry stand without their section, too."""
+    inner = re.fullmatch(r"data\.(?:train\[\]|identity)\.(\w+)", option)
+    if inner is None:
+        return rf"(?<![\w.]){re.escape(option)}(?!\w)"
+    return rf"`{inner[1]}`|\b{inner[1]}:|{re.escape(option)}(?!\w)"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -105,32 +166,16 @@ def test_every_problem_and_every_named_set_is_on_its_page(language: str) -> None
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_sentences_of_the_page_on_trouble_are_those_of_the_code(language: str) -> None:
-    """Of each, the longest run of words between values."""
-    said = "\n".join(spoken(path) for path in (ROOT / "src").rglob("*.py"))
-    sentences = re.findall(
-        r"^\| `(.+)` \|[^|]+\|$", page_of(language, "trouble").read_text("utf-8"), re.M
+def test_every_page_is_on_the_site_and_in_the_readme(language: str) -> None:
+    text = (ROOT / "docs" / "site.py").read_text(encoding="utf-8")
+    (sections,) = (
+        ast.literal_eval(node.value)
+        for node in ast.parse(text).body
+        if isinstance(node, ast.AnnAssign) and node.value is not None
     )
-    assert len(sentences) > 20
-    for sentence in sentences:
-        pieces = re.split(r"…|`[^`]*`|\(nan\)|[\w.]+=\S+|\b[\d,]+\w*|wandb", sentence)
-        longest = max((piece.strip(" ;,.") for piece in pieces), key=len)
-        assert longest in said, sentence
-
-
-def test_the_pages_on_trouble_tell_of_the_same() -> None:
-    pages = [page_of(language, "trouble").read_text("utf-8") for language in LANGUAGES]
-    first, second = (re.findall(r"^\| `(.+)` \|[^|]+\|$", page, re.M) for page in pages)
-    assert first == second
-
-
-def spoken(path: Path) -> str:
-    """The texts in a program, a value in them as `…`."""
-    texts = []
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.JoinedStr):
-            parts = [part.value if isinstance(part, ast.Constant) else "…" for part in node.values]
-            texts.append("".join(map(str, parts)))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            texts.append(node.value)
-    return "\n".join(texts)
+    listed = [name for names in sections.values() for name in names.split()]
+    there = {page.stem for page in (ROOT / "docs" / language).glob("*.md")}
+    assert sorted(listed) == sorted({"index"} | there)
+    readme = "README.md" if language == "en" else "README_zh.md"
+    shown = (ROOT / readme).read_text(encoding="utf-8")
+    assert [name for name in there if f"(docs/{language}/{name}.md" not in shown] == []

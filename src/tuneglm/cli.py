@@ -146,7 +146,8 @@ def demo(given: argparse.Namespace) -> int:
     return run(given.name, given.author, Path(given.output), given.family)
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Every command, with what may be typed behind it."""
     parser = Parser(prog="tuneglm", description="Fine-tune the GLM family, and talk to the result.")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, add in COMMANDS.items():
@@ -156,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _given(arguments: Sequence[str] | None) -> argparse.Namespace:
     """What was typed; settings may also stand behind an option, where argparse stops to look."""
-    parser = _parser()
+    parser = command_parser()
     given, rest = parser.parse_known_args(arguments)
     if "settings" in given and not any(word.startswith("-") for word in rest):
         given.settings += rest

@@ -115,7 +115,9 @@ def _passed_on(workers: Sequence[Worker]) -> Iterator[None]:
 
     def pass_on(number: int, _: Any) -> None:
         for worker in workers:
-            worker.process.send_signal(number)
+            # Windows tells every process of the terminal itself, and knows no other way
+            if os.name != "nt" or number != signal.SIGINT:
+                worker.process.send_signal(number)
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, pass_on) for number in numbers}

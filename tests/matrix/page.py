@@ -1,12 +1,28 @@
-"""The matrix as the pages on methods show it: drawn from the cells and from what is refused."""
+"""The matrix as the pages on methods and the READMEs show it: drawn from the cells.
+
+The READMEs have a line for each family, with the widths that each method has there.
+"""
 
 from pathlib import Path
 
 from tests.matrix.cells import BATCHING, BITS, CELLS, METHODS, PROCESSES, REFUSED
 from tuneglm.models import FAMILIES
 
-PAGES = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+PAGES = {language: ROOT / "docs" / language / "methods.md" for language in ("en", "zh")}
+READMES = {"en": ROOT / "README.md", "zh": ROOT / "README_zh.md"}
 BEGIN, END = "<!-- the matrix: make matrix -->\n", "<!-- end of the matrix -->\n"
+# which models are of which family
+MODELS = {
+    "chatglm": {"en": "ChatGLM-6B", "zh": "ChatGLM-6B"},
+    "chatglm2": {"en": "ChatGLM2-6B, CodeGeeX2", "zh": "ChatGLM2-6B、CodeGeeX2"},
+    "chatglm3": {"en": "ChatGLM3-6B", "zh": "ChatGLM3-6B"},
+    "glm4": {"en": "GLM-4-9B", "zh": "GLM-4-9B"},
+    "native": {
+        "en": "GLM-4-0414, GLM-Edge … all of transformers",
+        "zh": "GLM-4-0414、GLM-Edge……transformers 的所有模型",
+    },
+}
 HEADS = {
     "en": ("16 bits", "8 bits", "4 bits", "official int8", "official int4"),
     "zh": ("16 比特", "8 比特", "4 比特", "官方 int8", "官方 int4"),
@@ -69,19 +85,35 @@ def _reasons(language: str) -> list[str]:
     return list(dict.fromkeys(getattr(each, language) for each in REFUSED.values()))
 
 
-def written(language: str) -> str:
-    """What stands on the page now."""
-    return _page(language).read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+def families(language: str) -> str:
+    """Families × methods, in each place the widths in which that works."""
+    heads = " | ".join(f"`{method}`" for method in METHODS)
+    lines = [f"| | {heads} |", f"|---|{'---|' * len(METHODS)}"]
+    for family in FAMILIES:
+        places = (_widths(family, method) for method in METHODS)
+        lines.append(f"| {MODELS[family][language]} | {' | '.join(places)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _widths(family: str, method: str) -> str:
+    cells = [cell for cell in CELLS if (cell.family, cell.method) == (family, method)]
+    return " · ".join(dict.fromkeys(cell.bits for cell in cells if cell.refusal is None))
+
+
+def written(page: Path) -> str:
+    """What stands on a page now."""
+    return page.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
+
+
+def drawn() -> dict[Path, str]:
+    """Page → what should stand on it."""
+    pages = {page: table(language) for language, page in PAGES.items()}
+    return pages | {page: families(language) for language, page in READMES.items()}
 
 
 def write() -> None:
-    """Put the table between its marks, in both languages."""
-    for language in HEADS:
-        before, begin, rest = _page(language).read_text(encoding="utf-8").partition(BEGIN)
+    """Put the tables between their marks, in both languages."""
+    for page, text in drawn().items():
+        before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
         _, end, after = rest.partition(END)
-        text = before + begin + table(language) + end + after
-        _page(language).write_text(text, encoding="utf-8")
-
-
-def _page(language: str) -> Path:
-    return PAGES / language / "methods.md"
+        page.write_text(before + begin + text + end + after, encoding="utf-8")

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from tests.matrix.cells import BITS, CELLS, METHODS, PROCESSES, REFUSED
-from tests.matrix.page import HEADS, table, written
+from tests.matrix.page import MODELS, drawn, written
 from tests.matrix.pairwise import pairs_of, pairwise
 from tests.matrix.verdict import fault_of
 from tests.matrix.work import prepare, work
 from tuneglm.methods import METHODS as KNOWN
+from tuneglm.models import FAMILIES
 
 PART = pairwise(CELLS)
 
@@ -36,6 +37,10 @@ def test_every_method_is_in_the_matrix() -> None:
     assert set(REFUSED) <= {(method, bits) for method in METHODS for bits in BITS}
 
 
-@pytest.mark.parametrize("language", HEADS)
-def test_the_pages_show_it(language: str) -> None:
-    assert written(language) == table(language), "run `make matrix`"
+def test_the_pages_show_it() -> None:
+    for page, text in drawn().items():
+        assert written(page) == text, f"{page}: run `make matrix`"
+
+
+def test_every_family_has_its_models() -> None:
+    assert MODELS.keys() == FAMILIES.keys()

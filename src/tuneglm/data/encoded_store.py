@@ -204,7 +204,7 @@ def opened(folder: Path, hear: Callable[[int], None] = lambda _: None) -> Iterat
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / LOCK).open("w") as lock:
+        with (folder / LOCK).open("wb") as lock:
             _wait_for(lock, folder, hear)
             store = EncodedStore(folder)
             if not store.is_sound():

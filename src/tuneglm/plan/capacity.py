@@ -54,8 +54,8 @@ def device_memory(device: torch.device) -> int | None:
     if not MEMORY.exists():
         return None
     available = _kilobytes(MEMORY, "MemAvailable")
-    if GROUP_LIMIT.is_file() and GROUP_LIMIT.read_text().strip().isdecimal():
-        available = min(available, int(GROUP_LIMIT.read_text()) - int(GROUP_USED.read_text()))
+    if GROUP_LIMIT.is_file() and GROUP_LIMIT.read_text("ascii").strip().isdecimal():
+        available = min(available, _number(GROUP_LIMIT) - _number(GROUP_USED))
     # what is there is for all processes of the run
     return available // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) + resident()
 
@@ -87,7 +87,7 @@ def forget_peak(device: torch.device) -> None:
     elif RESET.exists():
         # a container may not let it be written
         with suppress(OSError):
-            RESET.write_text(RESET_PEAK)
+            RESET.write_text(RESET_PEAK, "ascii")
 
 
 def peak_memory(device: torch.device) -> int | None:
@@ -128,8 +128,13 @@ def _wait(device: torch.device) -> None:
 
 
 def _kilobytes(file: Path, name: str) -> int:
-    lines = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
+    text = file.read_text("utf-8", "replace")
+    lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     return int(lines[name].split()[0]) * 1024
+
+
+def _number(file: Path) -> int:
+    return int(file.read_text("ascii"))
 
 
 def gib(size: float) -> str:
