@@ -17,8 +17,9 @@ from tuneglm.web.server import bound_socket, make_app
 from tuneglm.web.site import Site, named_models
 from tuneglm.web.tab_data import DataActs
 from tuneglm.web.tab_export import ExportActs
-from tuneglm.web.tab_train import Form
+from tuneglm.web.tab_train import TrainActs
 from tuneglm.web.talk import Models
+from tuneglm.web.train_form import Form
 from tuneglm.web.users import Sessions, is_local, refuse_open_door, users_of
 from tuneglm.web.words import Words
 
@@ -255,7 +256,7 @@ def test_a_run_or_an_export_of_elsewhere_is_not_begun(tmp_path: Path, name: str)
     values = {key: getattr(part, "value", None) for key, part in form.parts.items()}
     values |= {"model": "demo", "data": [], "name": "a", "author": "b", "run_name": name}
     given = [values[key] for key in form.keys]
-    said, *_ = form.start(request_of("one"), *given)
+    said, *_ = TrainActs(page, form).start(request_of("one"), *given)
     assert "refusal" in said
     if name not in ("users", "uploads"):
         said = ExportActs(page).start(request_of("one"), "demo", name, False, "", "", "", "")
