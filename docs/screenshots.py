@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.web.browsing import Browser, browser, free_port, served, until  # noqa: E402
+from tests.web.browsing import Browser, browser, served, until  # noqa: E402
 
 # of the keyboard, as the driver has it
 ESCAPE = "\ue00c"

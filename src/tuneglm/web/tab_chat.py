@@ -31,6 +31,7 @@ def add_chat(page: Page) -> Tab:
             info=words("chat.model_help"),
             elem_id="chat-model",
             scale=3,
+            min_width=240,
         )
         beside = gr.Checkbox(
             label=words("chat.beside"),

@@ -5,6 +5,7 @@ from typing import Any
 import gradio as gr
 
 from tuneglm.errors import UserError
+from tuneglm.web.compared import differences
 from tuneglm.web.curve import Line, drawn
 from tuneglm.web.files import Workplace
 from tuneglm.web.paths import shown
@@ -100,7 +101,7 @@ class Watch:
         known = [run for run in lines if run.name in names]
         card = shown(run_card(known[0], self.words), place.root) if known else self._none()
         state = known[0].state() if known else ""
-        curve = self._curve(known)
+        curve = shown(self._curve(known), place.root)
         output = _last_lines(shown(known[0].process.output(), place.root)) if known else ""
         now = repr((names, chosen, others, card, curve, output))
         if now == seen:
@@ -146,12 +147,13 @@ class Watch:
             for run in runs
             for log in [run.log()]
         ]
-        return drawn(
+        curve = drawn(
             lines,
             step=words("run.step"),
             evaluation=words("run.evaluation"),
             empty=words("run.no_curve"),
         )
+        return curve + (differences(runs, words) if len(runs) > 1 else "")
 
 
 def _last_lines(text: str) -> str:

@@ -71,6 +71,7 @@ class Form:
                 label=words("train.model"),
                 info=words("train.model_help" if self.page.site.is_open else "train.model_listed"),
                 elem_id="train-model",
+                min_width=220,
             )
             self.parts["data"] = gr.Dropdown(
                 choices=[],
@@ -79,6 +80,7 @@ class Form:
                 label=words("train.data"),
                 info=words("train.data_help"),
                 elem_id="train-data",
+                min_width=220,
             )
         with gr.Row():
             for key in ("name", "author"):
