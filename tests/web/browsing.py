@@ -30,7 +30,7 @@ def until(happened: Callable[[], Any], what: str = "", patience: float = PATIENC
     end = time.monotonic() + patience
     while not (found := happened()):
         assert time.monotonic() < end, what
-        time.sleep(0.05)
+        time.sleep(0.1)
     return found
 
 
@@ -147,9 +147,9 @@ class Browser:
         script = f"return {VISIBLE}.map(one => one.innerText).join('\\n')"
         return str(self.driver.execute_script(script, selector))
 
-    def says(self, selector: str, *words: str) -> str:
+    def says(self, selector: str, *words: str, patience: float = PATIENCE) -> str:
         """The text, once it has all the words."""
-        return str(until(lambda: self._with(selector, words), f"{selector}: {words}"))
+        return str(until(lambda: self._with(selector, words), f"{selector}: {words}", patience))
 
     def _with(self, selector: str, words: Sequence[str]) -> str:
         text = self.text(selector)

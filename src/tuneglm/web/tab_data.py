@@ -41,7 +41,8 @@ def add_data(page: Page) -> Tab:
                 elem_id="data-chosen",
             )
             model = gr.Dropdown(
-                choices=[],
+                choices=[*page.site.models],
+                value=next(iter(page.site.models)),
                 allow_custom_value=True,
                 label=words("data.model"),
                 info=words("data.model_help"),
@@ -64,7 +65,7 @@ def add_data(page: Page) -> Tab:
     preview.click(acts.preview, [chosen, model], [said, shown], **SHOWN)
     check.click(acts.check, [chosen, model], [said, shown], **SHOWN)
     delete.click(acts.delete, [chosen], [chosen, said], **SHOWN)
-    return Tab(acts.refresh, [chosen, model], [chosen, model], {"chosen": chosen})
+    return Tab(acts.refresh, [chosen], [chosen], {"chosen": chosen})
 
 
 @contextmanager
@@ -85,13 +86,9 @@ class DataActs:
         self.page = page
         self.words = page.words
 
-    def refresh(self, chosen: list[str], model: str, request: gr.Request) -> tuple[Any, Any]:
+    def refresh(self, chosen: list[str], request: gr.Request) -> Any:
         """What there is to choose."""
-        names = [*self.page.site.models]
-        return (
-            offered(self._choices(self.page.place(request)), chosen),
-            offered(names, model, names[0]),
-        )
+        return offered(self._choices(self.page.place(request)), chosen)
 
     def upload(
         self, files: Sequence[str], chosen: list[str], request: gr.Request

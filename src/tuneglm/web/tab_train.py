@@ -59,10 +59,11 @@ def add_train(page: Page) -> Tab:
     started = start.click(acts.start, inputs, [said, watch.run, run_name], **SHOWN)
     started.then(watch.look, watch.inputs, watch.outputs, **QUIET)
     form.example.click(acts.filled_in, None, [form.parts[key] for key in form.filled_keys], **QUIET)
+    refreshed = [form.parts["data"], run_name]
     return Tab(
         acts.refresh,
-        [form.parts[key] for key in ("model", "data", "run_name")],
-        [form.parts[key] for key in ("model", "data", "run_name")],
+        refreshed,
+        refreshed,
         {"data": form.parts["data"], "talk": watch.talk, "run": watch.run},
     )
 
@@ -74,13 +75,10 @@ class TrainActs:
         self.page = page
         self.form = form
 
-    def refresh(
-        self, model: str, data: list[str], run_name: str, request: gr.Request
-    ) -> tuple[Any, Any, Any]:
+    def refresh(self, data: list[str], run_name: str, request: gr.Request) -> tuple[Any, Any]:
         """What there is to choose, and a name that is free."""
         site, place = self.page.site, self.page.place(request)
         return (
-            offered([*site.models], model, next(iter(site.models))),
             offered(site.data_choices(place), data),
             gr.skip() if run_name else free_name(place, "run"),
         )

@@ -23,13 +23,13 @@ from tuneglm.web.form import as_yaml, filled, further
 from tuneglm.web.form_view import components
 from tuneglm.web.record import QUIET, Page
 
-# settings with which the model that comes with tuneglm learns a name in about a minute
+# settings with which the model that comes with tuneglm learns a name in about two minutes
 EXAMPLE = {
     "name": "星河",
     "author": "北斗实验室",
     "method.targets": "all",
     "training.learning_rate": "0.003",
-    "training.max_steps": "80",
+    "training.max_steps": "120",
     "training.per_device_train_batch_size": "16",
 }
 EXAMPLE_KEYS = tuple(f"lora:{key}" if key.startswith("method.") else key for key in EXAMPLE)
@@ -66,7 +66,8 @@ class Form:
             self.example = gr.Button(words("train.example"), size="sm", scale=0, elem_id="example")
         with gr.Row():
             self.parts["model"] = gr.Dropdown(
-                choices=[],
+                choices=[*self.page.site.models],
+                value=next(iter(self.page.site.models)),
                 allow_custom_value=True,
                 label=words("train.model"),
                 info=words("train.model_help" if self.page.site.is_open else "train.model_listed"),
