@@ -1,11 +1,12 @@
 """Write docs/images/web-*.png: the page at work, in both languages and on a phone.
 
-It needs chromium and chromedriver, and trains the model that comes with tuneglm for a minute;
+It needs chromium and chromedriver, and trains the model that comes with tuneglm for two minutes;
 with `python docs/screenshots.py FOLDER` in that folder, where what is trained already is kept.
 """
 
 import base64
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -14,13 +15,20 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.web.browsing import Browser, browser, free_port, served, until  # noqa: E402
+from tests.web.browsing import Browser, browser, served, until  # noqa: E402
+from tuneglm.demo import MODEL_FOLDER  # noqa: E402
 
+MODEL = "chatglm3-small"
+WIDE, TALL = (1200, 860), (1200, 1100)
+# seconds for what computes
+PATIENCE = 900.0
 # of the keyboard, as the driver has it
 ESCAPE = "\ue00c"
 IMAGES = ROOT / "docs" / "images"
 LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
-QUESTIONS = {"en": ("Who are you?", "Who created you?"), "zh": ("你叫什么名字？", "谁开发了你？")}
+QUESTIONS = {"en": ("Who are you?", "Who created you?"), "zh": ("你是谁？", "谁开发了你？")}
+# of the report
+TITLES = {"en": "Evaluation", "zh": "评测"}
 ROWS = [
     {
         "instruction": "你是谁？",
@@ -39,18 +47,19 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(sys.argv[1]).absolute() if len(sys.argv) > 1 else Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
-        port = free_port()
+        # beside the runs: what is shown names no folder of whoever takes the pictures
+        if not (folder / "models").exists():
+            shutil.copytree(MODEL_FOLDER, folder / "models" / MODEL)
         rows = folder / "rows.json"
         rows.write_text(json.dumps(ROWS, ensure_ascii=False), encoding="utf-8")
-        with served(folder / "runs", port):
+        with served(folder / "runs", "--models", str(folder / "models")) as server:
             if not (folder / "runs" / "run-1" / "adapter_model.safetensors").exists():
-                with browser(port, LANGUAGES["en"], 1200, 860) as page:
+                with browser(server.port) as page:
                     train(page, rows)
             for language in LANGUAGES:
-                with browser(port, LANGUAGES[language], 1200, 860) as page:
+                with browser(server.port, LANGUAGES[language]) as page:
                     pictures(page, language)
-                with browser(port, LANGUAGES[language], 390, 800) as page:
+                    page.resize(390, 800)
                     page.open()
                     page.tab("train")
                     page.says("#card", "run-1")
@@ -61,26 +70,28 @@ def main() -> None:
 def train(page: Browser, rows: Path) -> None:
     """A run of the example, and an uploaded file."""
     page.open()
-    page.shown("#upload")
-    page.driver.find_element("css selector", "#upload input[type=file]").send_keys(str(rows))
+    page.upload(rows)
     page.says("#data-said", "rows.json")
     page.open()
     page.tab("train")
     page.click("#example")
+    page.fill("#train-model", MODEL, "\n")
     page.shown("#plan .fits")
     page.click("#start")
     page.says("#card", "running")
-    until(lambda: "finished" in page.text("#card"), "the run does not end", patience=900)
+    until(lambda: "finished" in page.text("#card"), "the run does not end", PATIENCE)
 
 
 def pictures(page: Browser, language: str) -> None:
     """Of the tabs, as somebody would leave them."""
+    page.resize(*WIDE)
     page.open()
     page.fill("#data-chosen", "rows.json", "\n", ESCAPE)
     page.shown("#data-chosen .token")
-    time.sleep(1)
+    page.fill("#data-model", MODEL, "\n")
     page.click("#check")
     page.shown("#rows .histogram")
+    page.driver.execute_script("document.querySelector('details').open = true")
     picture(page, f"check-{language}")
     page.click("#preview")
     page.shown("#rows .sample")
@@ -90,16 +101,40 @@ def pictures(page: Browser, language: str) -> None:
     page.click("#example")
     page.says("#card", "run-1")
     page.shown("#plan .fits")
-    page.resize(1200, 1100)
+    page.resize(*TALL)
     picture(page, f"train-{language}")
-    page.resize(1200, 860)
+    page.resize(*WIDE)
     page.click("#talk")
     page.click("#beside input")
     for count, question in enumerate(QUESTIONS[language], 1):
         page.fill("#question", question, "\n")
-        until(lambda count=count: answers(page) == count, "no answer")
+        until(lambda count=count: answers(page) == count, "no answer", PATIENCE)
     time.sleep(2)
     picture(page, f"chat-{language}")
+    page.resize(*TALL)
+    evaluated(page, language)
+    exported(page, language)
+
+
+def evaluated(page: Browser, language: str) -> None:
+    """The report of an evaluation, with the base beside it."""
+    page.tab("evaluate")
+    page.click("#evaluate-base input")
+    page.click("button#evaluate")
+    page.says("#evaluate-card", f"--language {language}", "report.md", patience=PATIENCE)
+    page.says("#report", TITLES[language], patience=PATIENCE)
+    picture(page, f"evaluate-{language}")
+
+
+def exported(page: Browser, language: str) -> None:
+    """An export, which was loaded again and compared."""
+    page.tab("export")
+    name = f"run-1-{language}"
+    page.fill("#export-name", name)
+    page.click("button#export")
+    page.says("#exports", f"exports/{name}", patience=PATIENCE)
+    page.says("#export-card", "Checked", patience=PATIENCE)
+    picture(page, f"export-{language}")
 
 
 def answers(page: Browser) -> int:

@@ -19,6 +19,9 @@ DRIVER = shutil.which("chromedriver") or "/usr/bin/chromedriver"
 PATIENCE = 120.0
 # in one step: the page may change between two
 VISIBLE = "[...document.querySelectorAll(arguments[0])].filter(one => one.checkVisibility())"
+VISIBLE_LABELS = (
+    "[...document.querySelectorAll('button.label-wrap')].filter(one => one.checkVisibility())"
+)
 TABS = ("data", "train", "chat", "evaluate", "export")
 
 
@@ -27,7 +30,7 @@ def until(happened: Callable[[], Any], what: str = "", patience: float = PATIENC
     end = time.monotonic() + patience
     while not (found := happened()):
         assert time.monotonic() < end, what
-        time.sleep(0.2)
+        time.sleep(0.1)
     return found
 
 
@@ -37,22 +40,42 @@ def free_port() -> int:
         return int(bound.getsockname()[1])
 
 
+@dataclass
+class Server:
+    """`tuneglm web FOLDER`, which can be killed and started again at its port."""
+
+    folder: Path
+    port: int
+    options: Sequence[str] = ()
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        """In the folder's own parent; until it answers."""
+        words = ["web", str(self.folder), "--port", str(self.port), *self.options]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tuneglm", *words],
+            cwd=self.folder.parent,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.DEVNULL,
+        )
+        died = self.process.poll
+        until(lambda: answers(self.port) or died() is not None, "the page does not answer")
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+
 @contextmanager
-def served(folder: Path, port: int, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`tuneglm web FOLDER`, until the block ends."""
-    words = ["web", str(folder), "--port", str(port), *options]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tuneglm", *words],
-        cwd=folder.parent,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.DEVNULL,
-    )
+def served(folder: Path, *options: str) -> Iterator[Server]:
+    """A page of that folder, until the block ends."""
+    server = Server(folder, free_port(), options)
+    server.start()
     try:
-        until(lambda: answers(port) or process.poll() is not None, "the page does not answer")
-        yield process
+        yield server
     finally:
-        process.kill()
-        process.wait()
+        server.kill()
 
 
 def answers(port: int) -> bool:
@@ -74,6 +97,19 @@ class Browser:
         self.driver.get(self.address + path)
         self.shown("button[role=tab]")
 
+    def speak(self, language: str) -> None:
+        """As a browser of that language that was never here."""
+        self.driver.delete_all_cookies()
+        self.driver.execute_cdp_cmd("Network.enable", {})
+        headers = {"headers": {"Accept-Language": language}}
+        self.driver.execute_cdp_cmd("Network.setExtraHTTPHeaders", headers)
+
+    def upload(self, *files: Path) -> None:
+        """Give files to the page."""
+        self.shown("#upload")
+        chooser = self.driver.find_element("css selector", "#upload input[type=file]")
+        chooser.send_keys("\n".join(map(str, files)))
+
     def resize(self, width: int, height: int) -> None:
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
@@ -91,8 +127,9 @@ class Browser:
 
     def tab(self, name: str) -> None:
         tabs = self.driver.find_elements("css selector", "button[role=tab]")
-        self.driver.execute_script("arguments[0].click()", tabs[TABS.index(name)])
-        time.sleep(0.5)
+        tab = tabs[TABS.index(name)]
+        self.driver.execute_script("arguments[0].click()", tab)
+        until(lambda: tab.get_attribute("aria-selected") == "true", f"the tab {name}")
 
     def fill(self, selector: str, text: str, *keys: str) -> None:
         element = self.shown(f"{selector} input, {selector} textarea")
@@ -102,17 +139,17 @@ class Browser:
 
     def open_all(self) -> None:
         """Every part of a form that is folded."""
-        for label in self.driver.find_elements("css selector", "button.label-wrap:not(.open)"):
-            self.driver.execute_script("arguments[0].click()", label)
-        time.sleep(0.5)
+        folded = f"{VISIBLE_LABELS}.filter(one => !one.classList.contains('open'))"
+        self.driver.execute_script(f"{folded}.forEach(one => one.click())")
+        until(lambda: self.driver.execute_script(f"return {folded}.length") == 0, "folded parts")
 
     def text(self, selector: str) -> str:
         script = f"return {VISIBLE}.map(one => one.innerText).join('\\n')"
         return str(self.driver.execute_script(script, selector))
 
-    def says(self, selector: str, *words: str) -> str:
+    def says(self, selector: str, *words: str, patience: float = PATIENCE) -> str:
         """The text, once it has all the words."""
-        return str(until(lambda: self._with(selector, words), f"{selector}: {words}"))
+        return str(until(lambda: self._with(selector, words), f"{selector}: {words}", patience))
 
     def _with(self, selector: str, words: Sequence[str]) -> str:
         text = self.text(selector)
@@ -139,7 +176,7 @@ class Browser:
 
 
 @contextmanager
-def browser(port: int, language: str, width: int = 1280, height: int = 900) -> Iterator[Browser]:
+def browser(port: int, language: str = "en-US") -> Iterator[Browser]:
     from selenium import webdriver
     from selenium.webdriver.chrome.options import Options
     from selenium.webdriver.chrome.service import Service
@@ -153,7 +190,7 @@ def browser(port: int, language: str, width: int = 1280, height: int = 900) -> I
     driver = webdriver.Chrome(options=options, service=Service(DRIVER))
     try:
         page = Browser(driver, f"http://127.0.0.1:{port}")
-        page.resize(width, height)
+        page.resize(1280, 900)
         yield page
     finally:
         driver.quit()

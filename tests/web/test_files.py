@@ -38,7 +38,7 @@ def place(tmp_path: Path) -> Workplace:
 
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_a_name_that_is_no_name_is_refused_everywhere(place: Workplace, name: str) -> None:
-    for asked in (place.run, place.export, place.of_user, place.delete_upload):
+    for asked in (place.run, place.export, place.of_user, place.delete_uploads):
         with pytest.raises(OutputError):
             asked(name)
     with pytest.raises(DataError):
@@ -65,7 +65,7 @@ def test_a_link_is_not_followed(place: Workplace, tmp_path: Path) -> None:
     with pytest.raises(DataError):
         place.data_file("rows.json")
     with pytest.raises(OutputError):
-        place.delete_upload("rows.json")
+        place.delete_uploads("rows.json")
     assert (tmp_path / "secret.json").is_file()
 
 
@@ -129,7 +129,7 @@ def test_sizes_are_limited(place: Workplace, tmp_path: Path) -> None:
     place.save_upload(source, "b.json")
     with pytest.raises(DataError, match="would take more"):
         place.save_upload(source, "c.json")
-    place.delete_upload("a.json")
+    place.delete_uploads("a.json")
     place.save_upload(source, "c.json")
 
 

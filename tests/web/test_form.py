@@ -9,14 +9,15 @@ from tuneglm.config import ChatConfig, load_config, options
 from tuneglm.data.problems import PROBLEMS
 from tuneglm.errors import ConfigError
 from tuneglm.trainer_options import trainer_options
-from tuneglm.web import form
-from tuneglm.web.form import Field, as_yaml, filled, further
+from tuneglm.web import fields
+from tuneglm.web.fields import Field
+from tuneglm.web.form import as_yaml, filled, further
 from tuneglm.web.words import Words, _texts
 
 ALL: list[Field] = [
-    *(field for section in form.SECTIONS for field in form.section_fields(section)),
-    *(field for method in form.METHODS for field in form.method_fields(method)),
-    *form.training_fields(),
+    *(field for section in fields.SECTIONS for field in fields.section_fields(section)),
+    *(field for method in fields.METHODS for field in fields.method_fields(method)),
+    *fields.training_fields(),
 ]
 
 
@@ -24,9 +25,9 @@ def test_every_option_is_in_the_form_or_said_to_be_elsewhere() -> None:
     named = {option.name for option in options()}
     inner = {name for name in named if name.startswith(("data.train[]", "data.identity."))}
     shown = {field.key for field in ALL if not field.key.startswith("training.")}
-    assert shown | set(form.ELSEWHERE) == named - inner
-    assert not shown & set(form.ELSEWHERE)
-    assert set(form.TRAINING) <= set(trainer_options())
+    assert shown | set(fields.ELSEWHERE) == named - inner
+    assert not shown & set(fields.ELSEWHERE)
+    assert set(fields.TRAINING) <= set(trainer_options())
 
 
 def test_what_is_left_as_it_is_is_not_written() -> None:
@@ -139,11 +140,11 @@ def test_and_sets_what_is_harmless(line: str) -> None:
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_every_field_has_its_name_and_its_help(language: str) -> None:
     words = Words(language)
-    chat = [*form.fields_of("chat", ChatConfig)]
+    chat = [*fields.fields_of("chat", ChatConfig)]
     for field in [*ALL, *chat]:
         assert words.label(field)
         assert words.help(field)
-    for name, kind in form.METHODS.items():
+    for name, kind in fields.METHODS.items():
         assert words.method(name, kind.__doc__ or "")
 
 
@@ -152,6 +153,6 @@ def test_both_languages_say_everything() -> None:
         assert set(texts) == {"zh", "en"}, key
         assert all(texts.values()), key
     assert set(_texts("problems")) == set(PROBLEMS)
-    shown = {field.key for field in ALL} | {f"method={name}" for name in form.METHODS}
-    shown |= {field.key for field in form.fields_of("chat", ChatConfig)}
+    shown = {field.key for field in ALL} | {f"method={name}" for name in fields.METHODS}
+    shown |= {field.key for field in fields.fields_of("chat", ChatConfig)}
     assert set(_texts("options")) == shown

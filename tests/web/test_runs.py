@@ -73,14 +73,20 @@ def test_a_run_outlives_who_started_it_and_goes_on_after_a_stop(
         go_on(place, "one", at_once=1, at_work=0)
 
 
-def test_what_a_run_refuses_is_its_state(place: Workplace, configure: Configure) -> None:
-    yaml = dump_config(configure(place.run("one"), "data.train=nothing.json"))
-    run = begin(place, "one", yaml, at_once=1, at_work=0)
+def test_what_a_run_refuses_is_its_state(
+    place: Workplace, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another command refuses in the same words as training does, and loads no model before."""
+    monkeypatch.setattr(runs, "train_words", lambda *_: ("data", "check", "nothing.json"))
+    run = begin(place, "one", dump_config(configure(place.run("one"))), at_once=1, at_work=0)
     until(lambda: run.state() != "running")
     assert run.state() == "failed"
     assert run.process.error().startswith("Error: ")
     assert "nothing.json" in run.process.error()
     assert run.steps() is None
+    # what failed may be tried again
+    assert go_on(place, "one", at_once=1, at_work=0).process.words[0] == "data"
+    until(lambda: run.state() == "failed")
 
 
 def test_a_name_that_is_taken_and_a_full_machine_are_refused(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from gradio.utils import get_upload_folder
 
 from tuneglm.errors import ConfigError, ModelError
 from tuneglm.web.files import Workplace
@@ -17,8 +18,9 @@ from tuneglm.web.server import bound_socket, make_app
 from tuneglm.web.site import Site, named_models
 from tuneglm.web.tab_data import DataActs
 from tuneglm.web.tab_export import ExportActs
-from tuneglm.web.tab_train import Form
+from tuneglm.web.tab_train import TrainActs
 from tuneglm.web.talk import Models
+from tuneglm.web.train_form import Form
 from tuneglm.web.users import Sessions, is_local, refuse_open_door, users_of
 from tuneglm.web.words import Words
 
@@ -81,6 +83,36 @@ def test_a_request_of_another_page_is_refused(client: TestClient) -> None:
     foreign = {"origin": "http://evil.example"}
     assert client.post("/en/gradio_api/queue/join", headers=foreign).status_code == 403
     assert client.get("/en/", headers={"origin": "http://page.example"}).status_code == 200
+    # of a page in a sandbox: it may look, and nothing else
+    for origin in ("null", "http://[", "", "page.example"):
+        sent = client.post("/en/gradio_api/queue/join", headers={"origin": origin}, json={})
+        assert sent.status_code == 403, origin
+    assert client.get("/en/", headers={"origin": "null"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["../../evil.json", "/etc/evil.json", "..\\evil.json", "evil.json"]
+)
+def test_what_is_sent_lies_where_uploads_lie(client: TestClient, folder: Path, name: str) -> None:
+    """Through the server, as a program would send it."""
+    enter(client, "one")
+    before = {*folder.parent.rglob("*.json")}
+    answer = client.post("/en/gradio_api/upload", files={"files": (name, b"[]")})
+    assert answer.status_code == 200
+    received = Path(answer.json()[0])
+    assert received.resolve().is_relative_to(Path(get_upload_folder()).resolve())
+    page = Page(site_in(folder, is_open=False), Words("en"), Models(), Plans())
+    *_, said = DataActs(page).upload([str(received)], [], request_of("one"))
+    assert "done" in said
+    (made,) = {*folder.parent.rglob("*.json")} - before
+    assert made.parent == folder / "users" / "one" / "uploads"
+    assert not received.exists()
+
+
+def test_what_is_too_large_is_not_received(client: TestClient) -> None:
+    enter(client, "one")
+    answer = client.post("/en/gradio_api/upload", files={"files": ("a.json", bytes(30_000))})
+    assert answer.status_code == 413
 
 
 def test_a_browser_is_told_to_fetch_nothing_from_elsewhere(client: TestClient) -> None:
@@ -110,8 +142,8 @@ def test_on_this_machine_other_names_are_refused(tmp_path: Path) -> None:
         assert client.get("/zh/").status_code == 200
         # the language that was chosen is kept
         assert client.get("/", headers={"accept-language": "en"}).headers["location"] == "/zh/"
-        rebound = client.get("/en/", headers={"host": "evil.example"})
-        assert rebound.status_code == 403
+        for host in ("evil.example", "[", "127.0.0.1.evil.example"):
+            assert client.get("/en/", headers={"host": host}).status_code == 403, host
 
 
 @pytest.mark.parametrize(
@@ -255,7 +287,7 @@ def test_a_run_or_an_export_of_elsewhere_is_not_begun(tmp_path: Path, name: str)
     values = {key: getattr(part, "value", None) for key, part in form.parts.items()}
     values |= {"model": "demo", "data": [], "name": "a", "author": "b", "run_name": name}
     given = [values[key] for key in form.keys]
-    said, *_ = form.start(request_of("one"), *given)
+    said, *_ = TrainActs(page, form).start(request_of("one"), *given)
     assert "refusal" in said
     if name not in ("users", "uploads"):
         said = ExportActs(page).start(request_of("one"), "demo", name, False, "", "", "", "")

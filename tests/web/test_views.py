@@ -1,7 +1,9 @@
 """What is shown of runs and plans, and what a plan takes when somebody goes on typing."""
 
 import json
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -39,11 +41,11 @@ def curve(*lines: Line) -> str:
 def test_a_curve_goes_from_its_first_step_to_its_last() -> None:
     html = curve(Line("<one>", [(1, 4.0), (5, 2.0), (10, 1.0)], [(10, 3.0)]))
     assert 'data-points="4"' in html
-    assert 'points="100.0,60.0 500.0,180.0 1000.0,240.0"' in html
+    assert 'points="100.0,0.0 500.0,150.0 1000.0,225.0"' in html
     assert "&lt;one&gt;" in html and "<one>" not in html
     # a single point is seen
-    assert 'points="1000.0,120.0 1000.0,120.0"' in html
-    assert "<span>5</span>" in html and "<span>10</span>" in html
+    assert 'points="1000.0,75.0 1000.0,75.0"' in html
+    assert "<span>4</span>" in html and "<span>2</span>" in html and "<span>10</span>" in html
 
 
 def test_runs_are_drawn_to_one_scale() -> None:
@@ -90,8 +92,7 @@ def test_a_command_shows_what_it_prints(tmp_path: Path) -> None:
 
 
 def until_done(background: Background) -> None:
-    while background.is_running():
-        time.sleep(0.1)
+    until(lambda: not background.is_running())
 
 
 def test_a_plan_is_that_of_the_command(configure: Configure, tmp_path: Path) -> None:
@@ -106,27 +107,48 @@ def test_a_plan_is_that_of_the_command(configure: Configure, tmp_path: Path) -> 
         next(plans.ask("one", "model: {path: x, colour: red}", tmp_path, 0))
 
 
-def test_who_types_on_gets_the_newest_plan_alone(configure: Configure, tmp_path: Path) -> None:
-    plans, answers = Plans(), {}
-    yamls = [dump_config(configure(tmp_path / "out", f"method.rank={rank}")) for rank in (2, 4)]
+# a plan that takes its time, and says when it begins
+SLOW = """
+import json, pathlib, sys, time
+file = pathlib.Path(sys.argv[1])
+(pathlib.Path.cwd() / file.read_text().strip()).touch()
+time.sleep(1)
+print(json.dumps({"fits": True, "of": file.read_text()}))
+"""
 
-    def ask(number: int) -> None:
-        answers[number] = [*plans.ask("one", yamls[number], tmp_path, 0.5)]
 
-    threads = [Thread(target=ask, args=(number,)) for number in range(2)]
-    for thread in threads:
+def test_who_types_on_gets_the_newest_plan_alone(tmp_path: Path) -> None:
+    plans, answers = Plans((sys.executable, "-c", SLOW)), dict[str, list[Any]]()
+
+    def ask(yaml: str, patience: float) -> None:
+        answers[yaml] = [*plans.ask("one", yaml, tmp_path, patience)]
+
+    def asked(yaml: str, patience: float) -> Thread:
+        thread = Thread(target=ask, args=(yaml, patience))
         thread.start()
-        time.sleep(0.1)
+        return thread
+
+    # typed on before it is asked; while it is planned; and given up at last
+    threads = [asked("first", 0.3), asked("second", 0)]
+    until(lambda: (tmp_path / "second").exists())
+    threads.append(asked("third", 0))
+    until(lambda: (tmp_path / "third").exists())
     for thread in threads:
         thread.join()
-    assert answers[0] == []
-    assert len(answers[1]) == 1
-    asked = Thread(target=ask, args=(0,))
-    asked.start()
-    time.sleep(1.5)
+    assert answers == {"first": [], "second": [], "third": [{"fits": True, "of": "third"}]}
+    assert not (tmp_path / "first").exists()
+    last = asked("fourth", 0)
+    until(lambda: (tmp_path / "fourth").exists())
     plans.give_up("one")
-    asked.join()
-    assert answers[0] == []
+    last.join()
+    assert answers["fourth"] == []
+
+
+def until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("words", [EN, ZH])

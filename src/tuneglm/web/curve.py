@@ -85,10 +85,10 @@ def _last_values(line: Line, evaluation: str) -> str:
 
 
 def _round_up(value: float) -> float:
-    """The next of 1, 2, 5, 10, … that is no smaller."""
+    """The next of 1, 1.5, 2, 3, 4, 6, 8, 10, … that is no smaller: its half is short to write."""
     size = 1e-6
     while True:
-        for factor in (1, 2, 5):
+        for factor in (1, 1.5, 2, 3, 4, 6, 8):
             if value <= size * factor:
                 return size * factor
         size *= 10

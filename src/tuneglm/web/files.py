@@ -120,12 +120,14 @@ class Workplace:
             shutil.copyfileobj(reader, writer)
         return target
 
-    def delete_upload(self, name: str) -> None:
-        """Remove an uploaded file; raises DataError where it is none."""
-        path = inside(self.root / UPLOADS, name)
-        if not path.is_file():
-            raise DataError(f"`{name}` was not uploaded here.")
-        path.unlink()
+    def delete_uploads(self, *names: str) -> None:
+        """Remove uploaded files; raises DataError, and removes none, where one was not uploaded."""
+        paths = [inside(self.root / UPLOADS, name) for name in names]
+        for path in paths:
+            if not path.is_file():
+                raise DataError(f"`{path.name}` was not uploaded here.")
+        for path in paths:
+            path.unlink()
 
     def used(self) -> int:
         """Bytes of all uploads."""

@@ -23,8 +23,12 @@ KEPT = 64
 
 @dataclass
 class Plans:
-    """One plan at a time for each person: what was asked before is given up."""
+    """One plan at a time for each person: what was asked before is given up.
 
+    command  what plans the run file that is named behind it
+    """
+
+    command: Sequence[str] = (sys.executable, "-m", "tuneglm", "plan")
     _answers: OrderedDict[str, dict[str, Any]] = field(default_factory=OrderedDict)
     _asked: "dict[str, subprocess.Popen[str]]" = field(default_factory=dict)
     _newest: dict[str, str] = field(default_factory=dict)
@@ -76,7 +80,7 @@ class Plans:
             if before is not None:
                 before.kill()
             process = subprocess.Popen(
-                [sys.executable, "-m", "tuneglm", "plan", str(file), "--json", *options],
+                [*self.command, str(file), "--json", *options],
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from tuneglm.web.form import Field
+from tuneglm.web.fields import Field
 from tuneglm.web.words import Words
 
 

@@ -147,11 +147,12 @@ def _problem_kind(found: ProblemList, file: str, kind: str, words: Words) -> str
 
 def _problem_lines(held: Sequence[RowProblem], words: Words) -> Iterator[str]:
     for problem in held:
-        place = words("data.line", line=problem.source.line)
-        yield (
-            f"<li>{place}: {escape(problem.sentence)}<br><small>→ {escape(problem.remedy)}"
-            "</small></li>"
-        )
+        at = problem.source
+        # rows of a list may all stand on one line
+        row = f" · {words('data.row', number=at.row)}" if at.row != at.line else ""
+        place = f"{words('data.line', line=at.line)}{row}"
+        sentence, remedy = marked(words.said(problem.sentence)), marked(words.said(problem.remedy))
+        yield f"<li>{place}: {sentence}<br><small>→ {remedy}</small></li>"
 
 
 def _short(path: str) -> str:

@@ -1,7 +1,10 @@
 """The page in one language: its head, its tabs, and what they have to do with each other."""
 
+from html import escape
+
 import gradio as gr
 
+from tuneglm.web.paths import folder_shown
 from tuneglm.web.record import QUIET, Page
 from tuneglm.web.tab_chat import add_chat
 from tuneglm.web.tab_data import add_data
@@ -28,6 +31,7 @@ def page_of(page: Page) -> gr.Blocks:
                 evaluate = add_evaluate(page)
             with gr.Tab(words("export.tab"), id="export") as export_tab:
                 export = add_export(page)
+        folder = gr.HTML(padding=False, elem_classes="ours", elem_id="folder")
         data.parts["chosen"].change(
             lambda names: names, data.parts["chosen"], train.parts["data"], **QUIET
         )
@@ -46,6 +50,12 @@ def page_of(page: Page) -> gr.Blocks:
         ):
             blocks.load(filled.refresh, filled.inputs, filled.outputs, **QUIET)
             tab.select(filled.refresh, filled.inputs, filled.outputs, **QUIET)
+
+        def where(request: gr.Request) -> str:
+            name = f"<code>{escape(folder_shown(page.place(request).root))}</code>"
+            return f"<p class='note'>{words('page.folder', folder=name)}</p>"
+
+        blocks.load(where, None, folder, **QUIET)
     return blocks
 
 

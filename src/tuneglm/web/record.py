@@ -6,8 +6,10 @@ from typing import Any
 
 import gradio as gr
 
+from tuneglm.errors import UserError
 from tuneglm.web.files import Workplace
 from tuneglm.web.foresee import Plans
+from tuneglm.web.paths import shown
 from tuneglm.web.site import Site
 from tuneglm.web.talk import Models
 from tuneglm.web.words import Words
@@ -39,6 +41,11 @@ class Page:
     def place(self, request: gr.Request) -> Workplace:
         """The workplace of whoever asks."""
         return self.site.place(request.username)
+
+    def refusal(self, error: UserError, place: Workplace) -> str:
+        """What went wrong, as HTML; paths are those that are typed in the workplace."""
+        sentence, hint = (shown(text, place.root) for text in (error.sentence, error.hint or ""))
+        return self.words.refusal(sentence, hint, type(error).__name__)
 
 
 def offered(names: Sequence[Any], chosen: Any, first: Any = None) -> Any:

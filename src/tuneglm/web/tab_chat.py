@@ -7,9 +7,11 @@ import gradio as gr
 
 from tuneglm.config import ChatConfig, chat_config
 from tuneglm.errors import UserError
+from tuneglm.reports.terminal import command
 from tuneglm.run_file import read_yaml
-from tuneglm.web.form import Field, fields_of
+from tuneglm.web.fields import Field, fields_of
 from tuneglm.web.form_view import components
+from tuneglm.web.paths import typed
 from tuneglm.web.record import QUIET, SHOWN, Page, Tab, offered
 from tuneglm.web.talk import turns
 
@@ -29,6 +31,7 @@ def add_chat(page: Page) -> Tab:
             info=words("chat.model_help"),
             elem_id="chat-model",
             scale=3,
+            min_width=240,
         )
         beside = gr.Checkbox(
             label=words("chat.beside"),
@@ -58,6 +61,7 @@ def add_chat(page: Page) -> Tab:
         send = gr.Button(words("chat.send"), variant="primary", min_width=80, elem_id="send")
         stop = gr.Button(words("chat.stop"), min_width=70)
         clear = gr.Button(words("chat.clear"), min_width=70)
+    typed_so = gr.HTML(padding=False, elem_classes="ours", elem_id="chat-typed")
     settings = [model, beside, tuned, base, *sampling.values()]
     outputs = [tuned, base, said]
     asked = gr.on(
@@ -73,6 +77,8 @@ def add_chat(page: Page) -> Tab:
     stop.click(None, cancels=[asked, again, edited], api_visibility="private")
     clear.click(lambda: ([], [], ""), None, outputs, cancels=[asked, again, edited], **QUIET)
     beside.change(lambda on: gr.Chatbot(visible=on), beside, base, **QUIET)
+    said_by = [model, beside, *sampling.values()]
+    gr.on([part.change for part in said_by], acts.typed, said_by, typed_so, **QUIET)
     return Tab(acts.refresh, [model], [model], {"result": model})
 
 
@@ -102,6 +108,19 @@ class ChatActs:
         names = [*self.page.site.answering(self.page.place(request))]
         first = self.page.chosen if self.page.chosen in names else names[0]
         return offered(names, model, first)
+
+    def typed(self, name: str, beside: bool, request: gr.Request, *drawn: Any) -> str:
+        """The command that talks to the same at a terminal, as HTML."""
+        place = self.page.place(request)
+        try:
+            path = self.page.site.answering_path(place, name)
+        except UserError:
+            return ""
+        words = ["chat", typed(path, place.root), *(["--compare", "base"] if beside else [])]
+        for field, given in zip(SAMPLING, drawn, strict=True):
+            if given != field.shown:
+                words += [f"--{field.key.partition('.')[2].replace('_', '-')}", str(given)]
+        return self.page.words.typed(command(*words))
 
     def ask(self, question: str, request: gr.Request, *settings: Any) -> Iterator[tuple[Any, ...]]:
         """Answer a question."""
@@ -143,8 +162,8 @@ class ChatActs:
         # the base may have come later into the conversation, and answers from there on
         late = len(before) - len(other)
         base = [*turns(other)[: max(0, len(history) - late)], asked] if beside else []
+        place = self.page.place(request)
         try:
-            place = self.page.place(request)
             path = self.page.site.answering_path(place, name)
             config = _config(drawn)
             yield tuned, base, ""
@@ -157,7 +176,7 @@ class ChatActs:
                 for text in self._grown(path, base, config, beneath):
                     yield tuned, [*base, {"role": "assistant", "content": text}], ""
         except UserError as error:
-            yield turns(history), turns(other), self.words.error(error)
+            yield turns(history), turns(other), self.page.refusal(error, place)
 
     def _grown(
         self, path: str, conversation: History, config: ChatConfig, base: str | None

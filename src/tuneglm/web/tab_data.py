@@ -11,8 +11,10 @@ from gradio.utils import get_upload_folder
 from tuneglm.config import DataRunConfig, ModelConfig, RunConfig
 from tuneglm.data_config import DataConfig, DatasetEntry
 from tuneglm.errors import ConfigError, DataError, UserError
+from tuneglm.reports.terminal import command
 from tuneglm.web import looking
 from tuneglm.web.files import Workplace, megabytes
+from tuneglm.web.paths import shown, typed
 from tuneglm.web.record import SHOWN, Page, Tab, offered
 
 ROWS = 5
@@ -39,7 +41,8 @@ def add_data(page: Page) -> Tab:
                 elem_id="data-chosen",
             )
             model = gr.Dropdown(
-                choices=[],
+                choices=[*page.site.models],
+                value=next(iter(page.site.models)),
                 allow_custom_value=True,
                 label=words("data.model"),
                 info=words("data.model_help"),
@@ -62,7 +65,7 @@ def add_data(page: Page) -> Tab:
     preview.click(acts.preview, [chosen, model], [said, shown], **SHOWN)
     check.click(acts.check, [chosen, model], [said, shown], **SHOWN)
     delete.click(acts.delete, [chosen], [chosen, said], **SHOWN)
-    return Tab(acts.refresh, [chosen, model], [chosen, model], {"chosen": chosen})
+    return Tab(acts.refresh, [chosen], [chosen], {"chosen": chosen})
 
 
 @contextmanager
@@ -83,13 +86,9 @@ class DataActs:
         self.page = page
         self.words = page.words
 
-    def refresh(self, chosen: list[str], model: str, request: gr.Request) -> tuple[Any, Any]:
+    def refresh(self, chosen: list[str], request: gr.Request) -> Any:
         """What there is to choose."""
-        names = [*self.page.site.models]
-        return (
-            offered(self._choices(self.page.place(request)), chosen),
-            offered(names, model, names[0]),
-        )
+        return offered(self._choices(self.page.place(request)), chosen)
 
     def upload(
         self, files: Sequence[str], chosen: list[str], request: gr.Request
@@ -102,7 +101,7 @@ class DataActs:
                 with _received(Path(file)) as received:
                     saved = place.save_upload(received, received.name)
             except UserError as error:
-                said += self.words.error(error)
+                said += self.page.refusal(error, place)
                 continue
             names.append(saved.name)
             said += self.words.good("data.saved", name=saved.name)
@@ -114,39 +113,53 @@ class DataActs:
         try:
             if not chosen:
                 raise ConfigError("No data is chosen.", "choose a set or upload a file first")
-            for name in chosen:
-                place.delete_upload(name)
+            place.delete_uploads(*chosen)
         except UserError as error:
-            return gr.Dropdown(choices=self._choices(place)), self.words.error(error)
+            return gr.Dropdown(choices=self._choices(place)), self.page.refusal(error, place)
         said = self.words.good("data.deleted", name=", ".join(chosen))
         return gr.Dropdown(choices=self._choices(place), value=[]), said
 
     def preview(self, chosen: list[str], model: str, request: gr.Request) -> tuple[Any, Any]:
         """The first rows, with what of them is trained."""
+        place = self.page.place(request)
         try:
-            data = self._data(chosen, request)
+            data = self._data(chosen, place)
             path = self.page.site.model_path(model)
             config = RunConfig(model=ModelConfig(path=path), data=data)
-            return "", looking.preview(config, ROWS, self.words)
+            rows = shown(looking.preview(config, ROWS, self.words), place.root)
         except UserError as error:
-            return self.words.error(error), gr.skip()
+            return self.page.refusal(error, place), gr.skip()
+        return "", rows + self._typed(place, "show", data, path, "--rows", str(ROWS))
 
     def check(self, chosen: list[str], model: str, request: gr.Request) -> tuple[Any, Any]:
         """Everything there is against every row."""
+        place = self.page.place(request)
         try:
-            data = self._data(chosen, request)
-            named = ModelConfig(path=self.page.site.model_path(model)) if model else None
-            return "", looking.checked(DataRunConfig(model=named, data=data), self.words)
+            data = self._data(chosen, place)
+            path = self.page.site.model_path(model) if model else ""
+            named = ModelConfig(path=path) if path else None
+            config = DataRunConfig(model=named, data=data)
+            found = shown(looking.checked(config, self.words), place.root)
         except UserError as error:
-            return self.words.error(error), gr.skip()
+            return self.page.refusal(error, place), gr.skip()
+        return "", found + self._typed(place, "check", data, path)
 
     def _choices(self, place: Workplace) -> list[str]:
         return self.page.site.data_choices(place)
 
-    def _data(self, chosen: list[str], request: gr.Request) -> DataConfig:
+    def _typed(
+        self, place: Workplace, verb: str, data: DataConfig, model: str, *options: str
+    ) -> str:
+        """The command that says the same, as HTML."""
+        sets = [typed(entry.path or entry.name or "", place.root) for entry in data.train]
+        settings = [f"model.path={typed(model, place.root)}"] if model else []
+        if any(entry.name for entry in data.train):
+            settings.append(f"data.dir={typed(data.dir, place.root)}")
+        return self.words.typed(command("data", verb, *sets, *settings, *options))
+
+    def _data(self, chosen: list[str], place: Workplace) -> DataConfig:
         if not chosen:
             raise ConfigError("No data is chosen.", "choose a set or upload a file first")
-        place = self.page.place(request)
         entries = [
             DatasetEntry.model_validate(self.page.site.entry(place, name)) for name in chosen
         ]

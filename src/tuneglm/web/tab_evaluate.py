@@ -7,13 +7,13 @@ from typing import Any
 
 import gradio as gr
 
-from tuneglm.errors import ConfigError, UserError
-from tuneglm.web.background import Background
-from tuneglm.web.commands import command_card
+from tuneglm.errors import ConfigError
+from tuneglm.evaluation.suites import SUITES
+from tuneglm.web.commands import ResultCommand
 from tuneglm.web.files import Workplace
-from tuneglm.web.record import QUIET, SECONDS_BETWEEN_LOOKS, SHOWN, Page, Tab, offered
+from tuneglm.web.paths import shown, typed
+from tuneglm.web.record import Page, Tab, offered
 
-KIND = "evaluate"
 FOLDER, REPORT, CHART = "evaluation", "report.md", "report.png"
 
 
@@ -22,16 +22,7 @@ def add_evaluate(page: Page) -> Tab:
     words = page.words
     acts = EvaluateActs(page)
     with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=300):
-            gr.HTML(
-                f"<p class='lead'>{words('evaluate.lead')}</p>", padding=False, elem_classes="ours"
-            )
-            result = gr.Dropdown(
-                choices=[],
-                allow_custom_value=True,
-                label=words("evaluate.result"),
-                elem_id="evaluate-result",
-            )
+        with acts.command.column():
             data = gr.Dropdown(
                 choices=[],
                 allow_custom_value=True,
@@ -39,24 +30,17 @@ def add_evaluate(page: Page) -> Tab:
                 info=words("evaluate.data_help"),
                 elem_id="evaluate-data",
             )
-            base = gr.Checkbox(label=words("evaluate.base"), info=words("evaluate.base_help"))
-            with gr.Row():
-                start = gr.Button(words("evaluate.start"), variant="primary", elem_id="evaluate")
-                stop = gr.Button(words("command.stop"))
-            said = gr.HTML(padding=False, elem_classes="ours", elem_id="evaluate-said")
-            card = gr.HTML(padding=False, elem_classes="ours", elem_id="evaluate-card")
-        with gr.Column(scale=3, min_width=300):
-            report = gr.Markdown(
-                f"<div class='empty'>{words('evaluate.empty')}</div>",
-                elem_classes="ours",
-                elem_id="report",
+            base = gr.Checkbox(
+                label=words("evaluate.base"),
+                info=words("evaluate.base_help"),
+                elem_id="evaluate-base",
             )
+        with gr.Column(scale=3, min_width=300):
+            report = gr.Markdown(acts.empty, elem_classes="ours", elem_id="report")
             chart = gr.HTML(padding=False, elem_classes="ours", elem_id="chart")
-    seen = gr.State("")
-    looked = [result, seen], [card, report, chart, seen]
-    start.click(acts.start, [result, data, base], said, **SHOWN).then(acts.look, *looked, **QUIET)
-    stop.click(acts.stop, None, said, **QUIET)
-    gr.Timer(SECONDS_BETWEEN_LOOKS).tick(acts.look, *looked, **QUIET)
+    seen, result = gr.State(""), acts.command.parts["result"]
+    outputs = [acts.command.parts["card"], report, chart, seen]
+    acts.command.connect(acts.start, [result, data, base], acts.look, [result, data, seen], outputs)
     return Tab(acts.refresh, [result, data], [result, data], {"result": result})
 
 
@@ -65,46 +49,74 @@ class EvaluateActs:
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.words = page.words
+        self.command = ResultCommand(page, "evaluate")
+
+    @property
+    def empty(self) -> str:
+        """What stands where no report is."""
+        return f"<div class='empty'>{self.page.words('evaluate.empty')}</div>"
 
     def refresh(self, result: str, data: str, request: gr.Request) -> tuple[Any, Any]:
         """What there is to choose."""
-        place = self.page.place(request)
-        names = [*_results(self.page, place)]
+        site, place = self.page.site, self.page.place(request)
+        names = [*self._results(place)]
+        nothing = (self.page.words("evaluate.own"), "")
+        sets = [(name, name) for name in [*site.data_choices(place), *self._suites()]]
         return (
             offered(names, result, next(iter(names), None)),
-            offered(self.page.site.data_choices(place), data),
+            offered([nothing, *sets], data, ""),
         )
 
     def start(self, result: str, data: str, base: bool, request: gr.Request) -> str:
         """Run the command."""
-        place = self.page.place(request)
-        try:
-            folder = _result(self.page, place, result)
-            words = ["evaluate", str(folder)]
-            if data:
-                words += ["--data", *self.page.site.entry(place, data).values()]
-            words += ["--dir", str(self.page.site.data), *(["--base"] if base else [])]
-            words += ["--language", self.words.language]
-            Background(place.process(KIND)).start(words, place.root)
-        except UserError as error:
-            return self.words.error(error)
-        return ""
+        return self.command.start(lambda place: self._words(place, result, data, base), request)
 
-    def stop(self, request: gr.Request) -> str:
-        """Ask the command to end."""
-        Background(self.page.place(request).process(KIND)).stop()
-        return ""
-
-    def look(self, result: str, seen: str, request: gr.Request) -> tuple[Any, Any, Any, Any]:
+    def look(self, result: str, data: str, seen: str, request: gr.Request) -> tuple[Any, ...]:
         """The command and the report, where anything of them has changed."""
         place = self.page.place(request)
-        card = command_card(Background(place.process(KIND)), self.words)
-        folder = _results(self.page, place).get(result or "")
-        text, chart = _report(folder / FOLDER) if folder is not None else ("", "")
-        shown = text or f"<div class='empty'>{self.words('evaluate.empty')}</div>"
-        now = repr((card, shown))
-        return (gr.skip(),) * 4 if now == seen else (card, shown, chart, now)
+        card, folder = self.command.card(place), self._results(place).get(result or "")
+        text, chart = _report(folder / _folder_for(data)) if folder is not None else ("", "")
+        text = shown(text, place.root) or self.empty
+        now = repr((card, text))
+        return (gr.skip(),) * 4 if now == seen else (card, text, chart, now)
+
+    def _words(self, place: Workplace, result: str, data: str, base: bool) -> list[str]:
+        results = self._results(place)
+        if result not in results:
+            raise ConfigError("No result is chosen.", "train a run first, then choose it here")
+        folder = typed(results[result], place.root)
+        words = ["evaluate", folder, *self._matter(place, data), *(["--base"] if base else [])]
+        # each choice of data has a report of its own: another evaluation is not written over it
+        return [*words, "--output", f"{folder}/{_folder_for(data)}", *self._language()]
+
+    def _matter(self, place: Workplace, data: str) -> list[str]:
+        if not data:
+            return []
+        site = self.page.site
+        if data in self._suites():
+            return ["--suite", f"{data}={typed(site.data / data, place.root)}"]
+        entry = site.entry(place, data)
+        if "path" in entry:
+            return ["--data", typed(entry["path"], place.root)]
+        return ["--data", entry["name"], "--dir", typed(site.data, place.root)]
+
+    def _language(self) -> list[str]:
+        return ["--language", self.page.words.language]
+
+    def _suites(self) -> list[str]:
+        return [name for name in SUITES if (self.page.site.data / name).is_dir()]
+
+    def _results(self, place: Workplace) -> dict[str, Path]:
+        """What the page itself made: a report is written beside it."""
+        site = self.page.site
+        known = site.answering(place).items()
+        return {name: path for name, path in known if name not in site.models}
+
+
+def _folder_for(data: str) -> str:
+    """Of the report, within the folder of a result."""
+    name = re.sub(r"[^\w.-]+", "-", data)
+    return f"{FOLDER}-{name}" if data else FOLDER
 
 
 def _report(folder: Path) -> tuple[str, str]:
@@ -118,16 +130,3 @@ def _report(folder: Path) -> tuple[str, str]:
         return text, ""
     encoded = base64.b64encode(chart.read_bytes()).decode("ascii")
     return text, f'<img alt="" class="chart" src="data:image/png;base64,{encoded}">'
-
-
-def _results(page: Page, place: Workplace) -> dict[str, Path]:
-    """What the page itself made: a report is written beside it."""
-    models = page.site.models
-    return {name: path for name, path in page.site.answering(place).items() if name not in models}
-
-
-def _result(page: Page, place: Workplace, name: str) -> Path:
-    results = _results(page, place)
-    if name not in results:
-        raise ConfigError("No result is chosen.", "train a run first, then choose it here")
-    return results[name]

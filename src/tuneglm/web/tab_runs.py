@@ -5,8 +5,10 @@ from typing import Any
 import gradio as gr
 
 from tuneglm.errors import UserError
+from tuneglm.web.compared import differences
 from tuneglm.web.curve import Line, drawn
 from tuneglm.web.files import Workplace
+from tuneglm.web.paths import shown
 from tuneglm.web.record import QUIET, SECONDS_BETWEEN_LOOKS, Page
 from tuneglm.web.runs import Run, curve_of, go_on, runs_of, stop
 from tuneglm.web.verdict import run_card
@@ -97,10 +99,10 @@ class Watch:
         chosen = name if name in names else (names[0] if names else "")
         lines = [Run(place.run(each)) for each in dict.fromkeys([chosen, *(others or [])]) if each]
         known = [run for run in lines if run.name in names]
-        card = run_card(known[0], self.words) if known else self._none()
+        card = shown(run_card(known[0], self.words), place.root) if known else self._none()
         state = known[0].state() if known else ""
-        curve = self._curve(known)
-        output = _last_lines(known[0].process.output()) if known else ""
+        curve = shown(self._curve(known), place.root)
+        output = _last_lines(shown(known[0].process.output(), place.root)) if known else ""
         now = repr((names, chosen, others, card, curve, output))
         if now == seen:
             return [gr.skip() for _ in self.outputs]
@@ -119,10 +121,11 @@ class Watch:
 
     def stop(self, name: str, request: gr.Request) -> str:
         """Ask a run to save and end."""
+        place = self.page.place(request)
         try:
-            stop(self.page.place(request), name)
+            stop(place, name)
         except UserError as error:
-            return self.words.error(error)
+            return self.page.refusal(error, place)
         return self.words.good("run.stopping", name=name)
 
     def go_on(self, name: str, request: gr.Request) -> str:
@@ -131,7 +134,7 @@ class Watch:
         try:
             go_on(place, name, site.at_once, site.at_work())
         except UserError as error:
-            return self.words.error(error)
+            return self.page.refusal(error, place)
         return self.words.good("run.goes_on", name=name)
 
     def _none(self) -> str:
@@ -144,12 +147,13 @@ class Watch:
             for run in runs
             for log in [run.log()]
         ]
-        return drawn(
+        curve = drawn(
             lines,
             step=words("run.step"),
             evaluation=words("run.evaluation"),
             empty=words("run.no_curve"),
         )
+        return curve + (differences(runs, words) if len(runs) > 1 else "")
 
 
 def _last_lines(text: str) -> str:

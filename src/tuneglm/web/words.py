@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from tuneglm.errors import UserError
-from tuneglm.web.form import Field
+from tuneglm.web.fields import Field
+from tuneglm.web.sentences import in_chinese, kind_in_chinese
 
 LANGUAGES = {"zh": "中文", "en": "English"}
 # as browsers and HTML name them
@@ -55,26 +56,29 @@ class Words:
 
     def error(self, error: UserError) -> str:
         """An error's sentence and hint, as HTML."""
-        return self.refusal(error.sentence, error.hint or "")
+        return self.refusal(error.sentence, error.hint or "", type(error).__name__)
 
-    def refusal(self, sentence: str, hint: str = "") -> str:
-        """The same, of words that a command printed."""
+    def refusal(self, sentence: str, hint: str = "", kind: str = "command") -> str:
+        """The same, of words that a command printed.
+
+        kind  the class of the error: said before a sentence that stands in English alone
+        """
+        is_foreign = self.language == "zh" and in_chinese(sentence) is None
+        frame = f"<b>{kind_in_chinese(kind)}</b> " if is_foreign else ""
         more = f'<div class="hint">{marked(self.said(hint))}</div>' if hint else ""
-        return f'<div class="refusal">{marked(self.said(sentence))}{more}</div>'
+        return f'<div class="refusal">{frame}{marked(self.said(sentence))}{more}</div>'
 
     def good(self, key: str, **values: Any) -> str:
         """A sentence that something was done, as HTML."""
         return f'<div class="done">{marked(self(key, **values))}</div>'
 
+    def typed(self, command: str) -> str:
+        """A command that does at a terminal what the page did, as HTML."""
+        return f'<p class="typed">{self("page.typed")}<code>{escape(command)}</code></p>'
+
     def said(self, sentence: str) -> str:
         """A sentence of tuneglm in this language, where the page knows it; else as it is."""
-        if self.language == "en":
-            return sentence
-        for pattern, translated in _sentences():
-            found = pattern.fullmatch(sentence)
-            if found is not None:
-                return translated.format(*found.groups())
-        return sentence
+        return sentence if self.language == "en" else in_chinese(sentence) or sentence
 
     def _of_field(self, field: Field, part: str) -> str:
         return str(_texts("options")[field.key][self.language].get(part, ""))
@@ -85,15 +89,6 @@ def _texts(name: str) -> dict[str, Any]:
     text = Path(__file__).with_name(f"{name}.yaml").read_text(encoding="utf-8")
     texts: dict[str, Any] = yaml.safe_load(text)
     return texts
-
-
-@cache
-def _sentences() -> tuple[tuple[re.Pattern[str], str], ...]:
-    """(what it looks like in English, the same in Chinese); `{}` is a value in both."""
-    return tuple(
-        (re.compile(re.escape(english).replace(r"\{\}", "(.*?)"), re.S), chinese)
-        for english, chinese in _texts("sentences").items()
-    )
 
 
 def marked(text: str) -> str:
