@@ -122,6 +122,50 @@ def llama_factory(address: str, job: Job, **options: Any) -> None:
         )
 
 
+def ms_swift(address: str, job: Job, **options: Any) -> None:
+    """ms-swift's run, on rows that were tokenised before; its default recomputes activations."""
+    from swift.arguments import SftArguments
+    from swift.pipelines.train.sft import SwiftSft
+
+    take_turns(address)
+    rows = [
+        {**row, "length": len(row["input_ids"])} for row in json.loads(Path(job.examples).read_text())
+    ]
+
+    class OfIds(SwiftSft):
+        """The pipeline with rows in place of its files of texts."""
+
+        def _prepare_dataset(self) -> list[Any]:
+            return [rows, None]
+
+    settings: dict[str, Any] = {"per_device_train_batch_size": BATCH, **options}
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = SftArguments(
+            model=str(_with_plain_tokenizer(Path(job.model), Path(folder) / "model")),
+            model_type="glm4",
+            template="dummy",
+            # a name has to be there, and is not looked at
+            dataset=["rows"],
+            tuner_type="lora",
+            lora_rank=8,
+            lora_alpha=16,
+            lora_dropout=0.0,
+            target_modules=list(PROJECTIONS),
+            torch_dtype="float32",
+            bf16=False,
+            fp16=False,
+            use_cpu=True,
+            output_dir=str(Path(folder) / "output"),
+            max_steps=STEPS,
+            eval_strategy="no",
+            save_strategy="no",
+            report_to=["none"],
+            include_num_input_tokens_seen="non_padding",
+            **settings,
+        )
+        OfIds(arguments).main()
+
+
 PEERS = {
     "trl": Peer(
         ("trl", "peft"),
@@ -137,6 +181,19 @@ PEERS = {
             "LLaMA-Factory": llama_factory,
             "LLaMA-Factory, one row × 4": partial(
                 llama_factory, per_device_train_batch_size=1, gradient_accumulation_steps=BATCH
+            ),
+        },
+    ),
+    "ms_swift": Peer(
+        ("ms-swift",),
+        {
+            "ms-swift": ms_swift,
+            "ms-swift, one row × 4": partial(
+                ms_swift,
+                per_device_train_batch_size=1,
+                gradient_accumulation_steps=BATCH,
+                use_logits_to_keep=True,
+                gradient_checkpointing=False,
             ),
         },
     ),
