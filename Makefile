@@ -10,7 +10,8 @@ export DEMO_AUTHOR := $(value AUTHOR)
 
 BIN   := .venv/bin
 STAMP := .venv/.installed
-# several test processes, each with its share of the processors
+# several test processes, each with its share of the processors, and with tests that stand together:
+# what these share is made once
 TEST_PROCESSES ?= 2
 
 .PHONY: demo test check format bench docs matrix
@@ -19,7 +20,7 @@ demo: $(STAMP)
 	@$(BIN)/tuneglm demo --name "$$DEMO_NAME" --author "$$DEMO_AUTHOR"
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 check: $(STAMP)
 	$(BIN)/ruff check .
