@@ -238,6 +238,7 @@ def test_what_is_refused(running: Running, options: dict[str, Any], said: str) -
         ({"echo": True}, "`echo` is not supported: the answer comes back alone"),
         ({"best_of": 3}, "`best_of` is not supported"),
         ({"suffix": "x"}, "`suffix` is not supported"),
+        ({"prompt": ["x"] * 20, "n": 16}, "256 answers at most; 320 were asked for"),
         ({"logprobs": 6}, "logprobs"),
         ({"prompt": []}, "prompt"),
         ({"prompt": [10**9]}, "There is no token 1000000000"),
@@ -367,6 +368,13 @@ def test_adapters_come_and_go(
             sent = {"name": name, "path": path}
             return httpx.post(f"{running.url}/v1/adapters", json=sent, headers=headers)
 
+        for stranger in ({}, {"Authorization": "Bearer another"}):
+            sent = {"name": "star", "path": "star"}
+            found = httpx.post(f"{running.url}/v1/adapters", json=sent, headers=stranger)
+            assert found.status_code == 401
+            gone = httpx.delete(f"{running.url}/v1/adapters/model", headers=stranger)
+            assert gone.status_code == 401
+        assert [model.id for model in client.models.list()] == ["model"]
         assert post("star", "star").status_code == 201
         assert post("prefix", str(runs["prefix"])).status_code == 201
         assert post("star", "star").status_code == 409

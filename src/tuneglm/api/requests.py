@@ -89,6 +89,10 @@ class Prompts:
         if longest is not None and longest > most:
             message = f"An answer has {most} tokens at most; {longest} were asked for."
             raise Refusal(400, message, param="max_tokens", code="invalid_value")
+        count = len(prompts) * (asked.n or 1)
+        if count > self._config.queue:
+            message = f"A request has {self._config.queue} answers at most; {count} were asked for."
+            raise Refusal(400, message, param="n", code="invalid_value")
         is_chat, streams = isinstance(asked, ChatRequest), bool(asked.stream)
         jobs = list[Job]()
         for prompt in prompts:
