@@ -51,6 +51,22 @@ def test_a_running_answer_comes_to_its_end(number: signal.Signals) -> None:
         assert os.waitstatus_to_exitcode(status) == (143 if number == signal.SIGTERM else 0)
 
 
+def test_running_answers_have_only_so_long() -> None:
+    """What is not written by then has no end, and the one who waits is told."""
+    never_end(str(MODEL_FOLDER))
+    with server(str(MODEL_FOLDER), *SMALL, "--stop-seconds", "0") as (url, process):
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+        said: Any = [{"role": "user", "content": "hello"}]
+        options: Any = {"model": "model", "max_tokens": 450, "n": 8, "logit_bias": NEVER_ENDS}
+        stream = iter(client.chat.completions.create(messages=said, stream=True, **options))
+        next(stream)
+        os.kill(process, signal.SIGTERM)
+        with pytest.raises((openai.APIError, httpx.HTTPError)):
+            list(stream)
+        _, status = os.waitpid(process, 0)
+        assert os.waitstatus_to_exitcode(status) == 143
+
+
 def test_a_folder_of_runs_is_enough(configure: Configure, tmp_path: Path) -> None:
     """As `tuneglm serve demo_output` is: the run that is in it, by its name."""
     tuneglm.train(configure(tmp_path / "star", "method=lora", "training.max_steps=1"))

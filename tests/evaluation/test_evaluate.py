@@ -14,11 +14,13 @@ import yaml
 from tests.evaluation.test_suites import write_suite
 from tests.test_cli import call
 from tuneglm.cli import _parser
+from tuneglm.config import ChatConfig
 from tuneglm.demo import MODEL_FOLDER
+from tuneglm.evaluate_cli import DEFAULTS
 from tuneglm.evaluation import packages
 from tuneglm.evaluation.contestants import Contestant
 from tuneglm.evaluation.evaluate import evaluate
-from tuneglm.evaluation.wanted import Wanted
+from tuneglm.evaluation.wanted import DRAWING, Wanted
 from tuneglm.generate import ChatModel
 
 ROOT = Path(__file__).parents[2]
@@ -156,6 +158,11 @@ def test_what_stops_it_says_how_it_goes_on(
         monkeypatch.setattr("tuneglm.evaluation.contest.losses_of", failing)
         call(*command, status=status)
         assert said in capsys.readouterr().err
+
+
+def test_the_command_draws_as_the_function_does() -> None:
+    """So that what one began the other goes on with."""
+    assert ChatConfig(**DEFAULTS) == DRAWING  # type: ignore[arg-type]
 
 
 def test_a_missing_package_is_one_sentence(

@@ -1,6 +1,11 @@
 """The OpenAI API over one model: rows that share a running batch, and the routes to it.
 
-app, routes   addresses, and what each does      requests   from what is asked to jobs
-scheduler     the thread that owns the model     batch      the rows that run, step by step
-limits, door  keys, rates, sizes                 slots      their keys and values
+app, routes             addresses, and what each does
+door, limits            keys, rates, sizes
+messages, schema        what a request may say
+requests, tool_choice   from what is asked to jobs
+scheduler               the thread that owns the model
+batch, slots            the rows that run, step by step; their keys and values
+text, spelling          tokens as text, and as bytes
+embedding               a text's vector
 """

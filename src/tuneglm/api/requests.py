@@ -89,6 +89,7 @@ class Prompts:
         if longest is not None and longest > most:
             message = f"An answer has {most} tokens at most; {longest} were asked for."
             raise Refusal(400, message, param="max_tokens", code="invalid_value")
+        self._refuse_too_many(len(prompts) * (asked.n or 1))
         is_chat, streams = isinstance(asked, ChatRequest), bool(asked.stream)
         jobs = list[Job]()
         for prompt in prompts:
@@ -103,6 +104,13 @@ class Prompts:
                 has_stops = bool(asked.stops)
                 jobs.append(Job(row, text, len(jobs), streams=streams, has_stops=has_stops))
         return jobs
+
+    def _refuse_too_many(self, count: int) -> None:
+        """Answers that could never wait together: to come again would not help."""
+        most = self._config.queue
+        if count > most:
+            message = f"A request may ask for at most {most} answers; {count} were asked for."
+            raise Refusal(400, message, param="n", code="invalid_value")
 
     def _bias(self, asked: Drawn) -> dict[int, float]:
         given = asked.logit_bias or {}

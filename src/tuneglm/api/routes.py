@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from tuneglm.api.chat_answers import ChatAnswers
 from tuneglm.api.completion_answers import CompletionAnswers
-from tuneglm.api.embedding import as_base64, embed
+from tuneglm.api.embedding import Reading, as_base64
 from tuneglm.api.job import Done, Job
 from tuneglm.api.messages import Record
 from tuneglm.api.refusals import Refusal
@@ -26,6 +26,7 @@ from tuneglm.api.schema import (
 )
 from tuneglm.api.service import Service
 from tuneglm.api.waiting import (
+    GoneError,
     Waiting,
     no_answer,
     queue_full,
@@ -47,6 +48,7 @@ class Routes:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._served = service.served
+        self._reads, self._readers = asyncio.Lock(), 0
 
     async def health(self) -> Response:
         """Whether answers can be expected."""
@@ -94,7 +96,7 @@ class Routes:
         texts = await self._service.aside(self._service.prompts.ids_of, asked.input, "input")
         found = []
         for number, ids in enumerate(texts):
-            vector = await self._on_model(partial(embed, self._served.chat, ids, adapter))
+            vector = await self._read(request, ids, adapter)
             shown: Any = as_base64(vector) if asked.encoding_format == "base64" else vector
             found.append({"object": "embedding", "index": number, "embedding": shown})
         read = sum(map(len, texts))
@@ -102,6 +104,23 @@ class Routes:
         usage = {"prompt_tokens": read, "total_tokens": read}
         answer = {"object": "list", "data": found, "model": asked.model, "usage": usage}
         return JSONResponse(answer)
+
+    async def _read(self, request: Request, ids: list[int], adapter: str) -> list[float]:
+        """A text's vector. One is read at a time: each keeps keys and values of its own."""
+        if self._readers >= self._service.config.queue:
+            raise queue_full(self._service.scheduler)
+        self._readers += 1
+        try:
+            async with self._reads:
+                made = partial(Reading, self._served.chat, ids, adapter)
+                reading: Reading = await self._on_model(made)
+                while not reading.is_done:
+                    if await request.is_disconnected():
+                        raise GoneError
+                    await self._on_model(reading.read)
+        finally:
+            self._readers -= 1
+        return reading.vector()
 
     async def add_adapter(self, request: Request) -> Response:
         """Load an adapter, and serve it by its name."""
