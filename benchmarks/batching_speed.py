@@ -74,7 +74,7 @@ def seconds(config: RunConfig) -> float:
 
 def encoded(config: RunConfig) -> EncodedSet:
     folder = Path(config.model.path)
-    encoder = encoder_of(config, load_tokenizer(folder), family_of(folder))
+    encoder = encoder_of(config.data, load_tokenizer(folder), family_of(folder))
     return encode_data(load_examples(config.data), encoder, config.data).train
 
 

@@ -81,10 +81,21 @@ def split_settings(given: argparse.Namespace) -> tuple[Sequence[str], Sequence[s
         raise ConfigError(
             "One of the words is empty.", "a variable of the shell that is not set is nothing"
         )
-    return (
-        [setting for setting in given.settings if "=" not in setting],
-        [setting for setting in given.settings if "=" in setting],
-    )
+    files = [setting for setting in given.settings if "=" not in setting]
+    overrides = [setting for setting in given.settings if "=" in setting]
+    _refuse_second_list(overrides)
+    return files, overrides
+
+
+def _refuse_second_list(overrides: Sequence[str]) -> None:
+    """Of an option given twice the later counts; of two that name sets, both were meant."""
+    for key in ("data.train", "data.evaluation"):
+        given = [one.removeprefix(f"{key}=") for one in overrides if one.startswith(f"{key}=")]
+        if len(given) > 1:
+            raise ConfigError(
+                f"`{key}` is given twice: `{given[0]}` and `{given[1]}`.",
+                f"give it once, several sets as one list: {key}=[A, B]",
+            )
 
 
 def given_config(given: argparse.Namespace) -> tuple[Path | None, RunConfig]:

@@ -254,7 +254,6 @@ def load_data_config(
 
 def _loaded(kind: type[Run], path: str | Path | None, overrides: Sequence[str]) -> Run:
     tree = {} if path is None else read_run_file(Path(path))
-    _refuse_second_list(overrides)
     for override in overrides:
         _apply_override(tree, override)
     try:
@@ -282,17 +281,6 @@ def dump_config(config: RunConfig) -> str:
             for empty in [name for name, value in entry.items() if value == {}]:
                 del entry[empty]
     return yaml.safe_dump(tree, allow_unicode=True, sort_keys=False)
-
-
-def _refuse_second_list(overrides: Sequence[str]) -> None:
-    """Of an option given twice the later counts; of two that name sets, both were meant."""
-    for key in ("data.train", "data.evaluation"):
-        given = [text for name, _, text in (one.partition("=") for one in overrides) if name == key]
-        if len(given) > 1:
-            raise ConfigError(
-                f"`{key}` is given twice: `{given[0]}` and `{given[1]}`.",
-                f"give it once, several sets as one list: {key}=[A, B]",
-            )
 
 
 def _apply_override(tree: dict[str, Any], override: str) -> None:

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from rich.console import Console
 from torch import nn
-from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from tuneglm.allocation import give_large_blocks_back
 from tuneglm.base_answers import is_asked, known_answers, write_answers
 from tuneglm.base_model import base_model
-from tuneglm.checkpoints import as_begun, check_output, claimed, save_result, writing
+from tuneglm.checkpoints import Output, as_begun, check_output, claimed, save_result, writing
 from tuneglm.config import RunConfig
 from tuneglm.data.batches import Batches, batches
 from tuneglm.data.encode import Encoder
@@ -140,18 +140,8 @@ def train(config: RunConfig) -> TrainingResult:
     progression, interrupt = Progression(terminal, output.folder), SaveOnInterrupt()
     chat = ChatModel.around(tuned.model, tokenizer, family)
     probing = Probing(terminal, config.probe, probes, chat, trainer)
-    trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(progression)
-    trainer.add_callback(probing)
-    trainer.add_callback(interrupt)
-    if config.patience is not None:
-        trainer.add_callback(Patience(config.patience))
-    with ExitStack() as held_open:
-        if trainer.is_world_process_zero():
-            held_open.enter_context(claimed(config, output))
-        held_open.enter_context(writing(output.folder))
-        if trainer.is_world_process_zero():
-            print_trackers(terminal, held_open.enter_context(tracked(config, output, trainer)))
+    _listen(trainer, progression, probing, interrupt, *_patience(config))
+    with _held_open(terminal, config, output, trainer):
         try:
             trainer.train(
                 resume_from_checkpoint=str(output.checkpoint) if output.checkpoint else None
@@ -201,6 +191,32 @@ def _planned(terminal: Console, config: RunConfig, step: Step) -> tuple[RunConfi
     if memory is not None and says:
         terminal.print(f"Memory   {memory.words}")
     return config, memory
+
+
+def _listen(trainer: Trainer, *callbacks: TrainerCallback) -> None:
+    """Ours in place of the one that prints a line of numbers."""
+    trainer.remove_callback(PrinterCallback)
+    for callback in callbacks:
+        trainer.add_callback(callback)
+
+
+def _patience(config: RunConfig) -> Iterator[Patience]:
+    if config.patience is not None:
+        yield Patience(config.patience)
+
+
+@contextmanager
+def _held_open(
+    terminal: Console, config: RunConfig, output: Output, trainer: StageTrainer
+) -> Iterator[None]:
+    """The output folder, of which this run is the only one, and the trackers' runs."""
+    with ExitStack() as open_ones:
+        if trainer.is_world_process_zero():
+            open_ones.enter_context(claimed(config, output))
+        open_ones.enter_context(writing(output.folder))
+        if trainer.is_world_process_zero():
+            print_trackers(terminal, open_ones.enter_context(tracked(config, output, trainer)))
+        yield
 
 
 def _refuse_no_steps(arguments: TrainingArguments, given: Batches) -> None:

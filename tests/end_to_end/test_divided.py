@@ -91,7 +91,9 @@ def _runs(way: str, folder: Path, rows: Path) -> Any:
             saving = "training.save_strategy=no"
             yield [*common, *chosen, saving, f"training.output_dir={folder / name}"]
     chosen = [*common, *SETTINGS["lora"], *BATCHING["padded"], "training.save_steps=1"]
-    yield [*chosen, f"training.output_dir={folder / 'whole'}"]
+    # of one run it is asked whether it fits, as of those that people start
+    asked = "memory_check=refuse"
+    yield [*chosen, asked, f"training.output_dir={folder / 'whole'}"]
     resume = f"resume={folder / 'whole' / 'checkpoint-1'}"
     yield [*chosen, resume, f"training.output_dir={folder / 'resumed'}"]
 

@@ -35,36 +35,22 @@ Request = tuple[Any, list[int], list[int]]  # (texts), ids of the context, of th
 
 @register_model("tuneglm")
 class TunedLM(TemplateLM):
-    """A ChatModel as the harness asks it; arguments as `ChatModel` has them.
+    """A ChatModel as the harness asks it; `how` are arguments of `chat_model`.
 
     A plain text stands behind the tokens with which the family begins one; a chat is rendered as
-    training rendered it. Adapters of `adapters` are separated by `;`.
+    training rendered it.
     """
 
     def __init__(
         self,
         path: str | ChatModel,
-        family: str | None = None,
-        dtype: str | None = None,
-        bits: int | None = None,
-        adapters: str = "",
-        device: str | None = None,
         batch_size: int | str = 16,
         max_length: int | None = None,
         max_batch_size: Any = None,
-        **others: Any,
+        **how: Any,
     ) -> None:
         super().__init__()
-        if others:
-            raise ConfigError(f"There is no model argument `{next(iter(others))}`.", ARGUMENTS)
-        self.chat = path if isinstance(path, ChatModel) else ChatModel(
-            path,
-            family=family,
-            dtype=dtype,
-            bits=bits,  # type: ignore[arg-type]
-            adapters=[name for name in adapters.split(";") if name],
-            device=device if _is_there(device) else None,
-        )  # fmt: skip
+        self.chat = path if isinstance(path, ChatModel) else chat_model(path, **how)
         self.tokenizer: Any = self.chat.tokenizer
         positions = getattr(self.chat.model.config, "max_position_embeddings", None)
         self.max_length = int(max_length or positions or LONGEST)
@@ -173,6 +159,28 @@ class TunedLM(TemplateLM):
     ) -> list[Found]:
         asked = [(context, continuation) for _texts, context, continuation in requests]
         return likelihoods(self.chat, asked, self.max_length)
+
+
+def chat_model(
+    path: str,
+    family: str | None = None,
+    dtype: str | None = None,
+    bits: int | None = None,
+    adapters: str = "",
+    device: str | None = None,
+    **others: Any,
+) -> ChatModel:
+    """As the harness's `--model_args` name it: adapters are separated by `;`."""
+    if others:
+        raise ConfigError(f"There is no model argument `{next(iter(others))}`.", ARGUMENTS)
+    return ChatModel(
+        path,
+        family=family,
+        dtype=dtype,
+        bits=bits,  # type: ignore[arg-type]
+        adapters=[name for name in adapters.split(";") if name],
+        device=device if _is_there(device) else None,
+    )
 
 
 def _is_there(device: str | None) -> bool:
