@@ -120,7 +120,7 @@ def evaluated(page: Browser, language: str) -> None:
     page.tab("evaluate")
     page.click("#evaluate-base input")
     page.click("button#evaluate")
-    page.says("#evaluate-card", f"--language {language}", "report.md", patience=PATIENCE)
+    page.says("#evaluate-card .finished", f"--language {language}", patience=PATIENCE)
     page.says("#report", TITLES[language], patience=PATIENCE)
     picture(page, f"evaluate-{language}")
 

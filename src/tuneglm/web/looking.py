@@ -155,7 +155,7 @@ def _problem_lines(held: Sequence[RowProblem], words: Words) -> Iterator[str]:
         row = f" · {words('data.row', number=at.row)}" if at.row != at.line else ""
         place = f"{words('data.line', line=at.line)}{row}"
         sentence, remedy = marked(words.said(problem.sentence)), marked(words.said(problem.remedy))
-        yield f"<li>{place}: {sentence}<br><small>→ {remedy}</small></li>"
+        yield f"<li><b>{place}</b> {sentence}<br><small>→ {remedy}</small></li>"
 
 
 def _short(path: str) -> str:
