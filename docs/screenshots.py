@@ -83,6 +83,12 @@ def train(page: Browser, rows: Path) -> None:
 
 def pictures(page: Browser, language: str) -> None:
     """Of the tabs, as somebody would leave them."""
+    for taken in (looked_at, trained, talked_to, evaluated, exported):
+        taken(page, language)
+
+
+def looked_at(page: Browser, language: str) -> None:
+    """Rows, checked and as the model sees them."""
     page.resize(*WIDE)
     page.open()
     page.fill("#data-chosen", "rows.json", "\n", ESCAPE)
@@ -95,28 +101,36 @@ def pictures(page: Browser, language: str) -> None:
     page.click("#preview")
     page.shown("#rows .sample")
     picture(page, f"data-{language}")
+
+
+def trained(page: Browser, language: str) -> None:
+    """The form, filled in, beside the run that began with it."""
+    page.resize(*TALL)
     page.open()
     page.tab("train")
     page.click("#example")
     page.says("#card", "run-1")
     page.shown("#plan .fits")
-    page.resize(*TALL)
     picture(page, f"train-{language}")
+
+
+def talked_to(page: Browser, language: str) -> None:
+    """Two questions to the run and to its base."""
     page.resize(*CHAT)
+    page.open()
+    page.tab("train")
     page.click("#talk")
     page.click("#beside input")
     for count, question in enumerate(QUESTIONS[language], 1):
         page.fill("#question", question, "\n")
         until(lambda count=count: answers(page) == count, "no answer", PATIENCE)
-        until(lambda: is_still(page, "#base"), "the answer does not end", PATIENCE)
     picture(page, f"chat-{language}")
-    page.resize(*TALL)
-    evaluated(page, language)
-    exported(page, language)
 
 
 def evaluated(page: Browser, language: str) -> None:
     """The report of an evaluation, with the base beside it."""
+    page.resize(*TALL)
+    page.open()
     page.tab("evaluate")
     page.click("#evaluate-base input")
     page.click("button#evaluate")
@@ -137,16 +151,12 @@ def exported(page: Browser, language: str) -> None:
 
 
 def answers(page: Browser) -> int:
-    """How many the base has given; one that is waited for has no text yet."""
+    """How many the base has given; none while one comes."""
     given = page.driver.find_elements("css selector", "#base .bot.message")
-    return sum(bool(one.text.strip()) for one in given)
-
-
-def is_still(page: Browser, selector: str) -> bool:
-    """Whether nothing is written there for a while."""
-    before = page.text(selector)
-    time.sleep(4)
-    return page.text(selector) == before
+    # what asks again rests until all is said
+    comes = page.driver.find_elements("css selector", "#tuned .bot.message ~ * button:disabled")
+    comes += page.driver.find_elements("css selector", "#tuned button.icon-button:disabled")
+    return 0 if comes else sum(bool(one.text.strip()) for one in given)
 
 
 def picture(page: Browser, name: str, at: str = "body") -> None:
