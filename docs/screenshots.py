@@ -19,14 +19,14 @@ from tests.web.browsing import Browser, browser, served, until  # noqa: E402
 from tuneglm.demo import MODEL_FOLDER  # noqa: E402
 
 MODEL = "chatglm3-small"
-WIDE, TALL = (1200, 860), (1200, 1100)
+WIDE, CHAT, TALL = (1200, 860), (1200, 930), (1200, 1100)
 # seconds for what computes
 PATIENCE = 900.0
 # of the keyboard, as the driver has it
 ESCAPE = "\ue00c"
 IMAGES = ROOT / "docs" / "images"
 LANGUAGES = {"en": "en-US", "zh": "zh-CN"}
-QUESTIONS = {"en": ("Who are you?", "Who created you?"), "zh": ("你是谁？", "谁开发了你？")}
+QUESTIONS = {"en": ("Who are you?", "Who made you?"), "zh": ("你是谁？", "谁开发了你？")}
 # of the report
 TITLES = {"en": "Evaluation", "zh": "评测"}
 ROWS = [
@@ -63,8 +63,7 @@ def main() -> None:
                     page.open()
                     page.tab("train")
                     page.says("#card", "run-1")
-                    page.driver.execute_script("document.querySelector('#run').scrollIntoView()")
-                    picture(page, f"phone-{language}")
+                    picture(page, f"phone-{language}", "#run")
 
 
 def train(page: Browser, rows: Path) -> None:
@@ -84,6 +83,12 @@ def train(page: Browser, rows: Path) -> None:
 
 def pictures(page: Browser, language: str) -> None:
     """Of the tabs, as somebody would leave them."""
+    for taken in (looked_at, trained, talked_to, evaluated, exported):
+        taken(page, language)
+
+
+def looked_at(page: Browser, language: str) -> None:
+    """Rows, checked and as the model sees them."""
     page.resize(*WIDE)
     page.open()
     page.fill("#data-chosen", "rows.json", "\n", ESCAPE)
@@ -96,32 +101,40 @@ def pictures(page: Browser, language: str) -> None:
     page.click("#preview")
     page.shown("#rows .sample")
     picture(page, f"data-{language}")
+
+
+def trained(page: Browser, language: str) -> None:
+    """The form, filled in, beside the run that began with it."""
+    page.resize(*TALL)
     page.open()
     page.tab("train")
     page.click("#example")
     page.says("#card", "run-1")
     page.shown("#plan .fits")
-    page.resize(*TALL)
     picture(page, f"train-{language}")
-    page.resize(*WIDE)
+
+
+def talked_to(page: Browser, language: str) -> None:
+    """Two questions to the run and to its base."""
+    page.resize(*CHAT)
+    page.open()
+    page.tab("train")
     page.click("#talk")
     page.click("#beside input")
     for count, question in enumerate(QUESTIONS[language], 1):
         page.fill("#question", question, "\n")
         until(lambda count=count: answers(page) == count, "no answer", PATIENCE)
-    time.sleep(2)
     picture(page, f"chat-{language}")
-    page.resize(*TALL)
-    evaluated(page, language)
-    exported(page, language)
 
 
 def evaluated(page: Browser, language: str) -> None:
     """The report of an evaluation, with the base beside it."""
+    page.resize(*TALL)
+    page.open()
     page.tab("evaluate")
     page.click("#evaluate-base input")
     page.click("button#evaluate")
-    page.says("#evaluate-card", f"--language {language}", "report.md", patience=PATIENCE)
+    page.says("#evaluate-card .finished", f"--language {language}", patience=PATIENCE)
     page.says("#report", TITLES[language], patience=PATIENCE)
     picture(page, f"evaluate-{language}")
 
@@ -133,17 +146,22 @@ def exported(page: Browser, language: str) -> None:
     page.fill("#export-name", name)
     page.click("button#export")
     page.says("#exports", f"exports/{name}", patience=PATIENCE)
-    page.says("#export-card", "Checked", patience=PATIENCE)
+    until(lambda: page.text("#export-card .finished"), "the export does not end", PATIENCE)
     picture(page, f"export-{language}")
 
 
 def answers(page: Browser) -> int:
-    """How many the base has given."""
-    return len(page.driver.find_elements("css selector", "#base .bot.message"))
+    """How many the base has given; none while one comes."""
+    given = page.driver.find_elements("css selector", "#base .bot.message")
+    # what asks again rests until all is said
+    comes = page.driver.find_elements("css selector", "#tuned .bot.message ~ * button:disabled")
+    comes += page.driver.find_elements("css selector", "#tuned button.icon-button:disabled")
+    return 0 if comes else sum(bool(one.text.strip()) for one in given)
 
 
-def picture(page: Browser, name: str) -> None:
-    """What is to be seen now."""
+def picture(page: Browser, name: str, at: str = "body") -> None:
+    """What is to be seen now, from an element on."""
+    page.driver.execute_script(f"document.querySelector('{at}').scrollIntoView()")
     time.sleep(1)
     taken = page.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
     path = IMAGES / f"web-{name}.png"

@@ -129,8 +129,11 @@ def test_paths_are_those_of_the_workplace(tmp_path: Path, monkeypatch: pytest.Mo
     assert typed(root.parent / "sets", root) == "../sets"
     assert typed("/elsewhere/model", root) == "/elsewhere/model"
     assert typed("OWNER/NAME", root) == "OWNER/NAME"
-    text = f"in `{root}/run-1` of {tmp_path}/home/x and /other{root}/y"
-    assert shown(text, root) == f"in `run-1` of ~/x and /other{root}/y"
+    text = f"in `{root}/run-1` beside {root.parent}/x and /other{root}/y"
+    assert shown(text, root) == f"in `run-1` beside ../x and /other{root}/y"
+    assert shown(text, root / "users" / "one") == text.replace(f"{tmp_path}/home", "~").replace(
+        "/other~", f"/other{tmp_path}/home"
+    )
     assert folder_shown(root) == "home/work"
     monkeypatch.chdir("/")
     assert folder_shown(root) == "~/work"

@@ -9,7 +9,8 @@ from tuneglm.checkpoints import LOG_FILE
 from tuneglm.models.adapters import is_adapter
 from tuneglm.models.chain import kind_of
 from tuneglm.plan.capacity import gib
-from tuneglm.reports.run import CHART_FILE, TrainingResult, duration, size_text
+from tuneglm.reports.figures import duration
+from tuneglm.reports.run import CHART_FILE, TrainingResult, size_text
 from tuneglm.reports.terminal import command, plain
 
 Curve = Sequence[tuple[int, float]]

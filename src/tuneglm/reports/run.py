@@ -18,6 +18,7 @@ from tuneglm.checkpoints import LOG_FILE, Output
 from tuneglm.data.mix import EncodedSet
 from tuneglm.data.stream import StreamedSet
 from tuneglm.errors import DivergedError
+from tuneglm.reports.figures import duration, smoothed
 from tuneglm.reports.terminal import plain
 
 CHART_FILE = "loss.png"
@@ -290,15 +291,6 @@ def draw_chart(
     figure.savefig(path)
 
 
-def smoothed(values: tuple[float, ...], weight: float = 0.8) -> list[float]:
-    """Exponential mean, with the start corrected for its few values."""
-    mean, results = 0.0, []
-    for count, value in enumerate(values, 1):
-        mean = weight * mean + (1 - weight) * value
-        results.append(mean / (1 - weight**count))
-    return results
-
-
 def size_text(folder: Path) -> str:
     """Size of the weights in a folder: `1.2 MB`."""
     files = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
@@ -308,10 +300,3 @@ def size_text(folder: Path) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} GB"
-
-
-def duration(seconds: float) -> str:
-    """`0:42`, `1:02:03`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

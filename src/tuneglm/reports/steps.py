@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from typing_extensions import Self
 
-from tuneglm.reports.run import duration
+from tuneglm.reports.figures import duration
 from tuneglm.reports.terminal import plain
 
 SECONDS_BETWEEN_LINES = 10.0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from tuneglm.reports.run import smoothed
+from tuneglm.reports.figures import smoothed
 
 # of the runs, in order: readable on light and on dark, and told apart by people who see few colours
 COLOURS = ("#2f7fc1", "#e07b39", "#2a9d73", "#b565c4", "#c9a227", "#7b8794")

@@ -12,7 +12,6 @@ from tuneglm.data.examples import RowProblem, first_examples, load_examples
 from tuneglm.data.lengths import FEW, Lengths, cutoff_for, histogram, measured
 from tuneglm.data.problems import PROBLEMS, severity_of
 from tuneglm.data.show import Decode, shown_pieces
-from tuneglm.models.encoder import load_encoder
 from tuneglm.reports.check import ProblemList, found_by_model, tallied
 from tuneglm.web.words import Words, marked
 
@@ -27,6 +26,8 @@ _KINDS: dict[tuple[bool, bool], tuple[str, str]] = {
 
 def preview(config: RunConfig, rows: int, words: Words) -> str:
     """The first rows of a run's sets; raises UserError for what cannot be read."""
+    from tuneglm.models.encoder import load_encoder
+
     model = load_encoder(config.model, config.data)
     sets = load_examples(config.data)
     examples, problems = first_examples(tuple(sets.train), rows, "skip")
@@ -58,6 +59,8 @@ def _row(number: int, row: Encoded, decode: Decode, words: Words) -> str:
 
 def checked(config: DataRunConfig, words: Words) -> str:
     """Every problem of every row, and how long rows are in tokens where a model is named."""
+    from tuneglm.models.encoder import load_encoder
+
     found = ProblemList()
     result = check(config.data, found.hear)
     lengths = list[Lengths]()
@@ -152,7 +155,7 @@ def _problem_lines(held: Sequence[RowProblem], words: Words) -> Iterator[str]:
         row = f" · {words('data.row', number=at.row)}" if at.row != at.line else ""
         place = f"{words('data.line', line=at.line)}{row}"
         sentence, remedy = marked(words.said(problem.sentence)), marked(words.said(problem.remedy))
-        yield f"<li>{place}: {sentence}<br><small>→ {remedy}</small></li>"
+        yield f"<li><b>{place}</b> {sentence}<br><small>→ {remedy}</small></li>"
 
 
 def _short(path: str) -> str:

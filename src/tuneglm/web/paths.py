@@ -14,8 +14,8 @@ def typed(path: str | Path, root: Path) -> str:
 
 
 def shown(text: str, root: Path) -> str:
-    """A text in which paths in the folder are relative to it, and others to the home folder."""
-    for folder, short in ((root, ""), (Path.home(), "~/")):
+    """A text in which paths in the folder and beside it are relative to it, others to the home."""
+    for folder, short in ((root, ""), (root.parent, "../"), (Path.home(), "~/")):
         if folder != Path(folder.anchor):
             # where a path begins, and not in the middle of one
             text = re.sub(rf"(?<![\w./~-]){re.escape(str(folder))}/", short, text)

@@ -127,9 +127,11 @@ class ChatActs:
         if not question.strip():
             yield gr.skip(), gr.skip(), gr.skip(), ""
             return
+        box: Any = ""
         for tuned, base, said in self._answers(question, settings[2], settings, request):
-            # what could not be asked is not lost
-            yield (question if said else ""), tuned, base, said
+            # what could not be asked is not lost, nor what is typed while the answer comes
+            yield (question if said else box), tuned, base, said
+            box = gr.skip()
 
     def retry(
         self, event: gr.RetryData, request: gr.Request, *settings: Any

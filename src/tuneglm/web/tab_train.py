@@ -126,7 +126,7 @@ class TrainActs:
     def start(self, request: gr.Request, *values: Any) -> tuple[str, Any, Any]:
         """Begin the run."""
         given, place, site = self.form.given(values), self.page.place(request), self.page.site
-        name = (given["run_name"] or "").strip()
+        name = given["run_name"].strip()
         try:
             if not given["data"] and not given["name"]:
                 raise ConfigError(

@@ -5,14 +5,14 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Lock
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from tuneglm.config import ChatConfig
 from tuneglm.errors import ModelError
-from tuneglm.generate import ChatModel, Conversation
-from tuneglm.models.loading import base_folder, is_adapter
+
+if TYPE_CHECKING:
+    # the page is there before torch is
+    from tuneglm.generate import ChatModel, Conversation
 
 BASE, TUNED = "base", "tuned"
 # how many are held: somebody who compares two may go to and fro
@@ -27,7 +27,12 @@ class Models:
         self._lock = Lock()
 
     def stream(
-        self, path: str, conversation: Conversation, config: ChatConfig, *, base: str | None = None
+        self,
+        path: str,
+        conversation: "Conversation",
+        config: ChatConfig,
+        *,
+        base: str | None = None,
     ) -> Generator[str, None, None]:
         """The answer in pieces; with `base` that of the model beneath, not of what is at `path`.
 
@@ -35,6 +40,8 @@ class Models:
 
         Raises UserError for a model that cannot be loaded, and for a conversation that is too long.
         """
+        import torch
+
         with self._lock:
             try:
                 model = self._answering(path, base)
@@ -52,7 +59,7 @@ class Models:
         """The folders of those that are loaded, the one that answered last at the end."""
         return tuple(self._held)
 
-    def _answering(self, path: str, base: str | None) -> ChatModel:
+    def _answering(self, path: str, base: str | None) -> "ChatModel":
         """Base and tuned of an adapter share their weights where the adapter can be switched."""
         model = self._loaded(path)
         switches = len(model.adapters.names) > 1
@@ -61,7 +68,7 @@ class Models:
             return model
         return model if base is None else self._loaded(base)
 
-    def _loaded(self, path: str) -> ChatModel:
+    def _loaded(self, path: str) -> "ChatModel":
         if path in self._held:
             self._held.move_to_end(path)
             return self._held[path]
@@ -72,7 +79,10 @@ class Models:
         return model
 
 
-def _load(path: str) -> ChatModel:
+def _load(path: str) -> "ChatModel":
+    from tuneglm.generate import ChatModel
+    from tuneglm.models.loading import base_folder, is_adapter
+
     folder = Path(path)
     if is_adapter(folder):
         try:

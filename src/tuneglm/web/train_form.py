@@ -141,8 +141,9 @@ class Form:
         self.parts |= components(fields, self.page.words)
 
     def given(self, values: tuple[Any, ...]) -> dict[str, Any]:
-        """What was filled in, by key."""
-        return dict(zip(self.keys, values, strict=True))
+        """What was filled in, by key; of what is not there yet a browser sends nothing."""
+        filled_in = zip(self.keys, values, strict=True)
+        return {key: "" if value is None else value for key, value in filled_in}
 
     def yaml(self, given: Mapping[str, Any], place: Workplace) -> str:
         """The run file."""

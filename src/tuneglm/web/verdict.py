@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from tuneglm.plan.capacity import gib
-from tuneglm.reports.plan import seconds_text
-from tuneglm.reports.run import duration
+from tuneglm.reports.figures import duration
 from tuneglm.reports.terminal import command
 from tuneglm.web.runs import Run, seconds_left
 from tuneglm.web.words import Words
@@ -14,6 +12,9 @@ from tuneglm.web.words import Words
 
 def plan_line(plan: Mapping[str, Any], words: Words) -> str:
     """Whether a run fits, its memory, the time of a step, the largest batch."""
+    from tuneglm.plan.capacity import gib
+    from tuneglm.reports.plan import seconds_text
+
     kind, verdict = {
         True: ("fits", words("plan.fits")),
         False: ("too-large", words("plan.too_large")),
