@@ -53,6 +53,12 @@ def test_the_closing_lines(tmp_path: Path) -> None:
     assert "Note:" not in printed(closing, tmp_path)
 
 
+def test_a_base_that_was_held_in_few_bits_is_talked_to_in_as_many(tmp_path: Path) -> None:
+    assert f"Talk to it:  tuneglm chat {tmp_path}\n" in printed(replace(CLOSING, bits=4), tmp_path)
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
+    assert f"tuneglm chat {tmp_path} --bits 4\n" in printed(replace(CLOSING, bits=4), tmp_path)
+
+
 def test_a_run_that_went_on_says_since_when(tmp_path: Path) -> None:
     assert "1:40 since step 4 · 50 tokens/s" in printed(replace(CLOSING, begun=4), tmp_path)
 

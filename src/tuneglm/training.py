@@ -365,4 +365,5 @@ def _closing(
         kept=state.best_global_step if is_best else None,
         doubt=doubt_of_rate(config.method.name, arguments.learning_rate),
         learnt=learnt,
+        bits=config.model.bits if config.model.bits in (8, 4) else None,
     )

@@ -37,6 +37,7 @@ class Closing:
     kept            the step whose weights were kept as the best; None: the last
     doubt           what is to be said of the learning rate
     learnt          whether it ended because every question was answered
+    bits            in which bitsandbytes held the base; None: in none
     """
 
     losses: Curve
@@ -52,6 +53,7 @@ class Closing:
     kept: int | None
     doubt: str | None
     learnt: bool = False
+    bits: int | None = None
 
 
 def print_closing(terminal: Console, result: TrainingResult, closing: Closing) -> None:
@@ -70,7 +72,9 @@ def print_closing(terminal: Console, result: TrainingResult, closing: Closing) -
         terminal.print(f"[yellow]Note:[/] {plain(note)}")
     adapter = is_adapter(result.folder)
     whole = result.folder.with_name(f"{result.folder.name}-whole")
-    terminal.print(f"Talk to it:  [bold]{plain(command('chat', result.folder))}[/]")
+    # a card that held the base so would not hold it whole
+    narrow = ("--bits", str(closing.bits)) if adapter and closing.bits else ()
+    terminal.print(f"Talk to it:  [bold]{plain(command('chat', result.folder, *narrow))}[/]")
     if adapter and kind_of(result.folder) in ("lora", "freeze"):
         # a prefix is no weights
         words = command("export", result.folder, whole)
