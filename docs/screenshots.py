@@ -132,6 +132,7 @@ def evaluated(page: Browser, language: str) -> None:
     page.resize(*TALL)
     page.open()
     page.tab("evaluate")
+    until(lambda: page.value("#evaluate-result") == "run-1", "the run is not listed")
     page.click("#evaluate-base input")
     page.click("button#evaluate")
     page.says("#evaluate-card .finished", f"--language {language}", patience=PATIENCE)
@@ -142,6 +143,7 @@ def evaluated(page: Browser, language: str) -> None:
 def exported(page: Browser, language: str) -> None:
     """An export, which was loaded again and compared."""
     page.tab("export")
+    until(lambda: page.value("#export-name"), "no name is proposed")
     name = f"run-1-{language}"
     page.fill("#export-name", name)
     page.click("button#export")
