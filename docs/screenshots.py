@@ -123,7 +123,10 @@ def talked_to(page: Browser, language: str) -> None:
     page.click("#beside input")
     for count, question in enumerate(QUESTIONS[language], 1):
         page.fill("#question", question, "\n")
-        until(lambda count=count: answers(page) == count, "no answer", PATIENCE)
+        # a moment passes until the page shows that an answer comes
+        for _ in range(2):
+            until(lambda count=count: answers(page) == count, "no answer", PATIENCE)
+            time.sleep(3)
     picture(page, f"chat-{language}")
 
 
