@@ -156,12 +156,12 @@ def exported(page: Browser, language: str) -> None:
 
 
 def answers(page: Browser) -> int:
-    """How many the base has given; none while one comes."""
-    given = page.driver.find_elements("css selector", "#base .bot.message")
-    # what asks again rests until all is said
-    comes = page.driver.find_elements("css selector", "#tuned .bot.message ~ * button:disabled")
-    comes += page.driver.find_elements("css selector", "#tuned button.icon-button:disabled")
-    return 0 if comes else sum(bool(one.text.strip()) for one in given)
+    """How many the base has given; none while one comes: what asks again rests until then."""
+    script = (
+        "return document.querySelector('#tuned button:disabled') ? 0 : "
+        "[...document.querySelectorAll('#base .bot.message')].filter(one => one.innerText).length"
+    )
+    return int(page.driver.execute_script(script))
 
 
 def picture(page: Browser, name: str, at: str = "body") -> None:
