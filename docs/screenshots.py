@@ -123,7 +123,10 @@ def talked_to(page: Browser, language: str) -> None:
     page.click("#beside input")
     for count, question in enumerate(QUESTIONS[language], 1):
         page.fill("#question", question, "\n")
-        until(lambda count=count: answers(page) == count, "no answer", PATIENCE)
+        # a moment passes until the page shows that an answer comes
+        for _ in range(2):
+            until(lambda count=count: answers(page) == count, "no answer", PATIENCE)
+            time.sleep(3)
     picture(page, f"chat-{language}")
 
 
@@ -132,6 +135,7 @@ def evaluated(page: Browser, language: str) -> None:
     page.resize(*TALL)
     page.open()
     page.tab("evaluate")
+    until(lambda: page.value("#evaluate-result") == "run-1", "the run is not listed")
     page.click("#evaluate-base input")
     page.click("button#evaluate")
     page.says("#evaluate-card .finished", f"--language {language}", patience=PATIENCE)
@@ -142,6 +146,7 @@ def evaluated(page: Browser, language: str) -> None:
 def exported(page: Browser, language: str) -> None:
     """An export, which was loaded again and compared."""
     page.tab("export")
+    until(lambda: page.value("#export-name"), "no name is proposed")
     name = f"run-1-{language}"
     page.fill("#export-name", name)
     page.click("button#export")
@@ -151,12 +156,12 @@ def exported(page: Browser, language: str) -> None:
 
 
 def answers(page: Browser) -> int:
-    """How many the base has given; none while one comes."""
-    given = page.driver.find_elements("css selector", "#base .bot.message")
-    # what asks again rests until all is said
-    comes = page.driver.find_elements("css selector", "#tuned .bot.message ~ * button:disabled")
-    comes += page.driver.find_elements("css selector", "#tuned button.icon-button:disabled")
-    return 0 if comes else sum(bool(one.text.strip()) for one in given)
+    """How many the base has given; none while one comes: what asks again rests until then."""
+    script = (
+        "return document.querySelector('#tuned button:disabled') ? 0 : "
+        "[...document.querySelectorAll('#base .bot.message')].filter(one => one.innerText).length"
+    )
+    return int(page.driver.execute_script(script))
 
 
 def picture(page: Browser, name: str, at: str = "body") -> None:

@@ -137,6 +137,10 @@ class Browser:
         element.clear()
         element.send_keys(text, *keys)
 
+    def value(self, selector: str) -> str:
+        """Of a field."""
+        return str(self.shown(f"{selector} input, {selector} textarea").get_attribute("value"))
+
     def open_all(self) -> None:
         """Every part of a form that is folded."""
         folded = f"{VISIBLE_LABELS}.filter(one => !one.classList.contains('open'))"
