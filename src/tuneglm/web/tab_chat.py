@@ -23,7 +23,7 @@ def add_chat(page: Page) -> Tab:
     """The tab's components and events."""
     words = page.words
     acts = ChatActs(page)
-    with gr.Row(equal_height=True):
+    with gr.Row():
         model = gr.Dropdown(
             choices=[],
             allow_custom_value=True,

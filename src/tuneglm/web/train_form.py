@@ -59,7 +59,7 @@ class Form:
     def add(self) -> None:
         """All components but the run's name, which stands beside them."""
         words = self.page.words
-        with gr.Row(equal_height=True):
+        with gr.Row():
             gr.HTML(
                 f"<p class='lead'>{words('train.lead')}</p>", padding=False, elem_classes="ours"
             )
