@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import tuneglm.__main__
 from tests.conftest import Configure
 from tuneglm.cli import main
 from tuneglm.config import dump_config, load_config
@@ -94,6 +95,17 @@ def test_ctrl_c_says_what_is_kept(
         monkeypatch.setattr("tuneglm.data.listing.list_sets", stop)
         call("data", "list", status=130)
         assert capsys.readouterr().err == printed
+
+
+def test_ctrl_c_while_the_program_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Importing:
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "tuneglm.cli", Importing())  # type: ignore[arg-type]
+    with pytest.raises(SystemExit) as left:
+        tuneglm.__main__.main()
+    assert left.value.code == 130
 
 
 def test_from_a_file_to_an_answer(

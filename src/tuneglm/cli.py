@@ -46,8 +46,12 @@ PLAN_EXAMPLE = "plan model.path=OWNER/NAME method=lora --memory 24GB"
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and leave with its exit code."""
-    given = _given(arguments)
-    leave_with(lambda: given.run(given))
+    leave_with(lambda: _run(_given(arguments)))
+
+
+def _run(given: argparse.Namespace) -> int:
+    code: int = given.run(given)
+    return code
 
 
 def leave_with(run: Callable[[], int]) -> NoReturn:

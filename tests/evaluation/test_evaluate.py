@@ -13,7 +13,7 @@ import yaml
 
 from tests.evaluation.test_suites import write_suite
 from tests.test_cli import call
-from tuneglm.cli import _parser
+from tuneglm.cli import command_parser
 from tuneglm.config import ChatConfig
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.evaluate_cli import DEFAULTS
@@ -246,5 +246,5 @@ def test_the_pages_show_commands_that_can_be_typed() -> None:
     commands = [line for line in lines if line.startswith("tuneglm evaluate ")]
     assert len(commands) == 4
     for line in commands:
-        given = _parser().parse_args(shlex.split(line)[1:])
+        given = command_parser().parse_args(shlex.split(line)[1:])
         assert given.path in ("out", "path/to/chatglm3-6b")
