@@ -128,9 +128,8 @@ def ms_swift(address: str, job: Job, **options: Any) -> None:
     from swift.pipelines.train.sft import SwiftSft
 
     take_turns(address)
-    rows = [
-        {**row, "length": len(row["input_ids"])} for row in json.loads(Path(job.examples).read_text())
-    ]
+    rows = json.loads(Path(job.examples).read_text())
+    rows = [{**row, "length": len(row["input_ids"])} for row in rows]
 
     class OfIds(SwiftSft):
         """The pipeline with rows in place of its files of texts."""

@@ -84,25 +84,26 @@ def table(language: str, figures: dict[str, Any]) -> str:
 
 def short_table(language: str, figures: dict[str, Any]) -> str:
     """Speed and memory of a few works, each in one line."""
-    rows = {row["work"]: row for row in reversed(figures["table"])}
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in figures["table"]:
+        rows.setdefault(row["work"], []).append(row)
     lines = [_line(SHORT_HEADS[language]), "|---|---|---|---:|---:|"]
     for work, names in SHORT.items():
-        speed, memory = rows.get(f"{work}, speed"), rows.get(f"{work}, memory")
-        # what was not measured this time
-        if not speed or not memory or None in (speed["value"], memory["value"]):
-            continue
-        lines.append(
-            _line(
-                (
-                    names[language],
-                    _said(speed["against"], language),
-                    f"{_number(speed['ours'])} : {_number(speed['theirs'])}",
-                    f"{speed['value']:.1f} ×",
-                    f"{memory['value']:.2f} ×",
-                )
-            )
-        )
+        both = zip(rows.get(f"{work}, speed", ()), rows.get(f"{work}, memory", ()), strict=False)
+        # against a default, and then against the best that others can do
+        for number, (speed, memory) in enumerate(both):
+            if None not in (speed["value"], memory["value"]):
+                name = "" if number else names[language]
+                lines.append(_short(name, speed, memory, language))
     return "\n".join(lines) + "\n"
+
+
+def _short(name: str, speed: dict[str, Any], memory: dict[str, Any], language: str) -> str:
+    """Speed and memory beside each other; the fastest of others need not be the leanest."""
+    against = dict.fromkeys((_said(speed["against"], language), _said(memory["against"], language)))
+    pair = f"{_number(speed['ours'])} : {_number(speed['theirs'])}"
+    factors = f"{speed['value']:.1f} ×", f"{memory['value']:.2f} ×"
+    return _line((name, " · ".join(against), pair, *factors))
 
 
 def _row(row: dict[str, Any], language: str) -> str:

@@ -343,6 +343,12 @@ def test_what_is_trained_on_and_evaluated_with_is_told_of(call: Call, tmp_path: 
     assert error.split(".")[1].split(" is ")[0].lower() in found[1]["message"].lower()
     others = (f"data.train={one}", f"data.evaluation={path}")
     assert "no_rows" in call("data", "check", *others, "--json", status=1)[0]
+    # said of the first set that has rows
+    empty = write(tmp_path / "empty.jsonl", {**LONG[0], "output": ""})
+    others = (f"data.train=[{empty},{one}]", f"data.evaluation={path}")
+    found = objects(call("data", "check", *others, "--json", status=1)[0])
+    (none_left,) = [each for each in found if each["problem"] == "no_rows"]
+    assert none_left["file"] == str(one)
 
 
 def test_the_rows_of_an_identity_are_looked_at_once(call: Call, tmp_path: Path) -> None:

@@ -17,10 +17,8 @@ from tests.conftest import ROWS, Configure
 from tests.original import old_checkpoints
 from tests.page_commands import ROOT
 from tests.snippets import Snippet, download_sets, run_page, snippets, train
-from tuneglm.config import RunConfig
 from tuneglm.demo import MODEL_FOLDER, model_folder
 from tuneglm.launch import launch
-from tuneglm.reports.run import TrainingResult
 
 ENGLISH = [ROOT / "README.md", *sorted((ROOT / "docs" / "en").glob("*.md"))]
 # pages whose blocks are run by other tests
@@ -80,9 +78,6 @@ def workplace(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def _replace(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training, servers, several processes, hubs: judged up to where they would begin."""
 
-    def judged(config: RunConfig) -> TrainingResult:
-        return train(config)
-
     def several(arguments: Any, count: int) -> int:
         assert count > 1 and arguments
         return 0
@@ -96,7 +91,7 @@ def _replace(monkeypatch: pytest.MonkeyPatch) -> None:
         found.bind(("127.0.0.1", 0))
         return found
 
-    monkeypatch.setattr("tuneglm.training.train", judged)
+    monkeypatch.setattr("tuneglm.training.train", train)
     monkeypatch.setattr(f"{launch.__module__}.launch", several)
     monkeypatch.setattr("tuneglm.api.server.bound", free)
     monkeypatch.setattr("tuneglm.api.server.serve", served)

@@ -93,19 +93,20 @@ def add_web(commands: Any, name: str) -> None:
         help="NAME:PASSWORD, one a line: each has runs and uploads of their own. Or one password "
         "in TUNEGLM_WEB_PASSWORD, whose name is `owner`",
     )
-    for option, counted, default, letter, text in (
-        (
-            "--max-upload",
-            "megabytes",
-            MEGABYTES,
-            "MB",
-            "largest file (%(default)s); all of a person's uploads may have ten times that",
-        ),
-        ("--runs", "runs", RUNS_AT_ONCE, "N", "so many runs may be at work at once (%(default)s)"),
-    ):
-        parser.add_argument(
-            option, type=count_of(counted), default=default, metavar=letter, help=text
-        )
+    parser.add_argument(
+        "--max-upload",
+        type=count_of("megabytes"),
+        default=MEGABYTES,
+        metavar="MB",
+        help="largest file (%(default)s); all of a person's uploads may have ten times that",
+    )
+    parser.add_argument(
+        "--runs",
+        type=count_of("runs"),
+        default=RUNS_AT_ONCE,
+        metavar="N",
+        help="so many runs may be at work at once (%(default)s)",
+    )
     parser.add_argument(
         "--dir", default=DataConfig.model_fields["dir"].default, help="folder of named sets (data)"
     )

@@ -57,16 +57,27 @@ def test_a_few_rows_are_measured_for_each_weight_and_kept(
         products, "_times_as_fast", lambda rows, weight: 2.0 if len(weight) > 50 else 0.5
     )
     wide, narrow = torch.rand(64, 8), torch.rand(8, 8)
-    assert products.is_for_onednn(torch.rand(8, 1, 8), wide)
-    assert not products.is_for_onednn(torch.rand(8, 1, 8), narrow)
-    assert not products.is_for_onednn(torch.rand(1, 1, 8), wide)
-    assert not products.is_for_onednn(torch.rand(64, 1, 8), wide)
+    few = torch.rand(8, 1, 8)
+    assert not products.is_for_onednn(few, wide), "training measures nothing on its way"
+    with torch.inference_mode():
+        assert products.is_for_onednn(few, wide)
+        assert not products.is_for_onednn(few, narrow)
+        assert not products.is_for_onednn(torch.rand(1, 1, 8), wide)
+        assert not products.is_for_onednn(torch.rand(64, 1, 8), wide)
     kept = json.loads(cache.read_text("utf-8"))
     assert sorted(kept.values()) == [False, True]
     assert all("few rows" in what for what in kept)
 
 
-@pytest.mark.parametrize("rows", [4, 8, 31])
+def test_a_measurement_draws_no_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "_FEW", {})
+    before = torch.get_rng_state()
+    products.by_onednn()
+    products.few_by_onednn(torch.ones(32, 16))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("rows", [4, 8, 15])
 def test_a_few_rows_give_the_same(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "few_by_onednn", lambda weight: True)
     states, weight = torch.randn(rows, 1, 24), torch.randn(70, 24)

@@ -4,13 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Configure
+from tests.web.browsing import until
 from tuneglm.config import dump_config
 from tuneglm.errors import ConfigError, OutputError
 from tuneglm.web import runs
@@ -19,13 +18,6 @@ from tuneglm.web.files import Workplace
 from tuneglm.web.runs import Run, begin, curve_of, go_on, run_of, runs_of, seconds_left
 
 PATIENCE = 120.0
-
-
-def until(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 @pytest.fixture

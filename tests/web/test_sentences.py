@@ -113,8 +113,9 @@ def test_a_value_of_somebody_is_not_translated() -> None:
     ],
 )
 def test_a_sentence_that_is_not_known_says_what_it_is_about(error: UserError, framed: str) -> None:
-    html = ZH.error(error)
+    told = error.sentence, error.hint or "", type(error).__name__
+    html = ZH.refusal(*told)
     assert (framed in html) if framed else "原文" not in html
     assert ("The moon" in html) == bool(framed)
-    assert "原文" not in Words("en").error(error)
+    assert "原文" not in Words("en").refusal(*told)
     assert ("命令没有完成" in ZH.refusal(error.sentence)) == bool(framed)

@@ -2,8 +2,6 @@
 
 import json
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -11,9 +9,11 @@ from typing import Any
 import pytest
 
 from tests.conftest import Configure
+from tests.web.browsing import until
 from tuneglm.config import dump_config, load_data_config
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.errors import ConfigError
+from tuneglm.web import foresee
 from tuneglm.web.background import Background
 from tuneglm.web.commands import command_card
 from tuneglm.web.curve import Line, drawn
@@ -117,8 +117,11 @@ print(json.dumps({"fits": True, "of": file.read_text()}))
 """
 
 
-def test_who_types_on_gets_the_newest_plan_alone(tmp_path: Path) -> None:
-    plans, answers = Plans((sys.executable, "-c", SLOW)), dict[str, list[Any]]()
+def test_who_types_on_gets_the_newest_plan_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foresee, "COMMAND", (sys.executable, "-c", SLOW))
+    plans, answers = Plans(), dict[str, list[Any]]()
 
     def ask(yaml: str, patience: float) -> None:
         answers[yaml] = [*plans.ask("one", yaml, tmp_path, patience)]
@@ -142,13 +145,6 @@ def test_who_types_on_gets_the_newest_plan_alone(tmp_path: Path) -> None:
     plans.give_up("one")
     last.join()
     assert answers["fourth"] == []
-
-
-def until(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not happened():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("words", [EN, ZH])

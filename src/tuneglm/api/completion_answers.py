@@ -69,7 +69,7 @@ def _logprobs(spelled: Tokens, tokens: Sequence[TextToken]) -> Json:
             {name if spelt is None else _written(spelt): value for name, value, spelt in likeliest}
             for likeliest in map(spelled.likeliest, tokens)
         ],
-        "text_offset": [token.end - len(token.text or "") for token in tokens],
+        "text_offset": [token.start for token in tokens],
     }
 
 

@@ -16,12 +16,14 @@ class TextToken:
 
     before  the token before it; None where the text begins with it
     text    what of it stands in the text; None where it is a part of a character
-    end     how long the text is with it
+    start   how long the text is before it; for a part of a character, before that
+    end     how long it is with it
     """
 
     score: TokenScore
     before: int | None
     text: str | None
+    start: int
     end: int
 
 
@@ -102,4 +104,4 @@ class Job:
 
     def _token(self, place: int, start: int, text: str | None, end: int) -> TextToken:
         before = self.row.ids[place - 1] if start else None
-        return TextToken(self.row.scores[place], before, text, end)
+        return TextToken(self.row.scores[place], before, text, start, end)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -48,7 +49,7 @@ class Routes:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._served = service.served
-        self._reads, self._readers = asyncio.Lock(), 0
+        self._reads, self._readers = asyncio.Lock(), Counter[str]()
 
     async def health(self) -> Response:
         """Whether answers can be expected."""
@@ -107,9 +108,9 @@ class Routes:
 
     async def _read(self, request: Request, ids: list[int], adapter: str) -> list[float]:
         """A text's vector. One is read at a time: each keeps keys and values of its own."""
-        if self._readers >= self._service.config.queue:
+        if self._readers.total() >= self._service.config.queue:
             raise queue_full(self._service.scheduler)
-        self._readers += 1
+        self._readers[adapter] += 1
         try:
             async with self._reads:
                 made = partial(Reading, self._served.chat, ids, adapter)
@@ -119,7 +120,7 @@ class Routes:
                         raise GoneError
                     await self._on_model(reading.read)
         finally:
-            self._readers -= 1
+            self._readers[adapter] -= 1
         return reading.vector()
 
     async def add_adapter(self, request: Request) -> Response:
@@ -132,13 +133,14 @@ class Routes:
         return JSONResponse(self._described(asked.name), 201)
 
     async def remove_adapter(self, name: str) -> Response:
-        """Hide an adapter at once, and let go of it when nobody's answer is written by it."""
+        """Hide an adapter at once, and let go of it when nobody is answered by it."""
         self._service.refuse_stranger()
         scheduler = self._service.scheduler
         adapter = self._served.adapter_of(name)
         self._served.hide(name)
         await self._on_model(
-            partial(self._served.remove, adapter), lambda: not scheduler.uses(adapter)
+            partial(self._served.remove, adapter),
+            lambda: not (scheduler.uses(adapter) or self._readers[adapter]),
         )
         log.info("Took away the adapter %s", name)
         return JSONResponse({"id": name, "object": "model", "deleted": True})

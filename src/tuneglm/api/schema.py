@@ -18,7 +18,7 @@ Temperature = Annotated[float, Field(ge=0, le=2)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 Choices = Annotated[int, Field(ge=1, le=MOST_CHOICES)]
-Tokens = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1)]
 # looked at in each step: as many as make sense
 Bias = Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)]
 OneStop = Annotated[str, Field(max_length=256)]
@@ -48,7 +48,7 @@ class Drawn(Record):
     stop: Stop | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: Tokens | None = None
+    max_tokens: Count | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
@@ -80,7 +80,7 @@ class ChatRequest(Drawn):
     """`/v1/chat/completions`."""
 
     messages: Annotated[list[Message], Field(min_length=1)]
-    max_completion_tokens: Tokens | None = None
+    max_completion_tokens: Count | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MOST_LIKELIEST)] | None = None
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
@@ -123,7 +123,7 @@ class EmbeddingRequest(Record):
     model: str
     input: str | Texts | Ids | ManyIds
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: Tokens | None = None
+    dimensions: Count | None = None
     user: str | None = None
 
     @field_validator("input", mode="before")

@@ -26,9 +26,10 @@ def given_twice(sets: Sequence[ScannedSet], trained: int) -> Iterator[RowProblem
             if len(both):
                 yield _problem(each, both, is_trained=is_trained)
                 break
-    if all_evaluated(sets, trained, numbers):
+    if _all_evaluated(sets, trained, numbers):
+        first = next(each for each in sets[:trained] if len(each.table))
         sentence = "every row of data.train is in data.evaluation too: none is left to train on"
-        yield RowProblem(sets[0].source(0), sentence, _EVALUATED, "no_rows")
+        yield RowProblem(first.source(0), sentence, _EVALUATED, "no_rows")
 
 
 def _problem(each: ScannedSet, both: Array, *, is_trained: bool) -> RowProblem:
@@ -41,7 +42,7 @@ def _problem(each: ScannedSet, both: Array, *, is_trained: bool) -> RowProblem:
     return RowProblem(each.source(int(both[0])), sentence, _EVALUATED, "given_twice")
 
 
-def all_evaluated(sets: Sequence[ScannedSet], trained: int, numbers: Sequence[Array]) -> bool:
+def _all_evaluated(sets: Sequence[ScannedSet], trained: int, numbers: Sequence[Array]) -> bool:
     """Whether no row to train on is left beside those that are evaluated with."""
     held = sets[trained:]
     texts = np.concatenate([np.zeros(0, np.uint64), *(each.table["text"] for each in held)])

@@ -50,6 +50,8 @@ class TunedLM(TemplateLM):
         **how: Any,
     ) -> None:
         super().__init__()
+        if isinstance(path, ChatModel) and how:
+            raise ConfigError("A model that is loaded already takes no arguments.", ARGUMENTS)
         self.chat = path if isinstance(path, ChatModel) else chat_model(path, **how)
         self.tokenizer: Any = self.chat.tokenizer
         positions = getattr(self.chat.model.config, "max_position_embeddings", None)

@@ -6,7 +6,7 @@ processor can do and not who made it. Which of the two is faster is measured onc
 tenth of a second, and kept: a run that goes on goes on with the same.
 
 A handful of rows, as several answers at once have them, is another matter: there it depends on
-the weight's shape, and is found out for each when it first meets so few.
+the weight's shape, and is found out for each when it first meets so few while answers are drawn.
 
     linear       x · Wᵀ + b with its way back, for weights that are trained or frozen
     by_onednn    what was found out for many rows
@@ -30,7 +30,7 @@ from torch.nn import functional
 from tuneglm.data.encoded_store import store_folder
 
 # rows from which on it is many, and few: fewer still read the weight, and hardly multiply
-MANY_ROWS = 32
+MANY_ROWS = 16
 FEW_ROWS = 4
 # so many times as fast, and no less, is another library worth it
 WORTH_IT = 1.2
@@ -56,7 +56,10 @@ def is_for_onednn(states: Tensor, weight: Tensor) -> bool:
     if not plain or torch.is_autocast_enabled("cpu"):
         return False
     rows = states.numel() // states.shape[-1]
-    return by_onednn() if rows >= MANY_ROWS else rows >= FEW_ROWS and few_by_onednn(weight)
+    if rows >= MANY_ROWS:
+        return by_onednn()
+    # not in training, nor in a plan of it: there nothing is to be measured on the way
+    return rows >= FEW_ROWS and torch.is_inference_mode_enabled() and few_by_onednn(weight)
 
 
 def multiply(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -109,7 +112,7 @@ def by_onednn() -> bool:
     if not torch.backends.mkldnn.is_available():
         return False
     rows, *sides = MEASURED
-    return _found(_machine(), lambda: _times_as_fast(rows, torch.rand(*sides)))
+    return _found(_machine(), lambda: _times_as_fast(rows, torch.ones(*sides)))
 
 
 def few_by_onednn(weight: Tensor) -> bool:
@@ -143,7 +146,8 @@ def _found(what: str, times_as_fast: Callable[[], float]) -> bool:
 
 def _times_as_fast(rows: int, weight: Tensor) -> float:
     """How many times as fast oneDNN is as what torch takes by itself."""
-    states = torch.rand(rows, weight.shape[1])
+    # no random numbers: whoever draws some goes on as if nothing had been measured
+    states = torch.ones(rows, weight.shape[1])
     with torch.no_grad():
         usual = _seconds(lambda: functional.linear(states, weight))
         other = _seconds(lambda: _multiplied(states, weight, None))

@@ -19,16 +19,14 @@ from tuneglm.errors import ConfigError
 PATIENCE = 240.0
 # answers that are kept
 KEPT = 64
+# what plans the run file that is named behind it
+COMMAND = (sys.executable, "-m", "tuneglm", "plan")
 
 
 @dataclass
 class Plans:
-    """One plan at a time for each person: what was asked before is given up.
+    """One plan at a time for each person: what was asked before is given up."""
 
-    command  what plans the run file that is named behind it
-    """
-
-    command: Sequence[str] = (sys.executable, "-m", "tuneglm", "plan")
     _answers: OrderedDict[str, dict[str, Any]] = field(default_factory=OrderedDict)
     _asked: "dict[str, subprocess.Popen[str]]" = field(default_factory=dict)
     _newest: dict[str, str] = field(default_factory=dict)
@@ -80,7 +78,7 @@ class Plans:
             if before is not None:
                 before.kill()
             process = subprocess.Popen(
-                [*self.command, str(file), "--json", *options],
+                [*COMMAND, str(file), "--json", *options],
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

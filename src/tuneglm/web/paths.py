@@ -17,8 +17,9 @@ def shown(text: str, root: Path) -> str:
     """A text in which paths in the folder and beside it are relative to it, others to the home."""
     for folder, short in ((root, ""), (root.parent, "../"), (Path.home(), "~/")):
         if folder != Path(folder.anchor):
-            # where a path begins, and not in the middle of one
-            text = re.sub(rf"(?<![\w./~-]){re.escape(str(folder))}/", short, text)
+            # where a path begins, and not in the middle of one; no shell reads `~` in quotes
+            quote = "'" if short == "~/" else ""
+            text = re.sub(rf"(?<![\w./~{quote}-]){re.escape(str(folder))}/", short, text)
     return text
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +70,15 @@ class EvaluateActs:
 
     def start(self, result: str, data: str, base: bool, request: gr.Request) -> str:
         """Run the command."""
-        return self.command.start(lambda place: self._words(place, result, data, base), request)
+        return self.command.start(
+            lambda place: self._words(place, result, data or "", base), request
+        )
 
     def look(self, result: str, data: str, seen: str, request: gr.Request) -> tuple[Any, ...]:
         """The command and the report, where anything of them has changed."""
         place = self.page.place(request)
         card, folder = self.command.card(place), self._results(place).get(result or "")
-        text, chart = _report(folder / _folder_for(data)) if folder is not None else ("", "")
+        text, chart = _report(folder / _folder_for(data or "")) if folder is not None else ("", "")
         text = shown(text, place.root) or self.empty
         now = repr((card, text))
         return (gr.skip(),) * 4 if now == seen else (card, text, chart, now)
@@ -116,6 +119,9 @@ class EvaluateActs:
 def _folder_for(data: str) -> str:
     """Of the report, within the folder of a result."""
     name = re.sub(r"[^\w.-]+", "-", data)
+    if name != data:
+        # two names that became one
+        name += f"-{zlib.crc32(data.encode()):08x}"
     return f"{FOLDER}-{name}" if data else FOLDER
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import yaml
 
-from tuneglm.errors import UserError
 from tuneglm.web.fields import Field
 from tuneglm.web.sentences import in_chinese, kind_in_chinese
 
@@ -54,12 +53,8 @@ class Words:
         """What a word of PROBLEMS means."""
         return english if self.language == "en" else str(_texts("problems")[kind])
 
-    def error(self, error: UserError) -> str:
-        """An error's sentence and hint, as HTML."""
-        return self.refusal(error.sentence, error.hint or "", type(error).__name__)
-
     def refusal(self, sentence: str, hint: str = "", kind: str = "command") -> str:
-        """The same, of words that a command printed.
+        """An error's sentence and hint, as HTML.
 
         kind  the class of the error: said before a sentence that stands in English alone
         """
