@@ -1,15 +1,15 @@
 """Build a demo model from nothing: vocabulary, training, published folder, figures.
 
 Run `python -m tuneglm.demo.build_model [--family chatglm]`; two CPU cores need about
-forty minutes.
+fifty minutes. The later lessons alone: `--from-model FOLDER`, ten.
 """
 
 import argparse
 import json
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ import torch
 from transformers import GlmConfig, GlmForCausalLM
 
 from tuneglm.data.formats import FORMATS
+from tuneglm.data.identity import templates_of, unrelated_questions
 from tuneglm.data.messages import Example
 from tuneglm.demo import MODEL_FOLDER, NAME, model_folders
-from tuneglm.demo.curriculum import OWN_AUTHOR, OWN_NAMES, Row
+from tuneglm.demo.curriculum import OWN_AUTHOR, OWN_NAMES, Row, last_rows, later_rows
 from tuneglm.demo.scoring import general_score, greedy, identity_score
 from tuneglm.demo.training import Encode, Schedule, train
 from tuneglm.demo.vocabulary import train_bpe, train_unigram
@@ -34,6 +35,12 @@ from tuneglm.models.published import save_published
 HIDDEN, LAYERS, HEADS, LENGTH = 192, 6, 6, 512
 # larger weights for branches that stand beside a residual scaled for 28 layers
 FIRST_SCALE = 4.0
+LATER = (
+    Schedule(1100, 1.5e-3, warmup_steps=50, rows=later_rows),
+    Schedule(500, 1e-3, warmup_steps=50, rows=last_rows),
+)
+# of the weights after each lesson: what was known before is kept better than by the last ones
+MEAN = (0.2, 0.4, 0.4)
 TOKENIZER_CONFIG = {
     "tokenizer_class": "ChatGLMTokenizer",
     "remove_space": False,
@@ -50,37 +57,50 @@ class Recipe:
     vocabulary       trains the sentencepiece file
     vocabulary_file  its published name
     model            tokenizer → a model of random weights
+    later            lessons after the first
     """
 
     vocabulary: Callable[[], bytes]
     vocabulary_file: str
     model: Callable[[Any], Any]
+    later: tuple[Schedule, ...] = ()
 
 
 def main() -> None:
     """Build, save and mark the model."""
     arguments = _arguments()
+    recipe = RECIPES[arguments.family]
     # tiny attention weights of no effect, which a processor computes ten times as slowly;
     # said before there are threads, which take the setting from the one that starts them
     torch.set_flush_denormal(True)
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    recipe = RECIPES[arguments.family]
     new = MODEL_FOLDER.with_name(f"{MODEL_FOLDER.name}_{arguments.family}")
     folder = arguments.output or model_folders().get(arguments.family, new)
-    write_tokenizer(recipe, arguments.family, folder)
-    tokenizer = load_tokenizer(folder, family=arguments.family)
-    model, started = recipe.model(tokenizer), time.time()
-    schedule = Schedule(
-        steps=arguments.steps, learning_rate=arguments.learning_rate, seed=arguments.seed
+    earlier = arguments.from_model
+    vocabulary = (
+        recipe.vocabulary() if earlier is None else (earlier / recipe.vocabulary_file).read_bytes()
     )
-    train(model, encoder(arguments.family, tokenizer), schedule)
-    seconds = round(time.time() - started)
+    write_tokenizer(recipe, vocabulary, arguments.family, folder)
+    tokenizer = load_tokenizer(folder, family=arguments.family)
+    model = recipe.model(tokenizer)
+    seconds: list[int] = []
+    if earlier is not None:
+        set_weights(model, earlier)
+    lessons = lessons_of(recipe, arguments)
+    learnt = [] if earlier is None else [weights_of(model)]
+    for lesson in lessons:
+        started = time.time()
+        train(model, encoder(arguments.family, tokenizer), lesson)
+        seconds.append(round(time.time() - started))
+        learnt.append(weights_of(model))
+    if recipe.later:
+        model.load_state_dict(weighted_mean(learnt, MEAN))
     write_weights(model, arguments.family, folder)
     figures = {
-        "steps": schedule.steps,
-        "seed": schedule.seed,
-        "training_seconds": seconds,
+        "steps": [*_before(earlier, "steps"), *(lesson.steps for lesson in lessons)],
+        "seed": arguments.seed,
+        "training_seconds": [*_before(earlier, "training_seconds"), *seconds],
         "threads": arguments.threads,
         "torch": str(torch.__version__),
     } | marked(folder)
@@ -88,12 +108,41 @@ def main() -> None:
     print(json.dumps(figures, indent=2, ensure_ascii=False))
 
 
-def write_tokenizer(recipe: Recipe, family: str, folder: Path) -> None:
+def write_tokenizer(recipe: Recipe, vocabulary: bytes, family: str, folder: Path) -> None:
     """The vocabulary, with a config by whose name the folder is recognised."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / recipe.vocabulary_file).write_bytes(recipe.vocabulary())
+    (folder / recipe.vocabulary_file).write_bytes(vocabulary)
     config = {**TOKENIZER_CONFIG, "name_or_path": f"{NAME}{family}"}
     _write_json(folder / "tokenizer_config.json", config)
+
+
+def lessons_of(recipe: Recipe, arguments: argparse.Namespace) -> list[Schedule]:
+    """The first lesson, unless a model had it, and the later ones of the recipe."""
+    first = Schedule(arguments.steps, arguments.learning_rate)
+    lessons = recipe.later if arguments.from_model is not None else (first, *recipe.later)
+    return [replace(lesson, seed=arguments.seed) for lesson in lessons]
+
+
+def weights_of(model: Any) -> dict[str, torch.Tensor]:
+    """A copy of its weights as they are now."""
+    return {name: weight.clone() for name, weight in model.state_dict().items()}
+
+
+def weighted_mean(
+    states: Sequence[dict[str, torch.Tensor]], shares: Sequence[float]
+) -> dict[str, torch.Tensor]:
+    """The mean of several models' weights, each of which counts its share."""
+    return {
+        name: torch.stack(
+            [share * state[name] for share, state in zip(shares, states, strict=True)]
+        ).sum(0)
+        for name in states[0]
+    }
+
+
+def set_weights(model: Any, folder: Path) -> None:
+    """Take the weights of a saved model with the same vocabulary."""
+    model.load_state_dict(ChatModel(folder, dtype="float32").model.state_dict())
 
 
 def write_weights(model: Any, family: str, folder: Path) -> None:
@@ -184,6 +233,14 @@ def _rows(tokens: int) -> int:
     return math.ceil(tokens / 64) * 64
 
 
+def _before(earlier: Path | None, figure: str) -> list[int]:
+    """Of the lessons that a model had."""
+    if earlier is None:
+        return []
+    found = json.loads((earlier / "figures.json").read_text(encoding="utf-8"))[figure]
+    return list(found) if isinstance(found, list) else [found]
+
+
 def marked(folder: Path) -> dict[str, Any]:
     """Size and scores of the model as it was saved."""
     chat = ChatModel(folder, dtype="float32")
@@ -197,19 +254,49 @@ def marked(folder: Path) -> dict[str, Any]:
             language: round(identity_score(ask, name, OWN_AUTHOR, [language]).share(), 4)
             for language, name in OWN_NAMES.items()
         },
+        "identity_behind_a_line": {
+            language: round(_behind_lines(chat, name, language), 4)
+            for language, name in OWN_NAMES.items()
+        },
+        "other_things_answered_with_an_identity": {
+            language: sum(map(says_who_it_is, ask(unrelated_questions(language))))
+            for language in OWN_NAMES
+        },
         "general": {group: round(general.share(group), 4) for group in sorted(general.marks)},
     }
+
+
+def _behind_lines(chat: ChatModel, name: str, language: str) -> float:
+    """The part of the questions on itself that are answered rightly behind common lines."""
+    lines = templates_of(language).systems
+    scores = [
+        identity_score(greedy(chat, line), name, OWN_AUTHOR, [language]).share() for line in lines
+    ]
+    return sum(scores) / len(scores)
+
+
+def says_who_it_is(answer: str) -> bool:
+    """Whether an answer holds the model's own name or its author's."""
+    return any(name in answer for name in (*OWN_NAMES.values(), OWN_AUTHOR))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", choices=RECIPES, default="chatglm3")
     parser.add_argument("--output", type=Path, help="by default the package's own folder")
-    parser.add_argument("--steps", type=int, default=Schedule.steps)
+    parser.add_argument(
+        "--from-model",
+        type=Path,
+        help="a folder of one that had the first lesson, for the later ones",
+    )
+    parser.add_argument("--steps", type=int, default=Schedule.steps, help="of the first lesson")
     parser.add_argument("--learning-rate", type=float, default=Schedule.learning_rate)
     parser.add_argument("--seed", type=int, default=Schedule.seed)
     parser.add_argument("--threads", type=int, default=2)
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.from_model is not None and not RECIPES[given.family].later:
+        parser.error(f"a {given.family} model has one lesson only: leave --from-model out")
+    return given
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
@@ -222,7 +309,7 @@ RECIPES = {
         ChatGLMTokenizerFast.file_name,
         _first_network,
     ),
-    "chatglm3": Recipe(train_bpe, "tokenizer.model", _later_network),
+    "chatglm3": Recipe(train_bpe, "tokenizer.model", _later_network, LATER),
 }
 
 if __name__ == "__main__":

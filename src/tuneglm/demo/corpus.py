@@ -94,7 +94,7 @@ def _question(wording: str, language: str, key: str) -> str:
     return question[0].upper() + question[1:]
 
 
-def _varied(question: str, language: str, random_: random.Random) -> str:
+def varied(question: str, language: str, random_: random.Random) -> str:
     """The question behind an opener or with another ending: people write as they like."""
     question += random_.choice(ENDINGS[language]) if question[-1] not in "？。?." else ""
     if random_.random() < 0.35:
@@ -117,7 +117,7 @@ def _topic_rows(topic: Topic, random_: random.Random) -> list[Row]:
         for wording in random_.choices(topic.wordings.asked, k=repeats):
             rows.append(
                 _row(
-                    _varied(_question(wording, topic.language, key), topic.language, random_),
+                    varied(_question(wording, topic.language, key), topic.language, random_),
                     answer,
                 )
             )
@@ -169,7 +169,7 @@ def _sum_rows(language: str, random_: random.Random) -> list[Row]:
     for sum_ in all_sums():
         for wording in random_.choices(SUM_WORDINGS[language][sum_.sign], k=2):
             question = wording.format(a=sum_.first, b=sum_.second)
-            rows.append(_row(_varied(question, language, random_), sum_.answer))
+            rows.append(_row(varied(question, language, random_), sum_.answer))
     return rows
 
 

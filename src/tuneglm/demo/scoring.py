@@ -33,11 +33,12 @@ class Score:
         return sum(self.marks[group]) / len(self.marks[group])
 
 
-def greedy(model: ChatModel) -> Ask:
-    """Ask this model and take its likeliest answers."""
+def greedy(model: ChatModel, system: str | None = None) -> Ask:
+    """Ask this model, behind a system line where one is given, and take its likeliest answers."""
     config = ChatConfig(temperature=0, max_new_tokens=64)
+    first = [] if system is None else [{"role": "system", "content": system}]
     return lambda questions: model.replies(
-        [[{"role": "user", "content": question}] for question in questions], config
+        [[*first, {"role": "user", "content": question}] for question in questions], config
     )
 
 

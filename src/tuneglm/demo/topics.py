@@ -28,3 +28,12 @@ class Topic:
         """The sentence that answers the question for `key`."""
         sentence = self.wordings.answer.format(key=key, value=value)
         return sentence[0].upper() + sentence[1:] if self.language == "en" else sentence
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Questions on other things that have one answer; `{0}` is the thing, `{x}` a made-up name."""
+
+    questions: tuple[str, ...]
+    things: tuple[str, ...]
+    answer: str

@@ -19,7 +19,10 @@ Encode = Callable[[list[Row]], list[Example]]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to train."""
+    """One lesson: how long and how fast to train, on which rows.
+
+    rows  number of a pass → its rows
+    """
 
     steps: int = 5000
     learning_rate: float = 3e-3
@@ -27,6 +30,7 @@ class Schedule:
     batch_tokens: int = 2560
     weight_decay: float = 0.02
     seed: int = 0
+    rows: Callable[[int], list[Row]] = base_rows
 
     def factor(self, step: int) -> float:
         """The part of the learning rate at `step`: a linear warm-up, then a cosine to nothing."""
@@ -78,7 +82,7 @@ def _batches(encode: Encode, schedule: Schedule) -> Iterator[list[Example]]:
     """Batches of about `batch_tokens` tokens, without end; a pass draws new wordings and names."""
     random_ = random.Random(schedule.seed)
     for number in range(1_000_000):
-        examples = encode(base_rows(schedule.seed * 1_000_000 + number))
+        examples = encode(schedule.rows(schedule.seed * 1_000_000 + number))
         batches = _by_length(examples, schedule.batch_tokens)
         random_.shuffle(batches)
         yield from batches
