@@ -97,6 +97,28 @@ def test_ctrl_c_says_what_is_kept(
         assert capsys.readouterr().err == printed
 
 
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("train --learning_rate=1e-3", "written without dashes: training.learning_rate=1e-3"),
+        ("train --cutoff 5", "written without dashes: data.cutoff=VALUE"),
+        ("chat --temprature 0 small", "did you mean `--temperature`?"),
+        ("chat --foo small", "tuneglm chat --help"),
+    ],
+)
+def test_an_option_that_is_none(typed: str, hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    call(*typed.split(), status=2)
+    assert capsys.readouterr().err.splitlines()[1].endswith(hint)
+
+
+def test_a_folder_whose_name_is_mistyped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "small").mkdir()
+    call("chat", str(tmp_path / "smal"), status=2)
+    assert f"did you mean `{tmp_path / 'small'}`?" in capsys.readouterr().err
+
+
 def test_ctrl_c_while_the_program_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     class Importing:
         def __getattr__(self, name: str) -> object:

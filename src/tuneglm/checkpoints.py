@@ -321,7 +321,8 @@ def _refuse_foreign(folder: Path, config: RunConfig) -> None:
     if is_finished(folder):
         raise OutputError(
             f"`{folder}` holds a finished run.",
-            f"choose another training.output_dir; `tuneglm chat {folder}` talks to the result",
+            f"choose another training.output_dir; `tuneglm chat {folder}` talks to the result, "
+            f"`tuneglm train {folder / RUN_FILE}` repeats the run into a folder beside it",
         )
     if config.resume == "never":
         raise OutputError(

@@ -127,6 +127,12 @@ def plan(given: argparse.Namespace) -> int:
     from tuneglm.reports.plan import plan_json, print_plan
     from tuneglm.reports.terminal import console
 
+    if not (given.brief or given.json):
+        print(
+            "Planning: the largest batch and the other choices take a minute or more; "
+            "--brief leaves them out.",
+            file=sys.stderr,
+        )
     memory = None if given.memory is None else size_of(given.memory)
     planned = plan(
         config,

@@ -11,8 +11,11 @@ from typing import Any, NoReturn, get_args
 from tuneglm.config import RunConfig, load_config, options
 from tuneglm.errors import ConfigError
 from tuneglm.section import Section
+from tuneglm.trainer_options import trainer_options
 
 USER_ERROR = 2
+# how much alike a word and an option are that may be meant by it
+NEAR = 0.75
 # how a model is loaded: options of every command that asks one something
 LOADING = ("family", "dtype", "bits", "device")
 
@@ -20,17 +23,32 @@ LOADING = ("family", "dtype", "bits", "device")
 class Parser(argparse.ArgumentParser):
     """Errors in our form: a sentence, the nearest known word, exit code 2."""
 
-    def error(self, message: str) -> NoReturn:
+    def error(self, message: str, hint: str | None = None) -> NoReturn:
         """Say it, and leave."""
-        print(f"Error: {message}\n  hint: {self.prog} --help", file=sys.stderr)
+        print(f"Error: {message}\n  hint: {hint or f'{self.prog} --help'}", file=sys.stderr)
         sys.exit(USER_ERROR)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """As argparse does it; an option that is none is said by the command that was typed."""
         given, rest = super().parse_known_args(args, namespace)
-        if any(word.startswith("-") for word in rest):
-            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        unknown = next((word for word in rest if word.startswith("-")), None)
+        if unknown is not None:
+            self.error(f"unrecognized arguments: {' '.join(rest)}", self._meant(unknown))
         return given, rest
+
+    def _meant(self, word: str) -> str | None:
+        """The option that is spelled much like a word, or the setting that it is of a run."""
+        name, _, value = word.lstrip("-").partition("=")
+        near = difflib.get_close_matches(f"--{name}", list(self._option_string_actions), 1, NEAR)
+        if near:
+            return f"did you mean `{near[0]}`?"
+        if not any(action.dest == "settings" for action in self._actions):
+            return None
+        known = [option.name for option in options()]
+        known += [f"training.{key}" for key in trainer_options()]
+        wanted = name.replace("-", "_").rpartition(".")[2]
+        found = next((key for key in known if key.rpartition(".")[2] == wanted), None)
+        return found and f"settings are written without dashes: {found}={value or 'VALUE'}"
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         choices = action.choices

@@ -3,6 +3,8 @@
 import argparse
 import importlib.util
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +20,9 @@ RUN_FILE = "run.yaml"
 
 
 def web(given: argparse.Namespace) -> int:
-    """Answer at an address of this machine until Ctrl-C."""
-    if importlib.util.find_spec("gradio") is None:
+    """Answer at an address of this machine until Ctrl-C, which is its usual end."""
+    # gradio leaves a folder behind when it is removed, and brings fastapi
+    if any(importlib.util.find_spec(name) is None for name in ("gradio", "fastapi", "uvicorn")):
         raise ConfigError("The page needs gradio.", 'pip install "tuneglm[web]"')
     if os.name == "nt":
         raise ConfigError("The page runs on Linux and macOS.", "on Windows it runs in WSL")
@@ -34,7 +37,10 @@ def web(given: argparse.Namespace) -> int:
     from tuneglm.web.server import bound_socket, serve
 
     site = _site(given, work, is_open=not users)
-    serve(site, users, chosen, bound_socket(given.host, given.port))
+    with suppress(KeyboardInterrupt):
+        serve(site, users, chosen, bound_socket(given.host, given.port))
+        return 0
+    print("\nStopped.", file=sys.stderr)
     return 0
 
 

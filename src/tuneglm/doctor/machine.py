@@ -27,7 +27,9 @@ def machine() -> Iterator[Finding]:
     if torch.backends.mps.is_available():
         yield _device("mps", torch.device("mps"), "Apple GPU")
     count = os.cpu_count() or 1
-    yield _device("cpu", torch.device("cpu"), f"{count} cores, {torch.get_num_threads()} threads")
+    threads = torch.get_num_threads()
+    used = "1 thread" if threads == 1 else f"{threads} threads"
+    yield _device("cpu", torch.device("cpu"), f"{count} cores, {used}")
     yield from _disks()
     yield from _hubs()
 

@@ -68,8 +68,9 @@ def _run(folder: Path) -> Iterator[Finding]:
         yield Finding("checkpoint", "note", note)
     if is_finished(folder):
         count = len(checkpoints_of(folder))
+        kept = "1 checkpoint" if count == 1 else f"{count} checkpoints"
         logged = "" if (folder / LOG_FILE).is_file() else ", no log"
-        yield Finding("run", "well", f"{folder} is finished, {count} checkpoints{logged}")
+        yield Finding("run", "well", f"{folder} is finished, {kept}{logged}")
     else:
         behind = f"; the newest checkpoint is {checkpoint}" if checkpoint else ""
         yield Finding(

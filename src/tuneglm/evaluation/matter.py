@@ -63,7 +63,7 @@ def matter_of(folder: Path, run: RunConfig | None, wanted: Wanted) -> Matter:
     if wanted.data is not None or wanted.is_open:
         sets = _sets(folder, run, wanted)
     if sets and wanted.answers:
-        need("eval", "BLEU and ROUGE")
+        need("eval", "Scoring by BLEU and ROUGE")
     if not (sets or questions or found):
         what = "a run that kept no rows and has no questions" if run else "a model, not a run"
         raise ConfigError(f"There is nothing to evaluate `{folder}` on: it is {what}.", NOTHING)

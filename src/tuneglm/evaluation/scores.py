@@ -27,7 +27,7 @@ Pair = tuple[str, str]  # an answer, and what was expected
 
 def scores_of(answers: Sequence[str], labels: Sequence[str]) -> dict[str, list[float]]:
     """Each score of SCORES → its figure for each row."""
-    need("eval", "BLEU and ROUGE")
+    need("eval", "Scoring by BLEU and ROUGE")
     pairs = list(zip(answers, labels, strict=True))
     found = {"bleu-4": [_bleu_of_characters(pair) for pair in pairs]}
     found |= _by_name(ROUGE_CHINESE, _rouge_chinese(), pairs)
@@ -38,7 +38,7 @@ def scores_of(answers: Sequence[str], labels: Sequence[str]) -> dict[str, list[f
 
 def corpus_bleu(answers: Sequence[str], labels: Sequence[str]) -> float:
     """sacrebleu's BLEU of all rows together, which is not the mean of theirs."""
-    need("eval", "BLEU")
+    need("eval", "Scoring by BLEU")
     from sacrebleu.metrics import BLEU
 
     return float(BLEU(tokenize=_tokens_of("".join(labels))).corpus_score(answers, [labels]).score)

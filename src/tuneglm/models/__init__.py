@@ -57,8 +57,7 @@ def family_of(folder: Path, name: str | None = None) -> Family:
 def _tell_guess(folder: Path, name: str) -> None:
     """Once a folder: several rooms ask for the family of one."""
     log.info(
-        "Family: %s, as its files say; if it is another: --family NAME (of a run: "
-        "model.family=NAME)",
+        "Model of the family %s, by its files (--family or model.family names another)",
         name,
     )
 

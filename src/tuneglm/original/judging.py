@@ -55,7 +55,7 @@ def judge(given: Given, translation: Translation, job: Job) -> None:
     if job == "predict" and given.get("predict_with_generate") is False:
         raise ConfigError("`--do_predict` is about answers.", "leave --predict_with_generate out")
     if answers:
-        need("eval", "BLEU and ROUGE")
+        need("eval", "Scoring by BLEU and ROUGE")
     config = load_config(None, [*overrides(translation.settings), *translation.own])
     say(translation.remarks, _same(config, translation))
     encoder = load_encoder(config.model, config.data)

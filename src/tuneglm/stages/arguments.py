@@ -197,7 +197,7 @@ def _refuse_missing(training: dict[str, Any]) -> None:
     if training.get("deepspeed") and importlib.util.find_spec("deepspeed") is None:
         raise ConfigError(
             "`training.deepspeed` needs deepspeed, which is not installed.",
-            "pip install deepspeed",
+            'pip install "tuneglm[shard]"',
         )
 
 
