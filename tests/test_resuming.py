@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 from transformers import Trainer
 
 from tests.conftest import ROWS, Configure
 from tests.test_training import unfinished
 from tuneglm.checkpoints import RESULTS
+from tuneglm.demo import MODEL_FOLDER
 from tuneglm.errors import ConfigError, OutputError
 from tuneglm.manifest import problem_of, read_manifest
 from tuneglm.training import train
@@ -189,6 +191,18 @@ def test_other_rows_are_another_run(
     named = f"resume={folder / 'checkpoint-3'}"
     train(configure(tmp_path / "out", f"data.train={data}", named))
     assert "Note: The rows of data.train are not those" in capsys.readouterr().out
+
+
+def test_another_model_under_the_same_name_is_another_run(
+    configure: Configure, tmp_path: Path
+) -> None:
+    model = shutil.copytree(MODEL_FOLDER, tmp_path / "model")
+    config = configure(tmp_path / "out", f"model.path={model}", "training.save_steps=3")
+    killed_after(train(config).folder, "checkpoint-3")
+    file = model / "model.safetensors"
+    save_file({name: -each for name, each in load_file(file).items()}, file, {"format": "pt"})
+    with pytest.raises(OutputError, match=r"The weights of model\.path are not those"):
+        train(config)
 
 
 @pytest.mark.parametrize(

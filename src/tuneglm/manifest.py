@@ -27,16 +27,18 @@ THREADS = 8
 
 @dataclass(frozen=True)
 class Course:
-    """What decides which rows a step sees.
+    """What decides which rows a step sees, and which weights it begins with.
 
     data         fingerprint of the rows
     rows_a_step  rows of one step, all processes and accumulated batches together
     processes    each has random numbers of its own
+    base         fingerprint of the model's files; empty where it was not taken
     """
 
     data: str = ""
     rows_a_step: int = 0
     processes: int = 1
+    base: str = ""
 
 
 @dataclass(frozen=True)

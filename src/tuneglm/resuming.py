@@ -41,12 +41,14 @@ def named_checkpoint(path: Path) -> Path:
 
 
 def other_course(checkpoint: Path, course: Course, is_named: bool) -> list[str]:
-    """What the rows of a step are now, if not what they were; raises OutputError unless named."""
+    """What is not as it was when a checkpoint was saved; raises OutputError unless it is named."""
     manifest = read_manifest(checkpoint)
     assert manifest is not None
     notes, before = [], manifest.course
     if before.data != course.data:
         notes.append(f"The rows of data.train are not those with which `{checkpoint}` was saved.")
+    if before.base and before.base != course.base:
+        notes.append(f"The weights of model.path are not those with which `{checkpoint}` began.")
     if before.rows_a_step != course.rows_a_step:
         notes.append(
             f"A step has {course.rows_a_step} rows, and had {before.rows_a_step} when "

@@ -44,7 +44,7 @@ from tuneglm.models.family import Family
 from tuneglm.models.loading import load_tokenizer, model_folder
 from tuneglm.models.quantization import held_bits
 from tuneglm.models.undivided import undivided
-from tuneglm.models.weights import weight_files
+from tuneglm.models.weights import weight_files, weights_fingerprint
 from tuneglm.plan.bits import with_bits
 from tuneglm.plan.capacity import enough_memory, forget_peak, peak_memory
 from tuneglm.plan.planned_step import step_of
@@ -118,7 +118,12 @@ def train(config: RunConfig) -> TrainingResult:
         if written != answers:
             sets, data, arguments, given = _prepared(terminal, config, encoder, written)
     rows, held = data.train, data.evaluation
-    course = Course(rows.fingerprint, _items_a_step(arguments), arguments.world_size)
+    course = Course(
+        rows.fingerprint,
+        _items_a_step(arguments),
+        arguments.world_size,
+        weights_fingerprint(folder),
+    )
     output = agreed(partial(check_output, config, course))
     arguments.output_dir = str(output.folder)
     if memory is not None and memory.at_once is not None:
