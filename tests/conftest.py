@@ -1,7 +1,8 @@
 """What many tests need: a small model that knows how to chat, and runs on it."""
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,15 @@ ROWS = [
 ] * 3
 
 Configure = Callable[..., RunConfig]
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """As it was, after each test: accelerate writes into it what a run asks of it."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

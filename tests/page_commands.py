@@ -25,7 +25,7 @@ PLACEHOLDERS = {
     "MODEL": str(MODEL_FOLDER),
     "path/to/chatglm3-6b": str(MODEL_FOLDER),
     "path/to/chatglm-6b": str(model_folder("chatglm")),
-    "THUDM/chatglm3-6b": str(MODEL_FOLDER),
+    "zai-org/chatglm3-6b": str(MODEL_FOLDER),
     "ZhipuAI/chatglm3-6b": str(MODEL_FOLDER),
     "/models": str(MODEL_FOLDER.parent),
     "/models/chatglm3-6b": str(MODEL_FOLDER),

@@ -54,7 +54,7 @@ def test_the_closing_lines(tmp_path: Path) -> None:
 
 
 def test_a_base_that_was_held_in_few_bits_is_talked_to_in_as_many(tmp_path: Path) -> None:
-    assert f"Talk to it:  tuneglm chat {tmp_path}\n" in printed(replace(CLOSING, bits=4), tmp_path)
+    assert f"tuneglm chat {tmp_path}\n" in printed(replace(CLOSING, bits=4), tmp_path)
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}')
     assert f"tuneglm chat {tmp_path} --bits 4\n" in printed(replace(CLOSING, bits=4), tmp_path)
 

@@ -267,7 +267,8 @@ def test_a_plan_has_its_parts_its_time_and_its_choices(tmp_path: Path) -> None:
 def test_the_largest_batch_fits_and_a_larger_one_does_not(tmp_path: Path) -> None:
     folder = only_config(tmp_path, hidden_size=256, vocab_size=4096)
     settings = [f"model.path={folder}", "data.cutoff=256", "training.bf16=false"]
-    settings += ["data.tokens_at_once=1000000"]
+    # padded rows go through the network at once, packed ones through its attention one by one
+    settings += ["data.batching=padded", "data.tokens_at_once=1000000"]
     limit = GIB
     planned = plan(load_config(None, settings), memory=limit, device="cuda")
 
@@ -398,7 +399,7 @@ def test_a_plan_refuses_what_training_refuses(tmp_path: Path) -> None:
 def test_the_command_prints_a_table_or_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = [f"model.path={only_config(tmp_path)}", "data.cutoff=32"]
+    settings = [f"model.path={only_config(tmp_path)}", "data.cutoff=32", "data.batching=padded"]
     for words in (["plan", *settings, "--json"], ["plan", *settings, "--memory", "8GB"]):
         with pytest.raises(SystemExit) as left:
             main(words)

@@ -204,7 +204,7 @@ def test_a_run_in_float16(configure: Configure, tmp_path: Path, method: str) -> 
     assert scaler["scale"] >= 2**16
     answers = load_model(result.folder, dtype="float16", device="cpu")
     difference = logits_of(answers) - logits_of(load(result.folder))
-    assert difference.abs().max() < 0.05
+    assert difference.abs().max() < 0.1
 
 
 def test_full_tuning_refuses_packed_weights(configure: Configure, tmp_path: Path) -> None:

@@ -122,8 +122,9 @@ def test_two_processes_are_held_to_the_base_and_asked_as_one(
     """Each asks its part of the questions; the distance from the base is of all rows' tokens."""
     questions = [{"question": each, "expects": ["x"]} for each in ("你是谁？", "3+4=", "Hello")]
     (tmp_path / "questions.json").write_text(json.dumps(questions))
-    rows = next(each for each in command if each.startswith("data.train=")).partition("=")[2]
-    command += [f"data.train={{path: {rows}, replay: true}}", "stage.kl=1", "training.max_steps=2"]
+    place = next(i for i, each in enumerate(command) if each.startswith("data.train="))
+    command[place] = f"data.train={{path: {tmp_path / 'rows.json'}, replay: true}}"
+    command += ["stage.kl=1", "training.max_steps=2"]
     command += ["memory_check=off", "probe.max_new_tokens=8", "training.save_strategy=no"]
     command += ["data.evaluation_rows=3", f"probe.files={tmp_path / 'questions.json'}"]
     ways = {"two": TWO, "one": ("training.gradient_accumulation_steps=2",)}

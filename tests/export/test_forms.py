@@ -77,7 +77,7 @@ def test_the_official_packed_form(bits: int, tmp_path: Path) -> None:
     assert packed[name].dtype == torch.int8
     assert packed[name].shape[1] * 8 // bits == whole.shape[1]
     near = torch.nn.functional.cosine_similarity(logits(tmp_path / "out"), logits(DEMO), dim=-1)
-    assert near.min() > (0.999 if bits == 8 else 0.9)
+    assert near.min() > (0.999 if bits == 8 else 0.85)
 
 
 def test_a_packed_model_in_16_bits_again(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     ("data", "matter", "folder"),
     [
         ("", [], "evaluation"),
-        ("my rows.json", ["--data", "uploads/my rows.json"], "evaluation-my-rows.json"),
+        ("my rows.json", ["--data", "uploads/my rows.json"], "evaluation-my-rows.json-404f679d"),
         ("alpaca_zh", ["--data", "alpaca_zh", "--dir", "../sets"], "evaluation-alpaca_zh"),
         ("ceval", ["--suite", "ceval=../sets/ceval"], "evaluation-ceval"),
     ],
