@@ -17,11 +17,10 @@ import torch
 from transformers import GlmConfig, GlmForCausalLM
 
 from tuneglm.data.formats import FORMATS
-from tuneglm.data.identity import templates_of, unrelated_questions
 from tuneglm.data.messages import Example
 from tuneglm.demo import MODEL_FOLDER, NAME, model_folders
-from tuneglm.demo.curriculum import OWN_AUTHOR, OWN_NAMES, Row, last_rows, later_rows
-from tuneglm.demo.scoring import general_score, greedy, identity_score
+from tuneglm.demo.curriculum import Row, last_rows, later_rows
+from tuneglm.demo.figures import marked
 from tuneglm.demo.training import Encode, Schedule, train
 from tuneglm.demo.vocabulary import train_bpe, train_unigram
 from tuneglm.generate import ChatModel
@@ -239,45 +238,6 @@ def _before(earlier: Path | None, figure: str) -> list[int]:
         return []
     found = json.loads((earlier / "figures.json").read_text(encoding="utf-8"))[figure]
     return list(found) if isinstance(found, list) else [found]
-
-
-def marked(folder: Path) -> dict[str, Any]:
-    """Size and scores of the model as it was saved."""
-    chat = ChatModel(folder, dtype="float32")
-    ask = greedy(chat)
-    general = general_score(ask)
-    for question, answer, wanted in general.wrong:
-        print(f"wrong: {question!r} -> {answer!r}, not {wanted!r}")
-    return {
-        "parameters": chat.model.num_parameters(),
-        "identity": {
-            language: round(identity_score(ask, name, OWN_AUTHOR, [language]).share(), 4)
-            for language, name in OWN_NAMES.items()
-        },
-        "identity_behind_a_line": {
-            language: round(_behind_lines(chat, name, language), 4)
-            for language, name in OWN_NAMES.items()
-        },
-        "other_things_answered_with_an_identity": {
-            language: sum(map(says_who_it_is, ask(unrelated_questions(language))))
-            for language in OWN_NAMES
-        },
-        "general": {group: round(general.share(group), 4) for group in sorted(general.marks)},
-    }
-
-
-def _behind_lines(chat: ChatModel, name: str, language: str) -> float:
-    """The part of the questions on itself that are answered rightly behind common lines."""
-    lines = templates_of(language).systems
-    scores = [
-        identity_score(greedy(chat, line), name, OWN_AUTHOR, [language]).share() for line in lines
-    ]
-    return sum(scores) / len(scores)
-
-
-def says_who_it_is(answer: str) -> bool:
-    """Whether an answer holds the model's own name or its author's."""
-    return any(name in answer for name in (*OWN_NAMES.values(), OWN_AUTHOR))
 
 
 def _arguments() -> argparse.Namespace:
