@@ -204,7 +204,9 @@ def test_white_space_that_a_vocabulary_spells_is_not_called_plain_text(
 
 def test_an_unknown_flag_is_said_by_the_command_that_was_typed(call: Call) -> None:
     _, error = call("data", "identity", "--name", "a", "--author", "b", "--nme", "c", status=2)
-    assert "unrecognized arguments: --nme" in error and "tuneglm data identity --help" in error
+    assert "unrecognized arguments: --nme" in error and "did you mean `--name`?" in error
+    _, error = call("data", "identity", "--name", "a", "--author", "b", "--else", "c", status=2)
+    assert "tuneglm data identity --help" in error
 
 
 def test_rows_that_the_prompt_has_no_place_for_cannot_be_used(call: Call, tmp_path: Path) -> None:

@@ -151,6 +151,7 @@ def test_the_whole_job_in_chinese_on_a_phone(server: Server, page: Browser) -> N
     page.says("#report", "报告会显示在这里")
     page.tab("export")
     page.fill("#export-result", "小星", "\n")
+    until(lambda: page.value("#export-name") == "小星-whole", "a name is proposed")
     page.click("#export-alone input")
     page.click("button#export")
     page.says("#exports", "exports/小星-whole")
