@@ -1,7 +1,8 @@
 """Write the tables of speed on the pages, from the figures of `make bench`: `make docs`.
 
-The figures that are published lie in benchmarks/published/training_speed.json: a file that
-`make bench` wrote, as it is.
+The figures that are published lie in benchmarks/published/training_speed.json, in the form in
+which `make bench` writes them; those of today were typed from an earlier table, so they have two
+digits, a note, and nothing of what is behind them.
 """
 
 import json

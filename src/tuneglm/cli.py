@@ -129,7 +129,7 @@ def plan(given: argparse.Namespace) -> int:
 
     if not (given.brief or given.json):
         print(
-            "Planning: the largest batch and the other choices take a minute or more; "
+            "Looking for the largest batch and for other choices, which take the most time; "
             "--brief leaves them out.",
             file=sys.stderr,
         )

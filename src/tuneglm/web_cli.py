@@ -4,7 +4,6 @@ import argparse
 import importlib.util
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,10 +36,10 @@ def web(given: argparse.Namespace) -> int:
     from tuneglm.web.server import bound_socket, serve
 
     site = _site(given, work, is_open=not users)
-    with suppress(KeyboardInterrupt):
+    try:
         serve(site, users, chosen, bound_socket(given.host, given.port))
-        return 0
-    print("\nStopped.", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
     return 0
 
 
