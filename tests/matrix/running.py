@@ -113,7 +113,7 @@ def loss_of(chat: tuneglm.ChatModel) -> float:
     ]
     total, count = 0.0, 0
     for row in chat.family.render(chat.tokenizer, examples):
-        ids, trained = torch.tensor([row.ids]), torch.tensor([row.trained])
+        ids, trained = torch.tensor([row.ids]), torch.tensor([list(map(bool, row.trained))])
         labels = ids.masked_fill(~trained, -100)
         tokens = int((labels[:, 1:] != -100).sum())
         total += chat.model(ids, labels=labels).loss.item() * tokens

@@ -22,7 +22,7 @@ from tuneglm.models.native import byte_ids, ranks, shapes
 from tuneglm.models.native.conversation import Conversation
 from tuneglm.models.native.prompt import render
 from tuneglm.models.native.template import questions_of
-from tuneglm.models.native.tokenization import Guard, encode_texts
+from tuneglm.models.native.tokenization import Guard, encode_parts
 from tuneglm.models.word_ids import WordIds
 
 SPECIALS = ["[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"]
@@ -96,14 +96,16 @@ def test_ids_and_places_are_the_fast_tokenizers_own(
     known = byte_ids.byte_ids_of(tokenizer)
     assert encoding is not None
     known._words = WordIds(encoding, WORDS) if by_tiktoken else None
-    for text, tokens in zip(
-        texts, encode_texts(tokenizer, texts, Guard.of(tokenizer)), strict=True
-    ):
-        ids, starts = _with_offsets(tokenizer, text)
+    # each text in one part, in parts of a character, and cut in two at each place
+    cuts = [[text] for text in texts] + [list(text) for text in texts]
+    cuts += [[text[:at], text[at:]] for text in texts for at in range(len(text) + 1)]
+    for parts, tokens in zip(cuts, encode_parts(tokenizer, cuts, Guard.of(tokenizer)), strict=True):
+        ids, starts = _with_offsets(tokenizer, "".join(parts))
         assert tokens.ids == ids
-        for place in range(len(text) + 1):
-            begun = sum(start < tokens.size(text[:place]) for start in tokens.starts)
-            assert begun == sum(start < place for start in starts)
+        end = 0
+        for part, count in zip(parts, tokens.counts, strict=True):
+            first, end = end, end + len(part)
+            assert count == sum(first <= start < end for start in starts)
 
 
 def test_the_faster_way_is_for_many_texts(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ def test_the_ids_of_a_prompt_end_where_the_answer_begins(tokenizer: Any) -> None
     (prompt,) = render(tokenizer, [Example((question,))], generation_prompt=True)
     (row,) = render(tokenizer, [Example((question, answer))])
     assert row.ids[: len(prompt.ids)] == prompt.ids
-    assert row.trained == [False] * len(prompt.ids) + [True] * (len(row.ids) - len(prompt.ids))
+    assert list(row.trained) == [0] * len(prompt.ids) + [1] * (len(row.ids) - len(prompt.ids))
     assert row.ids[-1] in family_named(tokenizer.family).end_tokens(tokenizer)
 
 

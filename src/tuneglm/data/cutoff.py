@@ -73,7 +73,7 @@ def cut(
     """
     if len(rendered) <= cutoff:
         return rendered
-    room = cutoff - sum(rendered.special)
+    room = cutoff - rendered.special.count(1)
     pieces = _pieces(rendered)
     prompt = sum(length for kind, length in pieces if kind == (False, False))
     answer = sum(length for kind, length in pieces if kind == (False, True))
@@ -81,18 +81,18 @@ def cut(
         return None
     for_prompt = prompt if prompt_first else min(prompt, max(room // 2, room - answer))
     kept = _kept(rendered, pieces, (for_prompt, room - for_prompt), whole)
-    assert len(kept) <= cutoff and sum(kept.special) == sum(rendered.special)
+    assert len(kept) <= cutoff and kept.special.count(1) == rendered.special.count(1)
     return kept
 
 
 def cut_each(rendered: Rendered, source: int, target: int, whole: Whole = len) -> Rendered | None:
     """At most `source` untrained and `target` trained tokens, specials among them."""
-    trained = sum(rendered.trained)
+    trained = rendered.trained.count(1)
     if len(rendered) - trained <= source and trained <= target:
         return rendered
     kinds = list(zip(rendered.special, rendered.trained, strict=True))
-    for_prompt = source - kinds.count((True, False))
-    for_answer = target - kinds.count((True, True))
+    for_prompt = source - kinds.count((1, 0))
+    for_answer = target - kinds.count((1, 1))
     if for_prompt < 0 or for_answer < 0:
         return None
     return _kept(rendered, _pieces(rendered), (for_prompt, for_answer), whole)
@@ -104,8 +104,8 @@ Pieces = list[tuple[tuple[bool, bool], int]]
 def _pieces(rendered: Rendered) -> Pieces:
     """((special, trained), length) of each run of one kind."""
     return [
-        (kind, len(list(run)))
-        for kind, run in groupby(zip(rendered.special, rendered.trained, strict=True))
+        ((bool(special), bool(trained)), len(list(run)))
+        for (special, trained), run in groupby(zip(rendered.special, rendered.trained, strict=True))
     ]
 
 

@@ -112,7 +112,7 @@ def encode_examples(examples: Sequence[Example], render: Render, rule: Rule) -> 
         rendered = fitted(row.rendered, rule)
         if rendered is None:
             left_out.append(_left_out(row.example, rule))
-        elif True not in rendered.trained:
+        elif 1 not in rendered.trained:
             left_out.append(_untrained(row.example))
         else:
             growing.add(row, rendered)
@@ -186,15 +186,15 @@ class _Growing:
     def add(self, row: _Row, rendered: Rendered) -> None:
         """One more row, as it was left by the cutoff."""
         self.ids += rendered.ids
-        self.trained += bytes(rendered.trained)
-        self.special += bytes(rendered.special)
+        self.trained += rendered.trained
+        self.special += rendered.special
         source = _source(row.example)
         self.dataset = source.dataset
         file = self.files.setdefault(source.file, len(self.files))
         kind = self.kinds.setdefault(row.example.kind, len(self.kinds))
         shortened = rendered is not row.rendered
-        trained = rendered.trained.count(True)
-        answer_cut = shortened and trained < row.rendered.trained.count(True)
+        trained = rendered.trained.count(1)
+        answer_cut = shortened and trained < row.rendered.trained.count(1)
         text, bare, doubt = row.marks
         self.table.append(
             (
@@ -287,6 +287,6 @@ def _shortened(
 
 def _is_long(rendered: Rendered, rule: Rule) -> bool:
     if rule.over_cutoff == "source_target":
-        trained = sum(rendered.trained)
+        trained = rendered.trained.count(1)
         return len(rendered) - trained > rule.source or trained > rule.target
     return len(rendered) > rule.cutoff

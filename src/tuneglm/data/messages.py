@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
 ROLES: tuple[Role, ...] = ("system", "user", "assistant", "tool")
+FLAGS = (b"\0", b"\1")  # of a token for which something is not so, or is
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +68,17 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What the model sees of an example; three lists of one length.
+    """What the model sees of an example; three sequences of one length.
 
     ids      token ids
-    trained  whether the model is taught to produce this token
-    special  whether the format itself put the token there (roles, their line
-             ends, end tokens): such a token is never cut away
+    trained  1 where the model is taught to produce this token, else 0
+    special  1 where the format itself put the token there (roles, their line
+             ends, end tokens), else 0: such a token is never cut away
     """
 
     ids: list[int] = field(default_factory=list)
-    trained: list[bool] = field(default_factory=list)
-    special: list[bool] = field(default_factory=list)
+    trained: bytearray = field(default_factory=bytearray)
+    special: bytearray = field(default_factory=bytearray)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -85,5 +86,5 @@ class Rendered:
     def extend(self, ids: Sequence[int], *, trained: bool = False, special: bool = False) -> None:
         """Append a piece of one kind."""
         self.ids.extend(ids)
-        self.trained.extend([trained] * len(ids))
-        self.special.extend([special] * len(ids))
+        self.trained.extend(FLAGS[trained] * len(ids))
+        self.special.extend(FLAGS[special] * len(ids))

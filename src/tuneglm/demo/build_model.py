@@ -167,7 +167,8 @@ def encoder(family: str, tokenizer: Any) -> Encode:
         examples = [alpaca.convert(row, columns) for row in rows]
         if one:
             examples = [part for example in examples for part in _one_answer_each(example)]
-        return [(row.ids, row.trained) for row in render(tokenizer, examples)]
+        rendered = render(tokenizer, examples)
+        return [(row.ids, list(map(bool, row.trained))) for row in rendered]
 
     return encode
 

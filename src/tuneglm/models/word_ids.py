@@ -5,7 +5,8 @@ figures of a set come again and again; tiktoken would merge the bytes of each an
 English most words are one token, and tiktoken is as fast as looking them up.
 """
 
-from itertools import chain
+from array import array
+from collections.abc import Sequence
 
 import regex
 import tiktoken
@@ -30,12 +31,12 @@ class WordIds:
         self._specials = regex.compile(r"(\L<names>)", names=names) if names else None
         self._known = _Known(encoding)
 
-    def ids(self, texts: list[str]) -> list[list[int]]:
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of texts, special tokens in them too."""
         count = threads(texts)
         if count > 1:
             ids: list[list[int]] = self._encoding.encode_batch(
-                texts, num_threads=count, allowed_special="all"
+                list(texts), num_threads=count, allowed_special="all"
             )
             return ids
         return [self._ascii(text) if text.isascii() else self._by_word(text) for text in texts]
@@ -52,20 +53,24 @@ class WordIds:
             elif piece:
                 words += self._words.findall(piece)
         # all of it happens in C, but for words that are new
-        return list(chain.from_iterable(map(self._known.__getitem__, words)))
+        return array("i", b"".join(map(self._known.__getitem__, words))).tolist()
 
 
-class _Known(dict[str, list[int]]):
-    """The ids of words and special tokens: those that were met, and all others when asked for."""
+class _Known(dict[str, bytes]):
+    """The ids of words and special tokens: those that were met, and all others when asked for.
+
+    As the bytes of an array: to put these together touches no number, of which a list would
+    count every use in a place of memory of its own.
+    """
 
     def __init__(self, encoding: tiktoken.Encoding) -> None:
         super().__init__()
         self._encoding = encoding
         self._forget()
 
-    def __missing__(self, word: str) -> list[int]:
+    def __missing__(self, word: str) -> bytes:
         # a word alone is split no further
-        ids = self._encoding.encode_ordinary(word)
+        ids = array("i", self._encoding.encode_ordinary(word)).tobytes()
         if len(word) <= LONGEST_KEPT:
             if len(self) >= WORDS_KEPT:
                 self._forget()
@@ -75,4 +80,4 @@ class _Known(dict[str, list[int]]):
     def _forget(self) -> None:
         self.clear()
         for name in self._encoding.special_tokens_set:
-            self[name] = [self._encoding.encode_single_token(name)]
+            self[name] = array("i", [self._encoding.encode_single_token(name)]).tobytes()

@@ -83,7 +83,7 @@ def _parts(messages: Sequence[Message]) -> list[tuple[str, bool]]:
 
 def _specials(
     piece_bytes: "np.ndarray[Any, Any]", prompts: Sequence[list[int]], rows: Sequence[PromptRow]
-) -> Iterator[list[bool]]:
+) -> Iterator[bytes]:
     """Which tokens of each prompt lie wholly in what the format wrote.
 
     Tokens are laid along the text by their lengths in bytes, all rows behind each
@@ -101,7 +101,7 @@ def _specials(
     every = np.concatenate([*lengths, np.zeros(0, np.int64)])
     counts = np.concatenate(([0], np.cumsum(np.frombuffer(b"".join(written), dtype=np.uint8))))
     ends = np.cumsum(every)
-    special: list[bool] = (counts[ends] - counts[ends - every] == every).tolist()
+    special = (counts[ends] - counts[ends - every] == every).tobytes()
     start = 0
     for ids in prompts:
         yield special[start : start + len(ids)]

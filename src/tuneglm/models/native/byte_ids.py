@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
+
+from tuneglm.data.encoded import Array
 from tuneglm.models.glm4.tokenization import WORDS
 from tuneglm.models.native.ranks import encoding_of, pre_tokenizer_of
 from tuneglm.models.word_ids import WordIds
@@ -37,7 +40,7 @@ class ByteIds:
         self._words = None if encoding is None else WordIds(encoding, WORDS)
         self._asked = MANY_TEXTS
 
-    def ids(self, tokenizer: Any, texts: list[str]) -> list[list[int]]:
+    def ids(self, tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
         """The ids of texts, special tokens in them too."""
         if self._asked + len(texts) >= MANY_TEXTS:
             self.hurry(tokenizer)
@@ -63,7 +66,7 @@ def prepare(tokenizer: Any) -> None:
     byte_ids_of(tokenizer).hurry(tokenizer)
 
 
-def _by_backend(backend: Any, texts: list[str]) -> list[list[int]]:
+def _by_backend(backend: Any, texts: Sequence[str]) -> list[list[int]]:
     # as an ordinary call would set it
     backend.encode_special_tokens = False
     backend.no_padding()
@@ -72,7 +75,7 @@ def _by_backend(backend: Any, texts: list[str]) -> list[list[int]]:
     return [encoding.ids for encoding in encodings]
 
 
-def _found_sizes(tokenizer: Any) -> Sequence[int] | None:
+def _found_sizes(tokenizer: Any) -> Array | None:
     backend = tokenizer.backend_tokenizer
     if backend.normalizer is not None or not _ends_in_bytes(backend):
         return None
@@ -80,7 +83,7 @@ def _found_sizes(tokenizer: Any) -> Sequence[int] | None:
     sizes = {number: len(name) for name, number in tokenizer.get_vocab().items()}
     added = tokenizer.added_tokens_decoder.items()
     sizes |= {number: len(str(token).encode()) for number, token in added}
-    return [sizes.get(number, 0) for number in range(max(sizes) + 1)]
+    return np.array([sizes.get(number, 0) for number in range(max(sizes) + 1)])
 
 
 def _ends_in_bytes(backend: Any) -> bool:

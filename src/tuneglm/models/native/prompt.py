@@ -4,17 +4,16 @@ Which token ends a turn, the template says too: it is the special token that
 comes after an answer, or before whoever answers the answer.
 """
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import TemplateError
 
-from tuneglm.data.messages import Example, Rendered
+from tuneglm.data.messages import FLAGS, Example, Rendered
 from tuneglm.errors import ModelError
 from tuneglm.models.native.conversation import Conversation, Entry, Format, Part, common_prefix
 from tuneglm.models.native.shapes import Shapes
-from tuneglm.models.native.tokenization import Guard, Tokens, encode_texts
+from tuneglm.models.native.tokenization import Guard, Tokens, encode_parts
 
 _QUESTION: Entry = {"role": "user", "content": "a"}
 _ANSWER: Entry = {"role": "assistant", "content": "b"}
@@ -36,9 +35,8 @@ def render(
     else:
         shapes = Shapes(tokenizer, form, guard)
         rows = [shapes.parts(example) for example in examples]
-    texts = ["".join([part.text for part in parts]) for parts in rows]
-    encoded = encode_texts(tokenizer, texts, guard)
-    return [_rendered(parts, tokens, guard) for parts, tokens in zip(rows, encoded, strict=True)]
+    encoded = encode_parts(tokenizer, [[part.text for part in parts] for parts in rows], guard)
+    return [_rendered(parts, tokens) for parts, tokens in zip(rows, encoded, strict=True)]
 
 
 def end_tokens(tokenizer: Any) -> tuple[int, ...]:
@@ -91,14 +89,10 @@ def _end(tokenizer: Any, messages: list[Entry], following: Entry) -> str | None:
     return max(inside or after, key=len, default=None)
 
 
-def _rendered(parts: Sequence[Part], tokens: Tokens, guard: Guard) -> Rendered:
-    """Ids, each with the flags of the part in which it starts."""
+def _rendered(parts: Sequence[Part], tokens: Tokens) -> Rendered:
+    """Ids, each with the flags of the part in which it begins."""
     rendered = Rendered(tokens.ids)
-    end = first = 0
-    for part in parts:
-        end += tokens.size(guard.plain(part.text))
-        last = bisect_left(tokens.starts, end, first)
-        rendered.trained.extend([part.trained] * (last - first))
-        rendered.special.extend([not part.content] * (last - first))
-        first = last
+    for part, count in zip(parts, tokens.counts, strict=True):
+        rendered.trained.extend(FLAGS[part.trained] * count)
+        rendered.special.extend(FLAGS[not part.content] * count)
     return rendered
