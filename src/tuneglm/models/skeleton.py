@@ -15,12 +15,17 @@ from tuneglm.models.weights import read_json
 
 
 @undivided()
-def skeleton(folder: Path, family: Family, attention: str | None = None) -> PreTrainedModel:
+def skeleton(
+    folder: Path, family: Family, attention: str | None = None, layers: int | None = None
+) -> PreTrainedModel:
     """The model of a folder on the device `meta`: modules and shapes, and no memory.
 
     attention  transformers' `attn_implementation`; its own choice where left out
+    layers     so many of the first only
     """
     config = config_of(folder, family)
+    if layers is not None:
+        _shorten(config.get_text_config(), layers)
     chosen = {} if attention is None else {"attn_implementation": attention}
     with torch.device("meta"):
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config, **chosen)
@@ -37,6 +42,12 @@ def config_of(folder: Path, family: Family) -> Any:
     config.quantization_config = None
     del config.quantization_config
     return config
+
+
+def _shorten(config: Any, layers: int) -> None:
+    config.num_hidden_layers = layers
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[:layers]
 
 
 def layers_of(model: PreTrainedModel) -> nn.ModuleList:

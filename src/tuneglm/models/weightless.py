@@ -28,9 +28,7 @@ def empty_model(
     folder: Path, family: Family, placement: Placement, layers: int | None = None
 ) -> PreTrainedModel:
     """The model of a folder with the types and bits of `placement`, with all or so many layers."""
-    model = skeleton(folder, family, placement.attention)
-    if layers is not None:
-        _shorten(model, layers)
+    model = skeleton(folder, family, placement.attention, layers)
     nn.Module.to(model, placement.dtype)
     packed = packed_bits(read_json(folder / "config.json"))
     if packed is not None:
@@ -61,16 +59,6 @@ def as_if_on_cpu(model: nn.Module) -> None:
         for name, buffer in module._buffers.items():
             if buffer is not None:
                 module._buffers[name] = _faked(buffer, made)
-
-
-def _shorten(model: PreTrainedModel, layers: int) -> None:
-    """Keep the first layers only."""
-    kept = layers_of(model)
-    del kept[layers:]
-    config = model.config.get_text_config()
-    config.num_hidden_layers = layers
-    if getattr(config, "layer_types", None):
-        config.layer_types = config.layer_types[:layers]
 
 
 def _hold_in_bits(layer: Any, placement: Placement) -> None:

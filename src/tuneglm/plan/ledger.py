@@ -27,6 +27,7 @@ CASTS = "casts"
 # blocks of this size and more go back to the system at once, smaller ones seldom
 SMALL_POOL, LARGE_POOL = "small", "large"
 COPY = "aten._to_copy"
+ASKED_DEVICE = torch.ops.prim.device.default
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Ledger(TorchDispatchMode):
         self.phase = "start"
         self.peaks: dict[str, Peak] = {}
         self.operations = self.moved = 0.0
+        # what is done now stands for so many times the same
+        self.times = 1
         self._live: dict[int, tuple[str, int]] = {}
         self._parts: Counter[str] = Counter()
         self._pools: Counter[str] = Counter()
@@ -77,19 +80,24 @@ class Ledger(TorchDispatchMode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         """Run an operation, and note what it made."""
+        if function is ASKED_DEVICE:
+            # two of three questions that torch puts to fake tensors
+            return function(*args)
         kwargs = kwargs or {}
         result = function(*args, **kwargs)
         packet = function._overloadpacket
-        is_cast = str(packet) == COPY and self._is_weight(args[0])
+        name = str(packet)
+        is_cast = name == COPY and self._is_weight(args[0])
         made = sum(self._note(each, is_cast=is_cast) for each in _tensors(result))
-        passing = IN_PASSING.get(str(packet))
+        passing = IN_PASSING.get(name)
         if passing is not None:
             self._pass_through(passing(args, kwargs))
-        count = PRODUCTS.get(str(packet)) or flop_registry.get(packet)
+        count = PRODUCTS.get(name) or flop_registry.get(packet)
         if count is not None:
-            self.operations += count(*args, **kwargs, out_val=result)
-        elif made or str(packet).endswith("_"):
-            self.moved += made + sum(each.nbytes for each in _tensors((args, kwargs)))
+            self.operations += self.times * count(*args, **kwargs, out_val=result)
+        elif made or name.endswith("_"):
+            read = sum(each.nbytes for each in _tensors((args, kwargs)))
+            self.moved += self.times * (made + read)
         return result
 
     def hold(self, tensors: Iterable[Tensor], part: str) -> None:
@@ -140,7 +148,7 @@ class Ledger(TorchDispatchMode):
                 self._parts["activations"] += sign * size
                 self._pools[_pool(size)] += sign * size
             self._mark()
-        self.moved += 2 * sum(sizes)
+        self.moved += self.times * 2 * sum(sizes)
 
     def _mark(self) -> None:
         before = self.peaks.get(self.phase)

@@ -100,6 +100,7 @@ class _Planner:
         self.device, self.memory, self.is_timed = device, memory, is_timed
         self._process: int | None = None
         self._speed: Speed | None = None
+        self._seen: list[tuple[Any, StepMemory]] = []
 
     def whole(self, step: Step) -> Plan:
         """With the largest batch and the table."""
@@ -123,7 +124,7 @@ class _Planner:
 
     def alone(self, step: Step) -> Plan:
         """Of the step as it is."""
-        traced = step_memory(step)
+        traced = self._traced(step)
         memory = self._memory(step, traced)
         return Plan(
             config=step.config,
@@ -142,6 +143,21 @@ class _Planner:
         choices = tuple(self._choice(other, planned) for other in other_steps(step))
         return replace(planned, choices=choices, cheapest=_cheapest(choices, step))
 
+    def _traced(self, step: Step) -> StepMemory:
+        """Larger batches are more of the same portions: what was seen is not run again."""
+        key = (
+            step.config.method,
+            step.placement,
+            step.arguments.gradient_checkpointing,
+            step.portion,
+            step.portions > 1,
+        )
+        for other, traced in self._seen:
+            if other == key:
+                return traced
+        self._seen.append((key, step_memory(step)))
+        return self._seen[-1][1]
+
     def _memory(self, step: Step, traced: StepMemory) -> Memory:
         memory = memory_of(step, traced)
         if self._process is None:
@@ -149,7 +165,7 @@ class _Planner:
         return Memory({**memory.parts, PROCESS: self._process})
 
     def _choice(self, step: Step, planned: Plan) -> Choice:
-        traced = step_memory(step)
+        traced = self._traced(step)
         peak = self._memory(step, traced).peak
         return Choice(
             method=step.config.method.name,
@@ -191,7 +207,7 @@ class _Planner:
 
     def _peak(self, step: Step, size: int) -> int:
         other = replace(step, batch=step.batch.resized(size))
-        return self._memory(other, step_memory(other)).peak
+        return self._memory(other, self._traced(other)).peak
 
 
 def _cheapest(choices: Sequence[Choice], step: Step) -> Choice | None:

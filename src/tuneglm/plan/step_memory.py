@@ -23,6 +23,7 @@ from tuneglm.models.quantization import is_quantized
 from tuneglm.models.segments import Segments
 from tuneglm.models.skeleton import layers_of
 from tuneglm.models.weightless import as_if_on_cpu, empty_model, has_equal_layers
+from tuneglm.plan.alike import of_few_lengths, seen_once
 from tuneglm.plan.batch_shape import Batch
 from tuneglm.plan.experts import experts_without_data
 from tuneglm.plan.ledger import Ledger, Peak, empty_like_all, fake_mode
@@ -128,13 +129,15 @@ def _run(step: Step, layers: int | None) -> StepMemory:
             ledger.hold(states, "optimizer")
             _mark_phases(ledger, model, stack, trained)
             _prepare(step, tuned)
-            _train(step, made, model, ledger)
+            with seen_once(ledger):
+                _train(step, made, model, ledger, trained)
             ledger.phase = "optimizer"
             in_passing = _beside_states(step, trained)
             del in_passing
             for weight in trained:
                 weight.grad = None
-            _evaluate(step, made, model, ledger)
+            with seen_once(ledger):
+                _evaluate(step, made, model, ledger)
             del states
     return StepMemory(dict(ledger.peaks), ledger.operations, ledger.moved)
 
@@ -198,13 +201,17 @@ def _prepare(step: Step, tuned: Any) -> None:
         tuned.forward = convert_outputs_to_fp32(forward)
 
 
-def _train(step: Step, made: Tuned, model: Any, ledger: Ledger) -> None:
-    """A portion forward and back; of several another, beside the gradients of the first."""
-    times = 1 if step.portions == 1 else 2
-    for _ in range(times):
-        ledger.operations = ledger.moved = 0.0
-        ledger.phase = "forward"
-        _loss(step, made, model, step.portion).backward()
+def _train(
+    step: Step, made: Tuned, model: Any, ledger: Ledger, trained: list[nn.Parameter]
+) -> None:
+    """A portion forward and back; of several the second, beside the gradients of the first."""
+    if step.portions > 1:
+        for weight in trained:
+            weight.grad = torch.empty_like(weight)
+            ledger.hold([weight.grad], "gradients")
+    ledger.operations = ledger.moved = 0.0
+    ledger.phase = "forward"
+    _loss(step, made, model, step.portion).backward()
 
 
 def _evaluate(step: Step, made: Tuned, model: Any, ledger: Ledger) -> None:
@@ -241,8 +248,9 @@ def _inputs(step: Step, batch: Batch) -> dict[str, Any]:
     positions = step.family.context_positions(torch.arange(batch.length))
     if batch.packed:
         sees_itself = step.family.place_rows is not restarting
-        contexts = tuple(length // 2 if sees_itself else 0 for length in batch.packed)
-        inputs["segments"] = Segments(batch.packed, contexts)
+        lengths = of_few_lengths(batch.packed)
+        contexts = tuple(length // 2 if sees_itself else 0 for length in lengths)
+        inputs["segments"] = Segments(lengths, contexts)
         inputs["attention_mask"] = ids.new_empty((1, 1, 0, 0))
         inputs["position_ids"] = positions
     else:
