@@ -12,7 +12,7 @@ from tuneglm.errors import ConfigError
 from tuneglm.methods import METHODS
 from tuneglm.plan import planning
 from tuneglm.plan.batch_shape import Batch
-from tuneglm.plan.divided import divided
+from tuneglm.plan.divided import divided, left_out, sharing_planned
 from tuneglm.plan.planning import check_memory
 from tuneglm.plan.records import memory_of
 from tuneglm.plan.step import Step
@@ -96,3 +96,26 @@ def test_what_is_offloaded_is_not_on_the_device() -> None:
     plugin = SimpleNamespace(zero_stage=3, hf_ds_config=engine)
     arguments: Any = SimpleNamespace(world_size=2, fsdp=None, deepspeed_plugin=plugin)
     assert sharing_of(arguments) == Sharing("zero3", 2, offloads=True)
+
+
+@pytest.mark.parametrize(
+    ("training", "words"),
+    [
+        ({"deepspeed": {"zero_optimization": {"stage": 2}}}, ["buckets"]),
+        (
+            {
+                "deepspeed": {
+                    "zero_optimization": {"stage": 3, "offload_optimizer": {"device": "cpu"}}
+                }
+            },
+            ["buckets", "offloaded"],
+        ),
+        ({"fsdp": True, "fsdp_config": {"cpu_offload": True}}, ["offloaded"]),
+        ({"fsdp": "full_shard offload"}, ["offloaded"]),
+        ({"fsdp": True}, []),
+        ({}, []),
+    ],
+)
+def test_a_plan_says_what_it_leaves_out(training: dict[str, Any], words: list[str]) -> None:
+    said = left_out(sharing_planned(training, 8))
+    assert [word for word in ("buckets", "offloaded") if word in (said or "")] == words

@@ -27,11 +27,26 @@ def sharing_planned(training: Mapping[str, Any], processes: int) -> Sharing:
     """What a `training:` section asks for, of so many processes."""
     settings = training.get("deepspeed")
     if settings:
-        return Sharing(zero_kind(_stage(settings)), processes)
-    return Sharing("fsdp" if training.get("fsdp") and processes > 1 else "copies", processes)
+        zero = _zero(settings)
+        devices = (zero.get(f"offload_{each}") or {} for each in ("param", "optimizer"))
+        offloads = any(each.get("device", "none") != "none" for each in devices)
+        return Sharing(zero_kind(_stage(zero)), processes, offloads)
+    if not training.get("fsdp") or processes == 1:
+        return Sharing("copies", processes)
+    asked = (training.get("fsdp_config") or {}).get("cpu_offload", False)
+    return Sharing("fsdp", processes, bool(asked) or "offload" in str(training["fsdp"]))
 
 
-def _stage(settings: Any) -> int:
+def left_out(sharing: Sharing) -> str | None:
+    """What a plan does not count, in words."""
+    words = ["DeepSpeed's buckets are not counted"] if sharing.is_deepspeed else []
+    if sharing.offloads:
+        words += ["what is offloaded to the machine's memory is counted as if it were not"]
+    return "; ".join(words) or None
+
+
+def _zero(settings: Any) -> Mapping[str, Any]:
+    """DeepSpeed's settings of what it divides."""
     if isinstance(settings, str | Path):
         try:
             settings = json.loads(Path(settings).expanduser().read_text(encoding="utf-8"))
@@ -40,7 +55,12 @@ def _stage(settings: Any) -> int:
                 f"`training.deepspeed` names `{settings}`, which is no readable JSON.",
                 "configs/accelerate/zero3.json is one to begin with",
             ) from None
-    stage = settings.get("zero_optimization", {}).get("stage", 0)
+    zero: Mapping[str, Any] = settings.get("zero_optimization", {})
+    return zero
+
+
+def _stage(zero: Mapping[str, Any]) -> int:
+    stage = zero.get("stage", 0)
     if stage not in (0, 1, 2, 3):
         raise ConfigError(f"DeepSpeed has no stage `{stage}`.", "known: 0, 1, 2, 3")
     return int(stage)

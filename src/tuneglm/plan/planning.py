@@ -25,7 +25,7 @@ from tuneglm.models.skeleton import skeleton
 from tuneglm.models.undivided import undivided
 from tuneglm.plan.bits import chosen_bits, with_bits
 from tuneglm.plan.capacity import Speed, device_memory, gib, measured_speed
-from tuneglm.plan.divided import sharing_planned
+from tuneglm.plan.divided import left_out, sharing_planned
 from tuneglm.plan.planned_step import as_if_there, evaluates, other_steps, rows_at_hand, step_of
 from tuneglm.plan.records import PROCESS, Choice, Foreseen, Memory, Plan, foreseen, memory_of
 from tuneglm.plan.step import Step
@@ -82,7 +82,7 @@ def plan(
         bits, why = chosen_bits(step, lambda other: planner.fitting(other)[1])
         step = replace(step, config=with_bits(config, bits))
     planned = planner.whole(step) if choices else planner.fitting(step)[1]
-    return replace(planned, bits_because=why)
+    return replace(planned, bits_because=why, left_out=left_out(sharing))
 
 
 def bits_that_fit(step: Step) -> tuple[Width, str]:

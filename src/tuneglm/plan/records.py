@@ -66,6 +66,7 @@ class Plan:
     largest        rows of the largest batch that fits, if packed its tokens; 0: none
     choices        the table; `cheapest` is one of them
     bits_because   why `model.bits` is what it is, where the plan chose it
+    left_out       what is not counted, in words
     at_once        tokens of a portion of the batch, where the usual portion would not fit
     """
 
@@ -81,6 +82,7 @@ class Plan:
     choices: tuple[Choice, ...] = ()
     cheapest: Choice | None = None
     bits_because: str | None = None
+    left_out: str | None = None
     at_once: int | None = None
 
     @property

@@ -38,6 +38,8 @@ def print_plan(terminal: Console, planned: Plan) -> None:
     for part, size in planned.memory.parts.items():
         if size:
             rows.add_row("", f"{gib(size):>7}  {WORDS[part]}")
+    if planned.left_out is not None:
+        rows.add_row("", planned.left_out)
     if planned.seconds is not None:
         rows.add_row("Time", f"about {seconds_text(planned.seconds)} a step on this machine")
     if planned.largest is not None:
@@ -68,6 +70,7 @@ def plan_json(planned: Plan) -> str:
         "peak": planned.memory.peak,
         "available": planned.limit,
         "fits": planned.fits,
+        "left_out": planned.left_out,
         "seconds_per_step": planned.seconds,
         "operations_per_step": planned.operations,
         "largest_batch": planned.largest,
