@@ -34,10 +34,10 @@ def of_few_lengths(lengths: Sequence[int]) -> tuple[int, ...]:
 @contextmanager
 def seen_once(ledger: Ledger) -> Iterator[None]:
     """In it rows and parts of the head that are alike are."""
-    usual = head_loss.parts_of
+    usual: Any = head_loss.parts_of
 
-    def few_parts(*given: Any) -> Iterator[Any]:
-        every = list(usual(*given))
+    def few_parts(aim: Any, size: int) -> Iterator[Any]:
+        every = list(usual(aim, size))
         yield every[0]
         if len(every) > 2:
             ledger.times = len(every) - 2
@@ -69,7 +69,9 @@ def _attend(
     attended = [
         attend_pieces(
             module,
-            *(_batch(each, count) for each in part),
+            _batch(part[0], count),
+            _batch(part[1], count),
+            _batch(part[2], count),
             Segments((length,), (context,)),
             None if own is None else _of_each(own, count),
             **kwargs,
