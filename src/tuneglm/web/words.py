@@ -76,7 +76,9 @@ class Words:
         return sentence if self.language == "en" else in_chinese(sentence) or sentence
 
     def _of_field(self, field: Field, part: str) -> str:
-        return str(_texts("options")[field.key][self.language].get(part, ""))
+        text = _texts("options")[field.key][self.language].get(part, "")
+        # methods may mean different things by one name
+        return str(text[field.method] if isinstance(text, dict) else text)
 
 
 @cache
