@@ -88,6 +88,11 @@ def _texts(name: str) -> dict[str, Any]:
     return texts
 
 
+def in_each_language(key: str) -> str:
+    """A text for who may read either, a line a language."""
+    return "".join(f"{Words(language)(key)}\n" for language in LANGUAGES)
+
+
 def marked(text: str) -> str:
     """Text as HTML; what stands in backticks is code."""
     return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
