@@ -19,7 +19,15 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from tuneglm.allocation import give_large_blocks_back
 from tuneglm.base_answers import is_asked, known_answers, write_answers
 from tuneglm.base_model import base_model
-from tuneglm.checkpoints import Output, as_begun, check_output, claimed, save_result, writing
+from tuneglm.checkpoints import (
+    Output,
+    as_begun,
+    check_output,
+    claimed,
+    refuse_taken,
+    save_result,
+    writing,
+)
 from tuneglm.config import RunConfig
 from tuneglm.data.batches import Batches, batches
 from tuneglm.data.encode import Encoder
@@ -97,6 +105,7 @@ def train(config: RunConfig) -> TrainingResult:
     Raises UserError for whatever in the config, the files or the folder is wrong,
     before the first step where it can be known.
     """
+    refuse_taken(config)
     give_large_blocks_back()
     terminal = console()
     folder = model_folder(config.model)
