@@ -40,7 +40,7 @@ from tuneglm.generate import ChatModel
 from tuneglm.interruption import SaveOnInterrupt
 from tuneglm.manifest import Course
 from tuneglm.methods import check_method, tune
-from tuneglm.methods.presets import doubt_of_rate
+from tuneglm.methods.presets import doubt_of_rate, doubt_of_steps
 from tuneglm.methods.start import continue_last, merged_adapters
 from tuneglm.model_card import CARD_FILE, run_card, used_sets
 from tuneglm.models import family_of
@@ -276,9 +276,21 @@ def _summary(
         rows_a_step=rows_a_step,
         packs=isinstance(given.train, StreamedRows) and given.train.stream.capacity is not None,
         epochs=_epochs(config, arguments, _count(rows)),
-        doubt=doubt_of_rate(config.method.name, arguments.learning_rate),
+        doubts=tuple(_doubts(config, arguments, _count(rows), math.ceil(steps))),
         batches=given.sentence,
     )
+
+
+def _doubts(
+    config: RunConfig, arguments: TrainingArguments, rows: int | None, steps: int
+) -> Iterator[str]:
+    """What of the settings is far from what suits the method."""
+    rate = doubt_of_rate(config.method.name, arguments.learning_rate)
+    yield from filter(None, [rate])
+    # who gives a number of steps means it
+    if rows is not None and arguments.max_steps <= 0 and "num_train_epochs" in config.training:
+        epochs = arguments.num_train_epochs
+        yield from filter(None, [doubt_of_steps(config.method.name, rows, epochs, steps)])
 
 
 def _count(rows: EncodedSet | StreamedSet) -> int | None:
