@@ -7,6 +7,7 @@ import pytest
 
 from tuneglm import packages
 from tuneglm.cli import main
+from tuneglm.demo import MODEL_FOLDER
 from tuneglm.errors import ConfigError
 from tuneglm.packages import EXTRAS, install, missing, need
 
@@ -52,6 +53,28 @@ def test_a_command_without_its_packages_says_what_to_type(
         main(words)
     told = capsys.readouterr().err
     assert f"needs the package `{EXTRAS[extra][0]}`" in told and install(extra) in told
+
+
+@pytest.mark.parametrize("command", ["train", "plan"])
+def test_bits_without_their_package_are_one_sentence_before_any_row_is_read(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    real = packages.find_spec
+    monkeypatch.setattr(
+        packages, "find_spec", lambda name: None if name == "bitsandbytes" else real(name)
+    )
+    rows = tmp_path / "rows.json"
+    rows.write_text('[{"instruction": "q", "output": "a"}]', encoding="utf-8")
+    settings = [f"model.path={MODEL_FOLDER}", f"data.train={rows}", "model.bits=4"]
+    with pytest.raises(SystemExit):
+        main([command, *settings, f"training.output_dir={tmp_path / 'out'}"])
+    told = "".join(capfd.readouterr())
+    assert told.count("bitsandbytes") == 1
+    assert "Error: model.bits=4 needs the package `bitsandbytes`, which is not installed." in told
+    assert install("quant") in told and "Alpaca" not in told
 
 
 def test_nobody_else_asks_for_packages_of_extras() -> None:

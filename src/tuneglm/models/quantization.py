@@ -10,12 +10,10 @@ from transformers.quantizers import AutoHfQuantizer
 
 from tuneglm.models.packed import PackedConfig
 from tuneglm.models.precision import Bits, Placement
-from tuneglm.packages import need
 
 
 def quantization_config(bits: Bits, dtype: torch.dtype) -> BitsAndBytesConfig:
     """bitsandbytes' settings: nf4 with double quantisation, or int8."""
-    need("quant", f"model.bits={bits}")
     if bits == 8:
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(
