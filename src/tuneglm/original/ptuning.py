@@ -31,7 +31,7 @@ LEFT_OUT = {
 # what has another meaning here
 CHANGED = {
     "history_column": "every answer is trained, there the last alone (data.train_on=last).",
-    "quantization_bit": "bits are bitsandbytes', nf4 for 4; an int4 or int8 checkpoint keeps its own.",
+    "quantization_bit": "bits are bitsandbytes', nf4 for 4; int4 and int8 checkpoints stay packed.",
     "predict_with_generate": "a run has the loss alone; tuneglm evaluate OUT scores answers.",
     "preprocessing_num_workers": "it holds for large sets, a small one is encoded by one process.",
 }
