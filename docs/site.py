@@ -13,7 +13,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 LANGUAGES = {"en": ("README.md", "English"), "zh": ("README_zh.md", "中文")}
-SHARED = {"reference.md": "Reference", "design.md": "Design"}
+SHARED = {"design.md": "Design"}
 # title of a section, in either language → its pages
 SECTIONS: dict[tuple[str, str], str] = {
     ("Start", "开始"): "index start demo",
@@ -23,7 +23,7 @@ SECTIONS: dict[tuple[str, str], str] = {
     ): "data named-sets mixing identity methods plan several resuming chat api web "
     "evaluation export offline original doctor trouble",
     ("Concepts", "概念"): "models chatglm-6b stages batches precision",
-    ("Project", "项目"): "performance extending",
+    ("Project", "项目"): "reference performance extending",
 }
 # a fence with two words: a file's name becomes a title, an exit code is for tests
 _FENCE = re.compile(r"^```(\w+) (\S+)$", re.M)

@@ -65,6 +65,7 @@ LEVELS = (
         "hub",
         "lock",
         "manifest",
+        "packages",
         "run_file",
         "trainer_options",
     ),

@@ -81,6 +81,29 @@ def test_lists_of_data_do_not_wait_for_torch(tmp_path: Path) -> None:
     assert (tmp_path / "data" / "identity_probes.json").is_file()
 
 
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one", "two"])
+def test_a_folder_that_is_taken_is_refused_before_torch(
+    processes: tuple[str, ...], configure: Configure, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "run.yaml").write_text(dump_config(configure(folder)), encoding="utf-8")
+    (folder / "adapter_model.safetensors").touch()
+    program = (
+        "import sys\n"
+        "from tuneglm.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as left: assert left.code == 2\n"
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    )
+    words = ["train", "model.path=MODEL", "data.train=rows.json", f"training.output_dir={folder}"]
+    command = [sys.executable, "-c", program, *words, *processes]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.startswith(f"Error: `{folder}` holds a finished run.\n  hint: ")
+    assert not run.stdout
+
+
 def test_ctrl_c_says_what_is_kept(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

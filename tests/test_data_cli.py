@@ -143,8 +143,8 @@ def test_doubtful_rows_are_used_and_told_of(call: Call, tmp_path: Path) -> None:
     [
         (b'{"instruction": "q", "output": ""}\n' * 3, "3 cannot be used (3 empty_answer)"),
         (b'["a", "b"]', "2 cannot be used (2 not_an_object)"),
-        (b"<html>", "1 unreadable"),
-        (gzip.compress(b'[{"instruction": "q"}]', mtime=0)[:20], "1 unreadable"),
+        (b"<html>", "0 cannot be used"),
+        (gzip.compress(b'[{"instruction": "q"}]', mtime=0)[:20], "0 cannot be used"),
     ],
 )
 def test_files_without_one_good_row(content: bytes, kinds: str, call: Call, tmp_path: Path) -> None:
@@ -152,6 +152,18 @@ def test_files_without_one_good_row(content: bytes, kinds: str, call: Call, tmp_
     path.write_bytes(content)
     out, _ = call("data", "check", str(path), status=1)
     assert f"0 without a problem, {kinds}, 0 doubtful" in " ".join(out.split())
+    assert ("; problems of no single row: 1 unreadable" in out) == kinds.startswith("0")
+
+
+def test_the_counts_of_a_check_add_up(call: Call, tmp_path: Path) -> None:
+    """Where a file cannot be read further, what was read are the rows, and that is no row's."""
+    good = '{"instruction": "q", "output": "a"}'
+    (tmp_path / "rows.json").write_text(f'[{good}, {good[:-1]}, "output": ""}}, {good[:-1]}]')
+    out, _ = call("data", "check", tmp_path / "rows.json", status=1)
+    said = " ".join(out.split())
+    assert "2 rows: 1 without a problem, 0 cannot be used, 1 doubtful (1 duplicate)" not in said
+    assert "2 rows: 1 without a problem, 1 cannot be used (1 double_key), 0 doubtful" in said
+    assert "; problems of no single row: 1 bad_json" in said
 
 
 def test_an_answer_that_is_cut_is_a_problem_of_the_check(call: Call, tmp_path: Path) -> None:

@@ -39,9 +39,27 @@ def script(name: str) -> Any:
     return module
 
 
-def test_the_reference_is_what_the_code_says() -> None:
-    written = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-    assert written == script("reference").page(), "run `make docs`"
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_reference_is_what_the_code_says(language: str) -> None:
+    written = page_of(language, "reference").read_text(encoding="utf-8")
+    assert written == script("reference").page(language), "run `make docs`"
+
+
+def test_every_option_and_command_has_its_chinese_sentence() -> None:
+    text = page_of("zh", "reference").read_text(encoding="utf-8").partition("## 在 Python 中")[0]
+    said = re.findall(r"^\| `.*\| ([^|]*) \|$|^### `.*`\n\n(.*)$", text, re.M)
+    assert len(said) > len([*options()])
+    for cell, sentence in said:
+        assert re.search("[\u4e00-\u9fff]", cell or sentence), cell or sentence
+
+
+def test_a_sentence_of_the_command_line_without_its_chinese_is_named() -> None:
+    reference = script("reference")
+    with pytest.raises(LookupError, match="nobody translated this"):
+        reference.in_chinese("nobody translated this")
+    english = reference.page("en")
+    there = [f"| {each} |" in english or f"\n{each}\n" in english for each in reference.sentences()]
+    assert all(there), [*reference.sentences()][there.index(False)]
 
 
 def test_the_tables_of_speed_are_what_was_measured() -> None:
@@ -134,7 +152,7 @@ def test_options_that_a_page_names_are_there(page: Path) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_option_is_on_a_page(language: str) -> None:
     """Beside the reference, which is drawn: some page says what it is good for."""
-    pages = (ROOT / "docs" / language).glob("*.md")
+    pages = set((ROOT / "docs" / language).glob("*.md")) - {page_of(language, "reference")}
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     names = dict.fromkeys(option.name for option in options())
     assert [name for name in names if not re.search(naming(name), text)] == []

@@ -92,6 +92,8 @@ def _replace(monkeypatch: pytest.MonkeyPatch) -> None:
         return found
 
     monkeypatch.setattr("tuneglm.training.train", train)
+    # a page trains into `out` and talks to it: here its result is there before
+    monkeypatch.setattr("tuneglm.checkpoints.refuse_taken", lambda config: None)
     monkeypatch.setattr(f"{launch.__module__}.launch", several)
     monkeypatch.setattr("tuneglm.api.server.bound", free)
     monkeypatch.setattr("tuneglm.api.server.serve", served)

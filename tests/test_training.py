@@ -213,14 +213,19 @@ def test_full_tuning_refuses_packed_weights(configure: Configure, tmp_path: Path
         train(configure(tmp_path / "out", "method=full", "model.bits=4"))
 
 
-def test_nothing_is_ever_overwritten(configure: Configure, tmp_path: Path) -> None:
+def test_nothing_is_ever_overwritten(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     finished = train(configure(tmp_path / "out")).folder
+    capsys.readouterr()
     with pytest.raises(OutputError, match="finished run"):
         train(configure(finished))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(OutputError, match="not empty"):
         train(configure(tmp_path / "mine"))
+    # and before anything is read or planned
+    assert not capsys.readouterr().out
     for name in RESULTS:
         (finished / name).unlink(missing_ok=True)
     with pytest.raises(OutputError, match=r"another `method\.rank`"):

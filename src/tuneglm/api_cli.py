@@ -1,7 +1,6 @@
 """The command `tuneglm serve`: the OpenAI API over a model and its adapters."""
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +8,13 @@ from pydantic import ValidationError
 
 from tuneglm.command_line import add_command, add_fields, add_loading, loading_of, no_bars
 from tuneglm.errors import ConfigError
+from tuneglm.packages import need
 from tuneglm.serve_config import ServeConfig
-
-PACKAGES = ("fastapi", "prometheus_client", "uvicorn")
 
 
 def serve(given: argparse.Namespace) -> int:
     """Answer requests until Ctrl-C."""
-    missing = [name for name in PACKAGES if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"Serving needs `{missing[0]}`, which is not installed.", 'pip install "tuneglm[api]"'
-        )
+    need("api", "Serving")
     config = _config({name: getattr(given, name) for name in ServeConfig.model_fields})
     no_bars()
     from tuneglm.api.limits import keys_of

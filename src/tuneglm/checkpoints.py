@@ -82,17 +82,25 @@ def as_begun(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"model": model})
 
 
+def refuse_taken(config: RunConfig) -> None:
+    """Raise OutputError where the output folder cannot be this run's: known before all else."""
+    if not config.training.get("output_dir"):
+        return
+    folder = Path(config.training["output_dir"]).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"`{folder}` is a file.", "choose another training.output_dir")
+    if _is_used(folder):
+        _refuse_foreign(folder, as_begun(config))
+
+
 def check_output(config: RunConfig, course: Course | None = None) -> Output:
     """Where a run's results go and from where it goes on; nothing is left behind by asking.
 
     Raises OutputError where the folder cannot be this run's, or its checkpoint
     belongs to another course, and ConfigError for a checkpoint that is not one.
     """
+    refuse_taken(config)
     folder = Path(config.training["output_dir"]).expanduser()
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"`{folder}` is a file.", "choose another training.output_dir")
-    if _is_used(folder):
-        _refuse_foreign(folder, config)
     is_named = config.resume not in ("auto", "never")
     checkpoint, notes = newest_checkpoint(folder) if not is_named else (None, [])
     if is_named:

@@ -90,11 +90,13 @@ def _leave(code: int) -> NoReturn:
 def train(given: argparse.Namespace) -> int:
     """Tune a model."""
     run_file, config = given_config(given)
-    from tuneglm.checkpoints import repeated
+    from tuneglm.checkpoints import refuse_taken, repeated
 
     chosen = repeated(config, run_file)
     if chosen is not config:
         print(f"That run is finished; its repetition goes to {chosen.training['output_dir']}.")
+    # before torch is imported, which takes seconds
+    refuse_taken(chosen)
     if given.processes > 1:
         return _launched(given, chosen)
     no_bars()

@@ -167,6 +167,8 @@ class Option:
     default: str
     required: bool
     text: str
+    # of an option that only one method has, or has in this sense: that method
+    method: str = ""
 
 
 def options() -> Iterator[Option]:
@@ -202,7 +204,8 @@ def _method_options() -> Iterator[Option]:
         for key, field in kind.model_fields.items():
             if key != "name":
                 option = _option(f"method.{key}", field)
-                yield replace(option, text=f"{kind.model_fields['name'].default}: {option.text}")
+                method = kind.model_fields["name"].default
+                yield replace(option, text=f"{method}: {option.text}", method=method)
 
 
 def chat_options() -> Iterator[Option]:

@@ -19,7 +19,15 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from tuneglm.allocation import give_large_blocks_back
 from tuneglm.base_answers import is_asked, known_answers, write_answers
 from tuneglm.base_model import base_model
-from tuneglm.checkpoints import Output, as_begun, check_output, claimed, save_result, writing
+from tuneglm.checkpoints import (
+    Output,
+    as_begun,
+    check_output,
+    claimed,
+    refuse_taken,
+    save_result,
+    writing,
+)
 from tuneglm.config import RunConfig
 from tuneglm.data.batches import Batches, batches
 from tuneglm.data.encode import Encoder
@@ -32,7 +40,7 @@ from tuneglm.generate import ChatModel
 from tuneglm.interruption import SaveOnInterrupt
 from tuneglm.manifest import Course
 from tuneglm.methods import check_method, tune
-from tuneglm.methods.presets import doubt_of_rate
+from tuneglm.methods.presets import doubt_of_rate, doubt_of_steps
 from tuneglm.methods.start import continue_last, merged_adapters
 from tuneglm.model_card import CARD_FILE, run_card, used_sets
 from tuneglm.models import family_of
@@ -97,6 +105,7 @@ def train(config: RunConfig) -> TrainingResult:
     Raises UserError for whatever in the config, the files or the folder is wrong,
     before the first step where it can be known.
     """
+    refuse_taken(config)
     give_large_blocks_back()
     terminal = console()
     folder = model_folder(config.model)
@@ -267,9 +276,21 @@ def _summary(
         rows_a_step=rows_a_step,
         packs=isinstance(given.train, StreamedRows) and given.train.stream.capacity is not None,
         epochs=_epochs(config, arguments, _count(rows)),
-        doubt=doubt_of_rate(config.method.name, arguments.learning_rate),
+        doubts=tuple(_doubts(config, arguments, _count(rows), math.ceil(steps))),
         batches=given.sentence,
     )
+
+
+def _doubts(
+    config: RunConfig, arguments: TrainingArguments, rows: int | None, steps: int
+) -> Iterator[str]:
+    """What of the settings is far from what suits the method."""
+    rate = doubt_of_rate(config.method.name, arguments.learning_rate)
+    yield from filter(None, [rate])
+    # who gives a number of steps means it
+    if rows is not None and arguments.max_steps <= 0 and "num_train_epochs" in config.training:
+        epochs = arguments.num_train_epochs
+        yield from filter(None, [doubt_of_steps(config.method.name, rows, epochs, steps)])
 
 
 def _count(rows: EncodedSet | StreamedSet) -> int | None:

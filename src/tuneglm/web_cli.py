@@ -1,7 +1,6 @@
 """`tuneglm web`: the page for the whole job."""
 
 import argparse
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tuneglm.command_line import add_command, count_of, no_bars
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError, OutputError
+from tuneglm.packages import need
 
 if TYPE_CHECKING:
     from tuneglm.web.site import Site
@@ -20,9 +20,7 @@ RUN_FILE = "run.yaml"
 
 def web(given: argparse.Namespace) -> int:
     """Answer at an address of this machine until Ctrl-C, which is its usual end."""
-    # gradio leaves a folder behind when it is removed, and brings fastapi
-    if any(importlib.util.find_spec(name) is None for name in ("gradio", "fastapi", "uvicorn")):
-        raise ConfigError("The page needs gradio.", 'pip install "tuneglm[web]"')
+    need("web", "The page")
     if os.name == "nt":
         raise ConfigError("The page runs on Linux and macOS.", "on Windows it runs in WSL")
     from tuneglm.web.files import work_folder

@@ -100,7 +100,7 @@ def test_a_driver_that_torch_cannot_use(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 def test_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(software, "version_of", lambda name: None if name == "peft" else "1")
-    monkeypatch.setattr(software, "find_spec", lambda name: None)
+    monkeypatch.setattr("tuneglm.packages.find_spec", lambda name: None)
     found = {each.what: each for each in software.software()}
     assert found["peft"].state == "ill"
     assert found["quant"].state == "note" and "tuneglm[quant]" in found["quant"].remedy

@@ -13,11 +13,11 @@ import yaml
 
 from tests.evaluation.test_suites import write_suite
 from tests.test_cli import call
+from tuneglm import packages
 from tuneglm.cli import command_parser
 from tuneglm.config import ChatConfig
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.evaluate_cli import DEFAULTS
-from tuneglm.evaluation import packages
 from tuneglm.evaluation.contestants import Contestant
 from tuneglm.evaluation.evaluate import evaluate
 from tuneglm.evaluation.wanted import DRAWING, Wanted

@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import Configure
 from tuneglm.errors import ConfigError
 from tuneglm.methods import METHODS
-from tuneglm.methods.presets import doubt_of_rate, epochs_for
+from tuneglm.methods.presets import FEW_STEPS, doubt_of_rate, doubt_of_steps, epochs_for
 from tuneglm.stages.arguments import training_arguments
 from tuneglm.training import train
 
@@ -30,6 +30,40 @@ def test_a_methods_own_rate_is_not_doubted_and_another_methods_may_be() -> None:
     doubt = doubt_of_rate("lora", METHODS["p_tuning"].learning_rate)
     assert doubt is not None
     assert "100 times what suits method=lora" in doubt
+
+
+def test_too_few_steps_are_doubted_and_those_of_a_preset_are_not() -> None:
+    for method, record in METHODS.items():
+        for rows in (1, 8, 100, 500, 10**6):
+            chosen = epochs_for(method, rows)
+            assert doubt_of_steps(method, rows, chosen, chosen * -(-rows // 8)) is None
+        doubt = doubt_of_steps(method, 8, 1, 1)
+        assert doubt is not None
+        assert doubt.startswith(f"1 step hardly changes a model: 8 rows want {record.most_epochs} ")
+        assert doubt_of_steps(method, 8, 1, FEW_STEPS) is None
+        assert "2 steps hardly change" in str(doubt_of_steps(method, 8, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("training", "said"),
+    [({"num_train_epochs": 1}, True), ({}, False), ({"max_steps": 1}, False)],
+)
+def test_too_few_steps_are_said_before_the_first(
+    training: dict[str, int],
+    said: bool,
+    configure: Configure,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = configure(tmp_path / "out")
+    own = ("max_steps", "num_train_epochs", "per_device_train_batch_size")
+    kept = {key: value for key, value in config.training.items() if key not in own}
+    train(config.model_copy(update={"training": kept | training}))
+    out = " ".join(capsys.readouterr().out.split())
+    assert ("hardly change" in out) == said
+    if said:
+        assert "12 rows want 10 epochs. Leave training.num_train_epochs out" in out
+        assert out.index("hardly change") < out.index(" loss ")
 
 
 def test_what_was_chosen_is_said(

@@ -104,6 +104,72 @@ def test_every_key_of_llama_factory(tmp_path: Path) -> None:
     assert "# strange: 1 is not known here" in text
 
 
+# a line of theirs → what is said of it; nothing where it means the same
+SAID = {
+    "cutoff_len: 512": "oldest turns first",
+    "preprocessing_num_workers: 8": "large sets",
+    "dataset_dir: d": "fetched into it",
+    "dataset: a": "tuneglm data list",
+    "val_size: 0.1": "others than there",
+    "packing: true": "never see each other",
+    "pissa_init: true": "twice the rank",
+    "flash_attn: fa3": "fa3 is not known here",
+    "resume_from_checkpoint: true": "`resume`",
+    "save_steps: 5": "training.save_total_limit",
+    "predict_with_generate: true": "tuneglm evaluate",
+    "freeze_trainable_layers: 2": "another finetuning_type than lora",
+    "strange: 1": "left out",
+    "flash_attn: fa2": "",
+    "packing: false": "",
+    "lora_rank: 4": "",
+    "mask_history: true": "",
+    "bf16: true": "",
+    "resume_from_checkpoint: out/checkpoint-3": "",
+}
+
+
+@pytest.mark.parametrize(("line", "said"), SAID.items())
+def test_what_differs_from_llama_factory_is_said(line: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "theirs.yaml"
+    file.write_text(f"model_name_or_path: m\ntemplate: glm4\n{line}\n", encoding="utf-8")
+    name = line.partition(":")[0]
+    remarks = [each for each in imported([str(file)]).remarks if each.startswith(f"{name}:")]
+    assert len(remarks) == bool(said)
+    assert all(said in each for each in remarks)
+
+
+def test_what_nobody_said_is_said_to_be_as_there(tmp_path: Path) -> None:
+    file = tmp_path / "theirs.yaml"
+    file.write_text("model_name_or_path: m\nlearning_rate: 0.1\n", encoding="utf-8")
+    (said,) = (each for each in imported([str(file)]).remarks if "nothing is said" in each)
+    assert "lora_target all, cutoff_len 2048, num_train_epochs 3.0" in said
+    assert "lora_alpha twice the rank, no warmup" in said and "learning_rate" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--history_column h", "data.train_on=last"),
+        ("--quantization_bit 4", "nf4"),
+        ("--predict_with_generate", "tuneglm evaluate OUT"),
+        ("--preprocessing_num_workers 9", "large sets"),
+        ("--save_steps 9", "training.save_total_limit"),
+        ("--save_steps 9 --save_total_limit 3", ""),
+        ("--val_max_target_length 9", "left out"),
+        ("--max_predict_samples 9", "--rows"),
+        ("--lang zh", "left out"),
+        ("--test_file t.json", "--data t.json"),
+        ("--logging_steps 9", ""),
+    ],
+)
+def test_what_differs_from_the_official_script_is_said(words: str, said: str) -> None:
+    typed = f"main.py --do_train --train_file a.json --output_dir out --pre_seq_len 8 {words}"
+    name = words.split()[0].removeprefix("--")
+    remarks = [each for each in imported(typed.split()).remarks if each.startswith(f"{name}:")]
+    assert len(remarks) == bool(said)
+    assert all(said in each for each in remarks)
+
+
 def test_defaults_of_llama_factory(tmp_path: Path) -> None:
     file = tmp_path / "theirs.yaml"
     file.write_text("model_name_or_path: m\ndataset: a\nlora_rank: 4\n", encoding="utf-8")

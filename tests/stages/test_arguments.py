@@ -36,7 +36,7 @@ from tuneglm.training import train
         ("lr_scheduler_type=cosine_with_min_lr", "transformers refuses"),
         ("fsdp=full_shard", "fsdp only works in distributed training"),
         ("accelerator_config=nowhere.json", "nowhere.json"),
-        ("deepspeed=ds.json", "deepspeed, which is not installed"),
+        ("deepspeed=ds.json", "package `deepspeed`, which is not installed"),
         ("learning_rate=0", "nothing would be learnt"),
         ("load_best_model_at_end=true", "no rows are kept for evaluation"),
     ],

@@ -80,6 +80,35 @@ def test_what_a_check_finds_is_said_in_chinese(tmp_path: Path) -> None:
     assert left == []
 
 
+BROKEN = """[
+{"instruction": "q", "output": "a"},
+{"a": 1,},
+{"a": [1
+},
+{"a": "x},
+{"a": "x" y"},
+{"a":
+},
+{"a": 1
+,
+{"a" 1},
+{"a": ["b": 1]},
+{"a": 'x'},
+{"a": "x\ty"}
+{"a": 1},
+]"""
+
+
+def test_where_json_is_broken_is_said_in_chinese(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text(BROKEN, encoding="utf-8")
+    found: list[RowProblem] = []
+    check(load_data_config(None, [f"data.train={tmp_path / 'rows.json'}"]).data, found.append)
+    faults = [one for one in found if one.problem == "bad_json"]
+    assert len({one.sentence.partition(",")[0] for one in faults}) > 8
+    for said in (text for one in faults for text in (one.sentence, one.remedy)):
+        assert not ENGLISH.search(re.sub("`[^`]*`", "", in_chinese(said) or said)), said
+
+
 @pytest.mark.parametrize(
     ("override", "chinese"),
     [

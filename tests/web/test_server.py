@@ -14,7 +14,7 @@ from tuneglm.web.files import Workplace
 from tuneglm.web.foresee import Plans
 from tuneglm.web.guard import language_of
 from tuneglm.web.record import Page
-from tuneglm.web.server import bound_socket, make_app
+from tuneglm.web.server import bound_socket, make_app, where_to_open
 from tuneglm.web.site import Site, named_models
 from tuneglm.web.tab_data import DataActs
 from tuneglm.web.tab_export import ExportActs
@@ -57,8 +57,12 @@ def enter(client: TestClient, name: str) -> None:
 def test_nobody_comes_in_without_a_password(client: TestClient) -> None:
     html = {"accept": "text/html"}
     for path in ("/", "/zh/", "/en/", "/en/config", "/en/gradio_api/info"):
-        assert client.get(path).status_code == 401, path
-        assert client.get(path, headers=html).headers["location"] == "/login"
+        for headers, status in (({}, 401), (html, 303)):
+            answer = client.get(path, headers=headers)
+            assert answer.status_code == status, path
+            assert "open /login at this address" in answer.text, path
+            assert "请先登录：用浏览器打开" in answer.text, path
+        assert answer.headers["location"] == "/login"
     assert client.post("/en/gradio_api/queue/join", json={}).status_code == 401
     assert client.post("/en/gradio_api/upload", files={"files": b"x"}).status_code == 401
     wrong = client.post("/login", data={"name": "one", "password": "guess"})
@@ -139,11 +143,27 @@ def test_on_this_machine_other_names_are_refused(tmp_path: Path) -> None:
         for language, page in (("zh-CN,zh;q=0.9", "/zh/"), ("en-GB", "/en/"), ("de", "/en/")):
             answer = client.get("/", headers={"accept-language": language})
             assert answer.headers["location"] == page
+            assert "in a browser" in answer.text and "用浏览器打开" in answer.text
         assert client.get("/zh/").status_code == 200
         # the language that was chosen is kept
         assert client.get("/", headers={"accept-language": "en"}).headers["location"] == "/zh/"
         for host in ("evil.example", "[", "127.0.0.1.evil.example"):
-            assert client.get("/en/", headers={"host": host}).status_code == 403, host
+            answer = client.get("/en/", headers={"host": host})
+            assert answer.status_code == 403, host
+            assert "--user-file" in answer.text and "只回应本机" in answer.text
+
+
+def test_who_signs_in_is_told_with_what(client: TestClient) -> None:
+    for language, said in (("zh-CN", "用户名是 owner"), ("en", "the name is owner")):
+        assert said in client.get("/login", headers={"accept-language": language}).text
+
+
+def test_the_address_that_is_printed_can_be_typed() -> None:
+    assert where_to_open("127.0.0.1", 7860) == "http://127.0.0.1:7860"
+    assert where_to_open("fe80::1", 7860) == "http://[fe80::1]:7860"
+    for everywhere, here in (("0.0.0.0", "127.0.0.1"), ("::", "[::1]")):
+        told = where_to_open(everywhere, 7861)
+        assert told.startswith(f"http://{here}:7861 ") and everywhere not in told.split(here)[1]
 
 
 @pytest.mark.parametrize(

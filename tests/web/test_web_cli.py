@@ -1,12 +1,12 @@
 """`tuneglm web`, as it is typed, and as it should not be."""
 
-import importlib.util
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tuneglm import packages
 from tuneglm.cli import main
 
 
@@ -91,9 +91,9 @@ def test_each_mistake_is_one_sentence(
 
 
 def test_without_gradio_it_says_what_to_install(said: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = importlib.util.find_spec
+    real = packages.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *rest: None if name == "gradio" else real(name)
+        packages, "find_spec", lambda name: None if name == "gradio" else real(name)
     )
     _, error = said(status=2)
     assert 'pip install "tuneglm[web]"' in error

@@ -28,6 +28,7 @@ class Checked:
 
     sets      the sets that could be read
     problems  each word of PROBLEMS → how often
+    apart     those of them that are against a file or a set, and no row
     doubtful  for each set, (rows,) whether there is a doubt about the row
     near      rows that are nearly an earlier one, as places among the rows of all sets
     notes     sentences on the sets and how their files are read
@@ -35,9 +36,14 @@ class Checked:
 
     sets: tuple[ScannedSet, ...]
     problems: Counter[str]
+    apart: Counter[str]
     doubtful: tuple[Array, ...]
     near: NearRows
     notes: tuple[str, ...]
+
+    def add(self, problem: RowProblem) -> None:
+        """One more, such as one that is known when rows are tokens."""
+        _count(problem, self.problems, self.apart)
 
     @property
     def read(self) -> int:
@@ -68,10 +74,10 @@ def check(config: DataConfig, hear: Hear, tell: Tell = lambda _, __: None) -> Ch
 
     Those of a set come in the order of its rows, copies of earlier rows after all sets.
     """
-    counts: Counter[str] = Counter()
+    counts, apart = Counter[str](), Counter[str]()
 
     def found(problem: RowProblem) -> None:
-        counts[problem.problem] += 1
+        _count(problem, counts, apart)
         hear(problem)
 
     given = sets_of(config, found)
@@ -80,20 +86,27 @@ def check(config: DataConfig, hear: Hear, tell: Tell = lambda _, __: None) -> Ch
     for number, examples in enumerate(sets):
         # of a file that a mix names twice everything is said once
         before = [(one.file, one.settings()) for one in sets[:number]]
-        told = (examples.file, examples.settings()) in before
-        scanner = Scanner(examples, (lambda _: None) if told else found, wants_sketches=True)
+        is_told = (examples.file, examples.settings()) in before
+        scanner = Scanner(examples, (lambda _: None) if is_told else found, wants_sketches=True)
         scanned.append(scanner.scan(tell, notes))
     for problem in given_twice(scanned, len(given.train)):
         found(problem)
     copies = _copies(scanned)
     doubtful = _doubtful(scanned, copies)
-    checked = Checked(tuple(scanned), counts, doubtful, _near(scanned), tuple(dict.fromkeys(notes)))
+    told = tuple(dict.fromkeys(notes))
+    checked = Checked(tuple(scanned), counts, apart, doubtful, _near(scanned), told)
     first_rows = np.concatenate([*copies, np.zeros(0, np.int64)])
     for place in np.flatnonzero(first_rows >= 0):
         first = checked.source(int(first_rows[place]))
         sentence = f"the same text as `{first}`"
         found(RowProblem(checked.source(int(place)), sentence, "remove one of them", "duplicate"))
     return checked
+
+
+def _count(problem: RowProblem, counts: Counter[str], apart: Counter[str]) -> None:
+    counts[problem.problem] += 1
+    if not problem.is_of_row:
+        apart[problem.problem] += 1
 
 
 def _copies(sets: Sequence[ScannedSet]) -> list[Array]:

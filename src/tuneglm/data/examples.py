@@ -31,12 +31,16 @@ OWN_SHARE = 0.5  # of an identity's rows those that say who it is; the others ar
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """What there is against a row: one of PROBLEMS, in a sentence, and what to do."""
+    """What there is against a row: one of PROBLEMS, in a sentence, and what to do.
+
+    is_of_row  False of what is against a file or a set, and leaves no row out
+    """
 
     source: Source
     sentence: str
     remedy: str
     problem: str
+    is_of_row: bool = True
 
     def __str__(self) -> str:
         """One sentence, with the place."""

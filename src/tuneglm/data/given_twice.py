@@ -29,7 +29,7 @@ def given_twice(sets: Sequence[ScannedSet], trained: int) -> Iterator[RowProblem
     if _all_evaluated(sets, trained, numbers):
         first = next(each for each in sets[:trained] if len(each.table))
         sentence = "every row of data.train is in data.evaluation too: none is left to train on"
-        yield RowProblem(first.source(0), sentence, _EVALUATED, "no_rows")
+        yield RowProblem(first.source(0), sentence, _EVALUATED, "no_rows", is_of_row=False)
 
 
 def _problem(each: ScannedSet, both: Array, *, is_trained: bool) -> RowProblem:

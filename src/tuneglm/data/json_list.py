@@ -7,15 +7,8 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from tuneglm.data.columns import RowError
-from tuneglm.data.json_rows import (
-    FIX,
-    SPACES,
-    NumberedRow,
-    complaint,
-    decode_value,
-    is_cut_short,
-    is_unterminated,
-)
+from tuneglm.data.json_faults import FIX, SPACES, fault_of, is_cut_short, is_unterminated
+from tuneglm.data.json_rows import NumberedRow, decode_value
 from tuneglm.data.text_blocks import DAMAGE, LONGEST, TextBlocks
 from tuneglm.errors import DataError, Place
 
@@ -54,8 +47,8 @@ def json_list(text: TextBlocks) -> Iterator[NumberedRow]:
 class _BrokenRowError(Exception):
     """A row that is not JSON, of which it is known where the next one begins."""
 
-    def __init__(self, line: int, sentence: str) -> None:
-        self.row: NumberedRow = line, RowError(sentence, FIX, "bad_json")
+    def __init__(self, line: int, sentence: str, remedy: str) -> None:
+        self.row: NumberedRow = line, RowError(sentence, remedy, "bad_json")
         super().__init__(sentence)
 
 
@@ -87,8 +80,10 @@ class _Window:
         """Whether a row follows that which was read; the position is then at its beginning."""
         character = self.next_character()
         if character == ",":
+            line = self._line_of(self.position)
             self.position += 1
-            self.next_character()
+            if self.next_character() == "]":
+                self._fail_behind_rows(line)
             self._begins_line = self._crossed_line
         elif character != "]":
             self.fail("expected `,` or `]` after a row")
@@ -144,21 +139,33 @@ class _Window:
 
     def _fail(self, error: json.JSONDecodeError) -> NoReturn:
         line = self._line_of(error.pos)
-        place = f"`{self._source.name}:{line}`"
-        at: Place = (self._source.name, line, "bad_json")
         if is_cut_short(error):
             raise DataError(
-                f"{place}: the file ends in the middle of the list: it is cut short.",
+                f"`{self._source.name}:{line}`: the file ends in the middle of the list: it is "
+                "cut short.",
                 "fetch or copy it again; a whole list ends with `]`",
-                at=at,
+                at=(self._source.name, line, "bad_json"),
             )
-        column = error.colno + (self._before if error.lineno == 1 else 0)
-        sentence = f"not JSON: {complaint(error, column)}"
+        fault = fault_of(error)
+        place = line - self._text.count("\n", fault.position, error.pos)
+        start = self._text.rfind("\n", 0, fault.position) + 1
+        column = fault.position - start + 1 + (0 if start else self._before)
         if self._row_begins is not None and self._begins_line:
             # the row's own line, and where in it the fault is
             own = line - self._text.count("\n", self.position, error.pos)
-            raise _BrokenRowError(own, sentence if own == line else f"{sentence} of line {line}")
-        raise DataError(f"{place}: {sentence}.", FIX, at=at)
+            sentence = f"not JSON: {fault.told(place, column, own)}"
+            raise _BrokenRowError(own, sentence, fault.remedy)
+        at: Place = (self._source.name, place, "bad_json")
+        sentence = f"not JSON: {fault.told(place, column, place)}"
+        raise DataError(f"`{self._source.name}:{place}`: {sentence}.", fault.remedy, at=at)
+
+    def _fail_behind_rows(self, line: int) -> NoReturn:
+        """The list ends at the position, behind a comma on that line."""
+        sentence = "not JSON: nothing follows the `,` behind the last row"
+        if self._row_begins is not None:
+            raise _BrokenRowError(line, sentence, FIX)
+        at: Place = (self._source.name, line, "bad_json")
+        raise DataError(f"`{self._source.name}:{line}`: {sentence}.", FIX, at=at)
 
     def _line_of(self, position: int) -> int:
         self._line += self._text.count("\n", self._counted, position)

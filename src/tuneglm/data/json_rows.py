@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from tuneglm.data.columns import RowError
+from tuneglm.data.json_faults import FIX, SPACES, fault_of, is_cut_short, is_unterminated
 from tuneglm.data.text_blocks import TextBlocks
 
 NumberedRow = tuple[int, object]
-
-SPACES = " \t\r\n"
-FIX = "correct the file there"
 
 
 class _FaultError(ValueError):
@@ -122,32 +120,17 @@ def _one_line(content: str) -> object:
     try:
         value, end = decode_value(content, 0)
     except json.JSONDecodeError as error:
-        if is_cut_short(error):
+        if is_cut_short(error) and not is_unterminated(error):
             return RowError(
                 "the row is not complete on this line",
                 "write each object on one line, or all of them as a list [{…}, {…}]",
                 "bad_json",
             )
-        return RowError(f"not JSON: {complaint(error, error.colno)}", FIX, "bad_json")
+        fault = fault_of(error)
+        told = fault.told(1, fault.position + 1, own_line=1)
+        return RowError(f"not JSON: {told}", fault.remedy, "bad_json")
     if end < len(content):
         found = content[end : end + 20].encode("utf-8", "backslashreplace").decode()
         sentence = f"expected the end of the line after the object, found `{found}`"
         return RowError(sentence, FIX, "bad_json")
     return value
-
-
-def is_unterminated(error: json.JSONDecodeError) -> bool:
-    """Whether a text has no end."""
-    return error.msg.startswith("Unterminated string")
-
-
-def is_cut_short(error: json.JSONDecodeError) -> bool:
-    """Whether more was expected where the text ends."""
-    return is_unterminated(error) or not error.doc[error.pos :].strip()
-
-
-def complaint(error: json.JSONDecodeError, column: int) -> str:
-    """The decoder's complaint, and what stands there."""
-    message = error.msg[:1].lower() + error.msg[1:].removesuffix(" at").removesuffix(":")
-    found = error.doc[error.pos : error.pos + 20].encode("utf-8", "backslashreplace").decode()
-    return f"{message}, found {found!r} in column {column}".replace("'", "`")

@@ -167,7 +167,7 @@ def none_left(lengths: Lengths) -> RowProblem | None:
         return None
     source = Source(lengths.name, str(lengths.scanned.examples.file), 1, 1)
     sentence = f"no row of `{lengths.name}` is left to train on ({lengths.rule.limit})"
-    return RowProblem(source, sentence, lengths.rule.remedy, "no_rows")
+    return RowProblem(source, sentence, lengths.rule.remedy, "no_rows", is_of_row=False)
 
 
 def length_notes(lengths: Lengths, doubtful: Array) -> Iterator[RowProblem]:

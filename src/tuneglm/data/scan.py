@@ -198,7 +198,8 @@ class Scanner:
         # where no row can be used, each has said what it lacks
         if unseen and any(map(len, self._tables)):
             error = no_column(self.examples.file, unseen[0], self._columns)
-            self.found(RowProblem(first, error.sentence[:-1], error.hint or "", "missing_column"))
+            said = error.sentence[:-1], error.hint or "", "missing_column"
+            self.found(RowProblem(first, *said, is_of_row=False))
 
     def _rows_wanted(self, first: Source) -> None:
         """That there are rows, and of each kind that the entry takes."""
@@ -208,7 +209,8 @@ class Scanner:
                 raise no_rows(self.examples.file, ())
         except DataError as error:
             sentence = error.sentence.removesuffix(".")
-            self.found(RowProblem(first, sentence, error.hint or "", "no_rows"))
+            said = sentence, error.hint or "", "no_rows"
+            self.found(RowProblem(first, *said, is_of_row=False))
 
 
 def unreadable(error: DataError, name: str, file: str) -> RowProblem:
@@ -218,7 +220,8 @@ def unreadable(error: DataError, name: str, file: str) -> RowProblem:
     remedy = error.hint or ""
     if remedy.startswith("correct"):
         remedy += "; what stands behind it is not read"
-    return RowProblem(Source(name, file, line, line), sentence, remedy, problem)
+    source = Source(name, file, line, line)
+    return RowProblem(source, sentence, remedy, problem, is_of_row=False)
 
 
 def sets_of(config: DataConfig, found: Found) -> ExampleSets:

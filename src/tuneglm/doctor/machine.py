@@ -13,6 +13,7 @@ import torch
 from tuneglm.doctor.finding import Finding
 from tuneglm.hub import Hub, reached
 from tuneglm.models.precision import Capability
+from tuneglm.packages import missing
 from tuneglm.plan.capacity import GIB, device_memory, gib
 
 # a model of 6 billion weights in 16 bits, and its checkpoints
@@ -92,7 +93,7 @@ def _kernels(device: torch.device) -> Iterator[str]:
 
 def _bits(device: torch.device) -> str:
     """Whether bitsandbytes packs here: it is let do so."""
-    if find_spec("bitsandbytes") is None:
+    if missing("quant"):
         return "8 and 4 bits need bitsandbytes"
     import bitsandbytes
 

@@ -6,20 +6,20 @@ import platform
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 
 from tuneglm.doctor.finding import Finding
+from tuneglm.packages import EXTRAS, install, missing
 
 LIBRARIES = ("torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
-# extra → (its modules, what needs it)
-EXTRAS = {
-    "quant": (("bitsandbytes",), "weights in 8 and 4 bits"),
-    "shard": (("deepspeed",), "ZeRO-2 and ZeRO-3"),
-    "web": (("gradio",), "the page"),
-    "api": (("fastapi", "uvicorn", "prometheus_client"), "serving"),
-    "eval": (("jieba", "nltk", "rouge_chinese", "rouge_score", "sacrebleu"), "BLEU and ROUGE"),
-    "suites": (("lm_eval",), "C-Eval, CMMLU, MMLU"),
-    "gguf": (("gguf",), "GGUF files"),
+# extra → what needs it
+NEEDED_BY = {
+    "quant": "weights in 8 and 4 bits",
+    "shard": "ZeRO-2 and ZeRO-3",
+    "web": "the page",
+    "api": "serving",
+    "eval": "BLEU and ROUGE",
+    "suites": "C-Eval, CMMLU, MMLU",
+    "gguf": "GGUF files",
 }
 
 
@@ -67,15 +67,16 @@ def _libraries() -> Iterator[Finding]:
 
 
 def _extras() -> Iterator[Finding]:
-    for extra, (modules, what) in EXTRAS.items():
-        missing = [name for name in modules if find_spec(name) is None]
-        if missing:
+    for extra, what in NEEDED_BY.items():
+        absent = missing(extra)
+        if absent:
             yield Finding(
                 extra,
                 "note",
-                f"{what}: {', '.join(missing)} not installed",
-                f'if you want that: pip install "tuneglm[{extra}]"',
+                f"{what}: {', '.join(absent)} not installed",
+                f"if you want that: {install(extra)}",
             )
         else:
-            found = version_of(modules[0].replace("_", "-"))
-            yield Finding(extra, "well", f"{what}: {modules[0]} {found}")
+            first = EXTRAS[extra][0]
+            found = version_of(first.replace("_", "-"))
+            yield Finding(extra, "well", f"{what}: {first} {found}")

@@ -9,13 +9,13 @@ from typing import Any
 from tuneglm.config import RunConfig
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError
-from tuneglm.evaluation.packages import need
 from tuneglm.evaluation.questions import Question, questions_of
 from tuneglm.evaluation.sets import EvaluatedSet, data_config, kept_sets, named_sets, some
 from tuneglm.evaluation.suites import Subject, Suite, subjects_of, suite_and_folder
 from tuneglm.evaluation.wanted import Wanted
 from tuneglm.models.encoder import encoder_of
 from tuneglm.models.loading import load_tokenizer, resolved_family
+from tuneglm.packages import need
 
 # a suite lies where a person puts it, not where a run had its rows
 DATA = DataConfig.model_fields["dir"].default

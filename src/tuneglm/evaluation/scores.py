@@ -13,7 +13,7 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 
-from tuneglm.evaluation.packages import need
+from tuneglm.packages import need
 
 CHINESE = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 ROUGE_CHINESE = ("rouge-1", "rouge-2", "rouge-l")

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tuneglm.errors import ConfigError
 from tuneglm.models.llama_cpp import Vocabulary
+from tuneglm.packages import need
 
 # gguf's name of a type → its file type
 FILE_TYPES = {"F32": "ALL_F32", "F16": "MOSTLY_F16", "BF16": "MOSTLY_BF16", "Q8_0": "MOSTLY_Q8_0"}
@@ -11,13 +11,9 @@ FILE_TYPES = {"F32": "ALL_F32", "F16": "MOSTLY_F16", "BF16": "MOSTLY_BF16", "Q8_
 
 def gguf_package() -> Any:
     """The package that knows and writes the file; raises ConfigError where it is missing."""
-    try:
-        import gguf
-    except ImportError:
-        raise ConfigError(
-            "`--format gguf` needs the package gguf, which is not installed.",
-            'pip install "tuneglm[gguf]"',
-        ) from None
+    need("gguf", "`--format gguf`")
+    import gguf
+
     return gguf
 
 

@@ -8,6 +8,8 @@ from tuneglm.methods import METHODS
 FAR = 15
 # a model has to see some hundred rows before it shows anything, and a large set once
 ROWS_SEEN, FEWEST = 1000, 3
+# fewer hardly move a model from where it begins
+FEW_STEPS = 20
 LARGE_SETS = {50_000: 1, 10_000: 2}
 
 
@@ -29,4 +31,16 @@ def doubt_of_rate(method: str, rate: float) -> str | None:
     return (
         f"training.learning_rate={rate:g} is {much} what suits method={method} ({own:g}); "
         "rates of other methods differ from it by as much."
+    )
+
+
+def doubt_of_steps(method: str, rows: int, epochs: float, steps: int) -> str | None:
+    """What is to be said of a number of epochs that gives a few rows too few steps."""
+    wanted = epochs_for(method, rows)
+    if steps >= FEW_STEPS or epochs >= wanted:
+        return None
+    seen = "1 row" if rows == 1 else f"{rows:,} rows"
+    return (
+        f"{'1 step hardly changes' if steps == 1 else f'{steps} steps hardly change'} a model: "
+        f"{seen} want {wanted} epochs. Leave training.num_train_epochs out, or set it to {wanted}."
     )

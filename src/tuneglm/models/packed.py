@@ -26,6 +26,7 @@ from tuneglm.errors import ModelError
 from tuneglm.models.precision import Bits, Width
 from tuneglm.models.prefix import MODULE
 from tuneglm.models.weights import read_json
+from tuneglm.packages import need
 
 PackedBits = Literal[4, 8]
 METHOD = "glm_packed"
@@ -59,12 +60,13 @@ def packed_bits(config: Mapping[str, Any]) -> PackedBits | None:
 def bits_to_pack(folder: Path, bits: Width | Literal["auto"] | None) -> Bits | None:
     """What bitsandbytes is to make of a model that is to be held in `bits`: None is nothing.
 
-    Raises ModelError where its files are packed in others.
+    Raises ModelError where its files are packed in others, ConfigError where it is not installed.
     """
     packed = packed_bits(read_json(folder / "config.json"))
-    if packed is None:
-        return bits if bits == 4 or bits == 8 else None
-    if bits not in (None, "auto", packed):
+    if packed is None and (bits == 4 or bits == 8):
+        need("quant", f"model.bits={bits}")
+        return bits
+    if packed is not None and bits not in (None, "auto", packed):
         raise ModelError(
             f"`{folder}` is packed in {packed} bits already; {bits} bits are for a 16-bit model.",
             "leave the bits out; `tuneglm export` writes its weights whole",

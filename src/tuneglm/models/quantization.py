@@ -1,6 +1,5 @@
 """Weights in 8 or 4 bits by bitsandbytes: a model's linear layers but the head."""
 
-import importlib.util
 from typing import Any
 
 import torch
@@ -9,18 +8,12 @@ from transformers import BitsAndBytesConfig, PreTrainedModel
 from transformers.integrations import replace_with_bnb_linear
 from transformers.quantizers import AutoHfQuantizer
 
-from tuneglm.errors import ModelError
 from tuneglm.models.packed import PackedConfig
 from tuneglm.models.precision import Bits, Placement
 
 
 def quantization_config(bits: Bits, dtype: torch.dtype) -> BitsAndBytesConfig:
     """bitsandbytes' settings: nf4 with double quantisation, or int8."""
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise ModelError(
-            f"model.bits={bits} needs bitsandbytes, which is not installed.",
-            'pip install "tuneglm[quant]"',
-        )
     if bits == 8:
         return BitsAndBytesConfig(load_in_8bit=True)
     return BitsAndBytesConfig(

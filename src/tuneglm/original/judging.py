@@ -13,7 +13,6 @@ from tuneglm.config import ChatConfig, RunConfig, chat_config, load_config
 from tuneglm.errors import ConfigError
 from tuneglm.evaluation.answers import Pair, Tell, write_answers
 from tuneglm.evaluation.loss import losses_of
-from tuneglm.evaluation.packages import need
 from tuneglm.evaluation.scores import ROUGE_CHINESE, scores_of
 from tuneglm.evaluation.sets import EvaluatedSet, kept_sets
 from tuneglm.generate import ChatModel
@@ -25,6 +24,7 @@ from tuneglm.original.reading import Given
 from tuneglm.original.result_files import write_metrics
 from tuneglm.original.sections import Job
 from tuneglm.original.translation import Translation
+from tuneglm.packages import need
 from tuneglm.reports.steps import Steps
 from tuneglm.reports.terminal import console
 

@@ -51,8 +51,12 @@ OF_METHOD = {
     "full": (),
 }
 ATTENTION = {"fa2": "flash_attention_2", "sdpa": "sdpa", "disabled": "eager", "auto": "auto"}
-# their key → what is to be said of it
+# their key → what is to be said of it; nothing of those that mean the same here
 REMARKS = {
+    "cutoff_len": "a longer row loses its oldest turns first; there prompt and answer are cut.",
+    "preprocessing_num_workers": "it holds for large sets, a small one is encoded by one process.",
+    "dataset_dir": "sets with a name are fetched into it too, and its `dataset_info.json` is read.",
+    "predict_with_generate": "answers are drawn and scored by `tuneglm evaluate`.",
     "template": "the prompt is always the model's own, token for token.",
     "trust_remote_code": "code that comes with weights is never executed.",
     "overwrite_output_dir": "what is finished is never overwritten, and what is not goes on.",
@@ -66,7 +70,6 @@ REMARKS = {
     "use_unsloth": "it is not used.",
     "neat_packing": "packed rows never see each other.",
     "upcast_layernorm": "norms are computed so that they do not overflow.",
-    "flash_attn": "",
     "include_num_input_tokens_seen": "tokens are always counted.",
     "default_system": "write it into the rows, as a message of the system.",
     "tool_format": "the prompt is always the model's own, token for token.",
@@ -76,17 +79,19 @@ REMARKS = {
     "do_predict": "answers are judged by `tuneglm evaluate`.",
     "stage": "",
     "create_new_adapter": "",
-    "dataset": "",
+    "dataset": "a name is looked up in the `dataset_info.json` of `data.dir`, then among those of "
+    "`tuneglm data list`.",
     "eval_dataset": "",
     "max_samples": "",
-    "val_size": "",
-    "packing": "",
+    "val_size": "the rows that are kept for it are others than there.",
+    "packing": "packed rows never see each other, as with `neat_packing` there.",
     "mask_history": "",
-    "warmup_ratio": "",
+    "warmup_ratio": "it is `training.warmup_steps`, where a part of 1 is meant so.",
     "disable_gradient_checkpointing": "",
-    "resume_from_checkpoint": "",
-    "pissa_init": "",
+    "resume_from_checkpoint": "a run goes on by itself from its newest checkpoint (`resume`).",
+    "pissa_init": "what is saved is plain LoRA of twice the rank.",
 }
+KEPT = "of the checkpoints the newest two are kept (`training.save_total_limit`)."
 
 
 def from_llama_factory(given: Mapping[str, Any]) -> Translation:
@@ -102,7 +107,7 @@ def from_llama_factory(given: Mapping[str, Any]) -> Translation:
         raise ConfigError(f"There is no method `{method}`.", f"known: {', '.join(OF_METHOD)}")
     full = {**DEFAULTS, "finetuning_type": method, **given}
     settings = _by_table(full, method) | _data(full) | _rest(full, method)
-    remarks = tuple(_remarks(given))
+    remarks = tuple(_remarks(given, method))
     return Translation(settings, remarks)
 
 
@@ -116,7 +121,7 @@ def _by_table(full: Mapping[str, Any], method: str) -> Settings:
         elif name in LISTS:
             parts = value.split(",") if isinstance(value, str) else list(value)
             settings[LISTS[name]] = [str(part).strip() for part in parts]
-        elif name in trainer_options() and name not in REMARKS:
+        elif name in trainer_options() and name not in (*REMARKS, "flash_attn"):
             settings[f"training.{name}"] = value
     return settings
 
@@ -171,11 +176,32 @@ def _rest(full: Mapping[str, Any], method: str) -> Settings:
     return settings
 
 
-def _remarks(given: Mapping[str, Any]) -> Iterator[str]:
+def _remarks(given: Mapping[str, Any], method: str) -> Iterator[str]:
     for name, value in given.items():
-        if REMARKS.get(name):
-            yield f"{name}: {REMARKS[name]}"
+        if _is_of_another(name, method):
+            yield f"{name}: it is left out, for it is of another finetuning_type than {method}."
+        elif name == "flash_attn":
+            if str(value) not in ATTENTION:
+                yield f"{name}: {value} is not known here; `model.attention` is left as it is."
+        elif REMARKS.get(name) and value not in (None, False):
+            # of a checkpoint that is named nothing is to be said
+            if name != "resume_from_checkpoint" or value is True:
+                yield f"{name}: {REMARKS[name]}"
         elif name not in (*REMARKS, *KEYS, *LISTS) and name not in trainer_options():
             yield f"{name}: {value} is not known here, and is left out."
-    if "lora_target" not in given and given.get("finetuning_type", "lora") == "lora":
-        yield "lora_target: all linear layers, as it is there where nothing is said."
+    if "save_steps" in given and "save_total_limit" not in given:
+        yield f"save_steps: {KEPT}"
+    yield f"where nothing is said it is as there: {', '.join(_unsaid(given, method))}."
+
+
+def _unsaid(given: Mapping[str, Any], method: str) -> Iterator[str]:
+    """What the run file has though the file does not say it."""
+    for name, value in DEFAULTS.items():
+        if name not in given and not _is_of_another(name, method):
+            yield f"{name} {value}"
+    if method == "lora" and "lora_alpha" not in given:
+        yield "lora_alpha twice the rank"
+    if not given.keys() & {"warmup_steps", "warmup_ratio"}:
+        yield "no warmup"
+    if "disable_gradient_checkpointing" not in given:
+        yield "gradient checkpointing"

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.util import find_spec
 
 from tuneglm.config import RunConfig
 from tuneglm.errors import ModelError
 from tuneglm.models.packed import packed_bits
 from tuneglm.models.precision import Width
 from tuneglm.models.weights import read_json
+from tuneglm.packages import missing
 from tuneglm.plan.planned_step import can_be
 from tuneglm.plan.records import Plan, memory_words
 from tuneglm.plan.step import Step
@@ -43,5 +43,5 @@ def chosen_bits(step: Step, planned_of: Callable[[Step], Plan]) -> tuple[Width, 
 
 def _possible(step: Step) -> list[Width]:
     """Those that the run's method can have here."""
-    widths = WIDTHS if find_spec("bitsandbytes") is not None else WIDTHS[:1]
+    widths = WIDTHS[:1] if missing("quant") else WIDTHS
     return [16, *(bits for bits in widths[1:] if can_be(with_bits(step.config, bits), step))]

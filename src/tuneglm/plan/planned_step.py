@@ -7,7 +7,6 @@ as long as `data.cutoff` and trained throughout.
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from tuneglm.models.loading import load_tokenizer
 from tuneglm.models.packed import packed_bits
 from tuneglm.models.precision import Bits
 from tuneglm.models.weights import read_json
+from tuneglm.packages import missing
 from tuneglm.plan.batch_shape import assumed_batch, largest_batch
 from tuneglm.plan.capacity import MIB
 from tuneglm.plan.step import Step
@@ -106,7 +106,7 @@ def other_steps(step: Step) -> Iterator[Step]:
     """Method × bits × gradient checkpointing, those that the model can have."""
     is_packed = packed_bits(read_json(step.folder / "config.json")) is not None
     widths: tuple[Bits | None, ...] = (None, 8, 4)
-    if is_packed or find_spec("bitsandbytes") is None:
+    if is_packed or missing("quant"):
         widths = (step.placement.bits,)
     sections: dict[str, Any] = {kind.model_fields["name"].default: kind for kind in METHOD_SECTIONS}
     for name in METHODS:

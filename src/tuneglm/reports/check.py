@@ -64,7 +64,7 @@ def report_check(
         with EncodingProgress(progress) as tell:
             lengths = measured(checked.sets, model.encoder, ends, config, tell)
     for problem in found_by_model(checked, lengths):
-        checked.problems[problem.problem] += 1
+        checked.add(problem)
         hear(problem)
     listed.print(terminal)
     print_checked(terminal, checked, lengths)
@@ -176,23 +176,24 @@ def print_checked(terminal: Console, checked: Checked, lengths: Sequence[Lengths
     """How many rows there are, how many of them can be used, what is wrong with the others."""
     for note in checked.notes:
         terminal.print(f"[dim]{plain(note)}[/]")
-    named = {kind: checked.problems[kind] for kind in PROBLEMS if checked.problems[kind]}
-    by_kind = {
-        severity: ", ".join(
-            f"{count:,} {kind}" for kind, count in named.items() if severity_of(kind) == severity
-        )
-        for severity in ("error", "doubt")
-    }
-    tally = tallied(checked, lengths)
+    apart = _named(checked.apart, "error")
+    tally, of_rows = tallied(checked, lengths), checked.problems - checked.apart
     terminal.print(
         f"{rows_of(checked.read)}: [green]{tally.clean:,} without a problem[/], "
-        + _of(tally.unusable, "cannot be used", "red", by_kind["error"])
+        + _of(tally.unusable, "cannot be used", "red", _named(of_rows, "error"))
         + ", "
-        + _of(tally.doubtful, "doubtful", "yellow", by_kind["doubt"])
+        + _of(tally.doubtful, "doubtful", "yellow", _named(of_rows, "doubt"))
         + (f", [cyan]the answer of {rows_of(tally.cut)} cut[/]" if tally.cut else "")
         + (f", [cyan]{tally.lost:,} left out[/]" if tally.lost else "")
+        + (f"; [red]problems of no single row: {apart}[/]" if apart else "")
     )
     _print_near(terminal, checked)
+
+
+def _named(counts: Counter[str], severity: str) -> str:
+    """So many of each kind."""
+    kinds = [kind for kind in PROBLEMS if counts[kind] and severity_of(kind) == severity]
+    return ", ".join(f"{counts[kind]:,} {kind}" for kind in kinds)
 
 
 def _clean(checked: Checked, lengths: Sequence[Lengths]) -> int:
@@ -203,10 +204,7 @@ def _clean(checked: Checked, lengths: Sequence[Lengths]) -> int:
 
 
 def _of(count: int, words: str, colour: str, kinds: str) -> str:
-    if not count and not kinds:
-        return f"0 {words}"
-    # a file of which no row was read is none of the rows
-    return f"[{colour}]{count:,} {words}[/] ({kinds})" if count else f"[{colour}]{kinds}[/]"
+    return f"[{colour}]{count:,} {words}[/] ({kinds})" if count else f"0 {words}"
 
 
 def _print_near(terminal: Console, checked: Checked) -> None:

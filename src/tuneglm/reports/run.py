@@ -34,7 +34,7 @@ class Summary:
 
     packs   whether what a step has are packs, of which nobody knows the rows
     epochs  how often the rows are seen, and whether that was chosen for them
-    doubt   what is to be said of the learning rate
+    doubts  what is to be said of the learning rate and the number of steps
     """
 
     model: str
@@ -49,7 +49,7 @@ class Summary:
     packs: bool
     batches: str = ""
     epochs: str = ""
-    doubt: str | None = None
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def print_summary(
     each = f"{summary.rows_a_step:.4g} {what}{'' if summary.rows_a_step == 1 else 's'}"
     table.add_row("Steps", f"{summary.steps:,} · {about}{each} each{seen}")
     terminal.print(table, soft_wrap=False)
-    if summary.doubt is not None:
-        terminal.print(f"[yellow]Note:[/] {plain(summary.doubt)}")
+    for doubt in summary.doubts:
+        terminal.print(f"[yellow]Note:[/] {plain(doubt)}")
 
 
 def print_start(terminal: Console, output: Output) -> None:

@@ -1,6 +1,5 @@
 """The `training:` section → transformers.TrainingArguments, filled in where it is silent."""
 
-import importlib.util
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from tuneglm.errors import ConfigError
 from tuneglm.methods import METHODS
 from tuneglm.methods.presets import epochs_for
 from tuneglm.models.precision import DTYPES, Capability, best_device, frozen_type
+from tuneglm.packages import need
 
 DEFAULTS: dict[str, Any] = {
     "lr_scheduler_type": "cosine",
@@ -194,11 +194,8 @@ def _refuse_missing(training: dict[str, Any]) -> None:
                 f"`training.report_to={tracker}` needs {tracker}, which is not installed.",
                 f"pip install {tracker}",
             )
-    if training.get("deepspeed") and importlib.util.find_spec("deepspeed") is None:
-        raise ConfigError(
-            "`training.deepspeed` needs deepspeed, which is not installed.",
-            'pip install "tuneglm[shard]"',
-        )
+    if training.get("deepspeed"):
+        need("shard", "`training.deepspeed`")
 
 
 def _keeps_best(config: RunConfig) -> bool:

@@ -7,7 +7,7 @@ Nothing here knows of a browser, and nothing of what an option does.
 
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
@@ -74,6 +74,7 @@ class Field:
     default   what it is when nothing is filled in; None: decided later
     choices   of a choice, all of them; with None where it may be left out
     text      its docstring
+    method    the one whose option it is, of those that a method has
     """
 
     key: str
@@ -81,6 +82,7 @@ class Field:
     default: Any
     choices: tuple[Any, ...] = ()
     text: str = ""
+    method: str = ""
 
     @property
     def shown(self) -> Any:
@@ -107,7 +109,7 @@ def section_fields(section: str) -> list[Field]:
 
 def method_fields(name: str) -> list[Field]:
     """Those of a method."""
-    return [*fields_of("method", METHODS[name])]
+    return [replace(field, method=name) for field in fields_of("method", METHODS[name])]
 
 
 def training_fields() -> list[Field]:

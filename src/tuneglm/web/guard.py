@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tuneglm.web.users import Sessions, is_local
-from tuneglm.web.words import LANGUAGES
+from tuneglm.web.words import LANGUAGES, in_each_language
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -57,21 +57,21 @@ class Guard:
     def _refusal(
         self, scope: Scope, headers: dict[str, str]
     ) -> tuple[int, str, dict[str, str]] | None:
-        """(status, text, headers) of what is not let through."""
+        """(status, key of a text, headers) of what is not let through."""
         host, origin = headers.get("host", ""), headers.get("origin")
         if self.sessions is None and not is_local(_name(f"//{host}")):
-            return 403, "This page answers on this machine alone.", {}
+            return 403, "door.machine", {}
         # a page without an origin of its own, such as one in a sandbox, may look and do nothing
         only_looks = origin == "null" and scope.get("method") in ("GET", "HEAD")
         if origin is not None and not only_looks and origin.partition("://")[2] != host:
-            return 403, "This request comes from another page.", {}
+            return 403, "door.elsewhere", {}
         if self.sessions is None or scope["path"] in OPEN_PATHS:
             return None
         if self.sessions.user(cookies(headers.get("cookie", "")).get(SESSION)) is not None:
             return None
         if "text/html" in headers.get("accept", ""):
-            return 303, "", {"location": "/login"}
-        return 401, "Sign in first.", {}
+            return 303, "door.sign_in", {"location": "/login"}
+        return 401, "door.sign_in", {}
 
     def _with_headers(self, scope: Scope, send: Send) -> Send:
         language = scope["path"].strip("/")
@@ -116,7 +116,7 @@ def language_of(accepted: str, chosen: str | None) -> str:
     return next((tag for _, _, tag in sorted(weighted) if tag in LANGUAGES), "en")
 
 
-async def _answer(send: Send, status: int, text: str, headers: dict[str, str]) -> None:
+async def _answer(send: Send, status: int, key: str, headers: dict[str, str]) -> None:
     given = {"content-type": "text/plain; charset=utf-8", **HEADERS, **headers}
     await send(
         {
@@ -125,4 +125,4 @@ async def _answer(send: Send, status: int, text: str, headers: dict[str, str]) -
             "headers": [(key.encode(), value.encode()) for key, value in given.items()],
         }
     )
-    await send({"type": "http.response.body", "body": text.encode()})
+    await send({"type": "http.response.body", "body": in_each_language(key).encode()})

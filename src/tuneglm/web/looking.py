@@ -69,7 +69,7 @@ def checked(config: DataRunConfig, words: Words) -> str:
         ends = model.family.end_tokens(model.tokenizer)
         lengths = measured(result.sets, model.encoder, ends, config.data, lambda _, __: None)
     for problem in found_by_model(result, lengths):
-        result.problems[problem.problem] += 1
+        result.add(problem)
         found.hear(problem)
     notes = _notes(result.notes, words)
     bars = "".join(_bars(each, words) for each in lengths)

@@ -14,8 +14,9 @@ from tuneglm.web.foresee import Plans
 from tuneglm.web.guard import LANGUAGE, SESSION, Guard, language_of
 from tuneglm.web.site import Site
 from tuneglm.web.users import SESSION_SECONDS, Sessions
-from tuneglm.web.words import LANGUAGES, TAGS, Words
+from tuneglm.web.words import LANGUAGES, TAGS, Words, in_each_language
 
+EVERYWHERE = ("0.0.0.0", "::")
 PORTS = range(7860, 7880)
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" '
@@ -29,17 +30,24 @@ def serve(site: Site, users: dict[str, str], chosen: str, bound: socket.socket) 
     import uvicorn
 
     host, port, *_ = bound.getsockname()
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     with ExitStack() as stack:
         # what is being uploaded; nobody else reads it, and nothing of it stays
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tuneglm-web-"))
         os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
         app = make_app(site, users, chosen)
-        print(f"Open     http://{address}")
+        print(f"Open     {where_to_open(host, port)}")
         print(f"Folder   {site.work.root}")
         print("Ctrl-C ends the page; runs that are at work go on.", flush=True)
         config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[bound])
+
+
+def where_to_open(host: str, port: int) -> str:
+    """The address to type; one that means every address of the machine is none to type."""
+    if host in EVERYWHERE:
+        elsewhere = f"from elsewhere: http://NAME-OF-THIS-MACHINE:{port}"
+        return f"http://{'[::1]' if host == '::' else '127.0.0.1'}:{port}  ({elsewhere})"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def make_app(site: Site, users: dict[str, str], chosen: str) -> Any:
@@ -47,7 +55,7 @@ def make_app(site: Site, users: dict[str, str], chosen: str) -> Any:
     import gradio as gr
     from fastapi import FastAPI
     from fastapi.requests import Request
-    from fastapi.responses import RedirectResponse, Response
+    from fastapi.responses import Response
 
     from tuneglm.web.page import page_of
     from tuneglm.web.record import Page
@@ -56,9 +64,12 @@ def make_app(site: Site, users: dict[str, str], chosen: str) -> Any:
     sessions = Sessions(users) if users else None
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
-    def begin(request: Request) -> RedirectResponse:
+    def begin(request: Request) -> Response:
         accepted = request.headers.get("accept-language", "")
-        return RedirectResponse(f"/{language_of(accepted, request.cookies.get(LANGUAGE))}/", 303)
+        away = f"/{language_of(accepted, request.cookies.get(LANGUAGE))}/"
+        # a browser follows; who looks without one reads what to do
+        text = in_each_language("door.open")
+        return Response(text, 303, {"location": away}, "text/plain; charset=utf-8")
 
     def icon() -> Response:
         return Response(ICON, media_type="image/svg+xml")
@@ -172,6 +183,7 @@ def _door(words: Words, said: str) -> str:
 <form method="post" action="/login">
 <h1>tuneglm</h1>
 <p class="what">{words("page.what")}</p>
+<p class="how">{words("login.how")}</p>
 {refusal}
 <label>{words("login.name")}<input name="name" autocomplete="username" required autofocus></label>
 <label>{words("login.password")}<input name="password" type="password"

@@ -76,7 +76,9 @@ class Words:
         return sentence if self.language == "en" else in_chinese(sentence) or sentence
 
     def _of_field(self, field: Field, part: str) -> str:
-        return str(_texts("options")[field.key][self.language].get(part, ""))
+        text = _texts("options")[field.key][self.language].get(part, "")
+        # methods may mean different things by one name
+        return str(text[field.method] if isinstance(text, dict) else text)
 
 
 @cache
@@ -84,6 +86,11 @@ def _texts(name: str) -> dict[str, Any]:
     text = Path(__file__).with_name(f"{name}.yaml").read_text(encoding="utf-8")
     texts: dict[str, Any] = yaml.safe_load(text)
     return texts
+
+
+def in_each_language(key: str) -> str:
+    """A text for who may read either, a line a language."""
+    return "".join(f"{Words(language)(key)}\n" for language in LANGUAGES)
 
 
 def marked(text: str) -> str:
