@@ -32,7 +32,14 @@ ROWS = [
     {"instruction": "3+4=", "input": "", "output": "7"},
 ] * 3
 
+SLOWEST = {"end_to_end", "matrix", "test_browser"}
+
 Configure = Callable[..., RunConfig]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first: at the end one process would wait for the other."""
+    items.sort(key=lambda item: SLOWEST.isdisjoint({item.path.parent.name, item.path.stem}))
 
 
 def pytest_collection_finish() -> None:
