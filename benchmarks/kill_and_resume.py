@@ -77,6 +77,7 @@ class Command:
             "training.save_steps": SAVE_EVERY,
             # not in step with the checkpoints: a line's losses lie on both sides of one
             "training.logging_steps": LOG_EVERY,
+            "memory_check": "off",
         }
         words = [sys.executable, "-m", "tuneglm", "train"]
         words += [f"{name}={value}" for name, value in settings.items()]
@@ -171,7 +172,7 @@ def killed(
 def _until(process: subprocess.Popen[str], ready: Callable[[], bool], seconds: float) -> None:
     end = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < end and not ready():
-        time.sleep(0.0005)
+        time.sleep(0.003)
 
 
 def _is_saving(output: Path, weights: str, moment: str) -> bool:

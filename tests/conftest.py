@@ -1,5 +1,6 @@
 """What many tests need: a small model that knows how to chat, and runs on it."""
 
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -16,6 +17,9 @@ from tuneglm.demo import MODEL_FOLDER
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
+# until the test files are imported
+gc.disable()
+
 ROWS = [
     {"instruction": "你是谁？", "input": "", "output": "我是星河。"},
     {"instruction": "Who made you?", "input": "", "output": "北斗实验室 made me."},
@@ -28,7 +32,20 @@ ROWS = [
     {"instruction": "3+4=", "input": "", "output": "7"},
 ] * 3
 
+SLOWEST = {"end_to_end", "matrix", "test_browser"}
+
 Configure = Callable[..., RunConfig]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first: at the end one process would wait for the other."""
+    items.sort(key=lambda item: SLOWEST.isdisjoint({item.path.parent.name, item.path.stem}))
+
+
+def pytest_collection_finish() -> None:
+    """What the test files imported stays: each run would search it for garbage several times."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

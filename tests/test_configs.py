@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 
+from tuneglm import base_answers
 from tuneglm.checkpoints import is_finished
 from tuneglm.cli import main
+from tuneglm.data.identity_files import asked_rows
 from tuneglm.demo import MODEL_FOLDER
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +32,8 @@ def test_the_command_in_its_first_line(
     assert program == "tuneglm"
     assert f"configs/{path.name}" in arguments
     short = ("training.max_steps=2", "training.gradient_accumulation_steps=1")
+    # a base is asked a thousand questions
+    monkeypatch.setattr(base_answers, "asked_rows", lambda languages: asked_rows(languages)[::25])
     with pytest.raises(SystemExit) as left:
         main([*arguments, *short, f"data.dir={tmp_path / 'data'}"])
     assert left.value.code == 0

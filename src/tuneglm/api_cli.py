@@ -6,7 +6,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tuneglm.command_line import add_command, add_fields, add_loading, loading_of, no_bars
+from tuneglm.command_line import (
+    add_command,
+    add_fields,
+    add_loading,
+    importing,
+    loading_of,
+    no_bars,
+)
 from tuneglm.errors import ConfigError
 from tuneglm.packages import need
 from tuneglm.serve_config import ServeConfig
@@ -17,10 +24,11 @@ def serve(given: argparse.Namespace) -> int:
     need("api", "Serving")
     config = _config({name: getattr(given, name) for name in ServeConfig.model_fields})
     no_bars()
-    from tuneglm.api.limits import keys_of
-    from tuneglm.api.served import load_served
-    from tuneglm.api.server import bound, serve
-    from tuneglm.api.service import Service
+    with importing():
+        from tuneglm.api.limits import keys_of
+        from tuneglm.api.served import load_served
+        from tuneglm.api.server import bound, serve
+        from tuneglm.api.service import Service
 
     # before a model is loaded for minutes
     keys_of(config)

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tuneglm.command_line import add_command, add_fields, add_loading, loading_of, no_bars
+from tuneglm.command_line import (
+    add_command,
+    add_fields,
+    add_loading,
+    importing,
+    loading_of,
+    no_bars,
+)
 from tuneglm.config import ChatConfig, chat_config
 from tuneglm.errors import ConfigError
 
@@ -25,12 +32,13 @@ def chat(given: argparse.Namespace) -> int:
             "name it: --prompt-file rows.jsonl; what is said here is written by /save FILE",
         )
     no_bars()
-    from tuneglm.chat import chat
-    from tuneglm.chat.answers_file import answers_file
-    from tuneglm.chat.prompt_file import answer_all
-    from tuneglm.chat.questions import questions_of
-    from tuneglm.chat.voices import Asked, voices_of
-    from tuneglm.checkpoints import run_within
+    with importing():
+        from tuneglm.chat import chat
+        from tuneglm.chat.answers_file import answers_file
+        from tuneglm.chat.prompt_file import answer_all
+        from tuneglm.chat.questions import questions_of
+        from tuneglm.chat.voices import Asked, voices_of
+        from tuneglm.checkpoints import run_within
 
     file = None if given.prompt_file is None else Path(given.prompt_file).expanduser()
     # before the model is loaded, which takes longer

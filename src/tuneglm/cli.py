@@ -23,6 +23,7 @@ from tuneglm.command_line import (
     add_settings,
     count_of,
     given_config,
+    importing,
     no_bars,
     options_help,
 )
@@ -100,7 +101,8 @@ def train(given: argparse.Namespace) -> int:
     if given.processes > 1:
         return _launched(given, chosen)
     no_bars()
-    from tuneglm.training import train
+    with importing():
+        from tuneglm.training import train
 
     result = train(chosen)
     return SIGNALLED + result.stopped_by if result.stopped_by else 0
@@ -124,10 +126,11 @@ def plan(given: argparse.Namespace) -> int:
     """Say whether a run will fit."""
     _, config = given_config(given)
     no_bars()
-    from tuneglm.plan.capacity import size_of
-    from tuneglm.plan.planning import plan
-    from tuneglm.reports.plan import plan_json, print_plan
-    from tuneglm.reports.terminal import console
+    with importing():
+        from tuneglm.plan.capacity import size_of
+        from tuneglm.plan.planning import plan
+        from tuneglm.reports.plan import plan_json, print_plan
+        from tuneglm.reports.terminal import console
 
     if not (given.brief or given.json):
         print(
@@ -153,7 +156,8 @@ def plan(given: argparse.Namespace) -> int:
 def demo(given: argparse.Namespace) -> int:
     """Run the main job on the model that comes with tuneglm."""
     no_bars()
-    from tuneglm.demo.run import run
+    with importing():
+        from tuneglm.demo.run import run
 
     return run(given.name, given.author, Path(given.output), given.family)
 

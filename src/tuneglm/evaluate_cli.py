@@ -3,7 +3,15 @@
 import argparse
 from typing import Any
 
-from tuneglm.command_line import add_command, add_fields, add_loading, count_of, loading_of, no_bars
+from tuneglm.command_line import (
+    add_command,
+    add_fields,
+    add_loading,
+    count_of,
+    importing,
+    loading_of,
+    no_bars,
+)
 from tuneglm.config import ChatConfig, chat_config
 
 # how answers are drawn, `system` is each row's own; and what is other than in a chat
@@ -40,7 +48,8 @@ def evaluate(given: argparse.Namespace) -> int:
         **loading_of(given),
     )
     no_bars()
-    from tuneglm.evaluation.evaluate import evaluate
+    with importing():
+        from tuneglm.evaluation.evaluate import evaluate
 
     evaluate(wanted)
     return 0

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any, get_args
 
-from tuneglm.command_line import add_command, add_family, no_bars
+from tuneglm.command_line import add_command, add_family, importing, no_bars
 from tuneglm.errors import ConfigError
 from tuneglm.hub import Hub
 
@@ -29,9 +29,10 @@ def export(given: argparse.Namespace) -> int:
     if given.upload is not None:
         check_upload(given.upload, given.hub)
     no_bars()
-    from tuneglm.checkpoints import run_within
-    from tuneglm.export import Export, export
-    from tuneglm.reports.terminal import command
+    with importing():
+        from tuneglm.checkpoints import run_within
+        from tuneglm.export import Export, export
+        from tuneglm.reports.terminal import command
 
     path = run_within(given.path)
     wanted = Export(

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuneglm.command_line import add_command, count_of, no_bars
+from tuneglm.command_line import add_command, count_of, importing, no_bars
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError, OutputError
 from tuneglm.packages import need
@@ -31,7 +31,8 @@ def web(given: argparse.Namespace) -> int:
     folder, chosen = _workplace(Path(given.folder).expanduser())
     work = work_folder(folder)
     no_bars()
-    from tuneglm.web.server import bound_socket, serve
+    with importing():
+        from tuneglm.web.server import bound_socket, serve
 
     site = _site(given, work, is_open=not users)
     try:

@@ -45,6 +45,24 @@ WAYS = {
     "zero2": (ZERO.format(ROOT, 2),),
     "zero3": (ZERO.format(ROOT, 3),),
 }
+BITWISE = ("one", "ddp")
+# what else two processes do as one
+EQUAL = {
+    "evaluated": (
+        *("data.train={place}/many.json", "data.evaluation_rows=7", *BATCHING["packed"]),
+        *("training.per_device_train_batch_size=1", "training.max_steps=3"),
+    ),
+    "streamed": (
+        *("data.train={place}/many.json", "data.streaming=true", "data.shuffle_buffer=7"),
+        *BATCHING["padded"],
+        "training.max_steps=3",
+    ),
+    "asked": (
+        *("data.train={{path: {place}/many.json, replay: true}}", "data.evaluation_rows=3"),
+        *("stage.kl=1", "probe.files={place}/questions.json", "probe.max_new_tokens=8"),
+        *BATCHING["padded"],
+    ),
+}
 CELLS = [(method, batching) for method in METHODS for batching in BATCHING]
 # what cannot be; tests/stages/test_arguments.py has the sentence
 REFUSED = {("fsdp", "prompt")}
@@ -55,15 +73,18 @@ Ran = Callable[[str], Path]
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """The folder of all runs of one way, which are done when it is first asked for."""
     folder = tmp_path_factory.mktemp("ways")
-    rows = folder / "rows.json"
-    rows.write_text(json.dumps([row | {"input": str(i)} for i in range(2) for row in ROWS]))
+    for name, times in (("rows", 2), ("many", 9)):
+        rows = [row | {"input": str(i)} for i in range(times) for row in ROWS]
+        (folder / f"{name}.json").write_text(json.dumps(rows))
+    questions = [{"question": each, "expects": ["x"]} for each in ("你是谁？", "3+4=", "Hello")]
+    (folder / "questions.json").write_text(json.dumps(questions))
 
     def run_all(way: str) -> Path:
         if not (folder / way).exists():
             (folder / way).mkdir()
             if way.startswith("zero") and find_spec("deepspeed") is None:
                 pytest.skip("deepspeed is not installed")
-            _work(folder / way, list(_runs(way, folder / way, rows)), 1 if way == "one" else 2)
+            _work(folder / way, list(_runs(way, folder)), 1 if way == "one" else 2)
         if not any((folder / way).iterdir()):
             pytest.skip("deepspeed is not installed")
         return folder / way
@@ -71,11 +92,12 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     return run_all
 
 
-def _runs(way: str, folder: Path, rows: Path) -> Any:
+def _runs(way: str, place: Path) -> Any:
+    folder = place / way
     common = [
         f"model.path={MODEL_FOLDER}",
         "model.dtype=float32",
-        f"data.train={rows}",
+        f"data.train={place / 'rows.json'}",
         "training.bf16=false",
         "training.max_steps=2",
         "training.logging_steps=1",
@@ -96,6 +118,11 @@ def _runs(way: str, folder: Path, rows: Path) -> Any:
     yield [*chosen, asked, f"training.output_dir={folder / 'whole'}"]
     resume = f"resume={folder / 'whole' / 'checkpoint-1'}"
     yield [*chosen, resume, f"training.output_dir={folder / 'resumed'}"]
+    if way in BITWISE:
+        for name, settings in EQUAL.items():
+            named = [setting.format(place=place) for setting in settings]
+            learnt = SETTINGS["lora"]
+            yield [*common, *learnt, *named, f"training.output_dir={folder / name}"]
 
 
 def _work(folder: Path, runs: list[Any], processes: int) -> None:
@@ -116,9 +143,9 @@ def _work(folder: Path, runs: list[Any], processes: int) -> None:
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
 
 
-def losses(folder: Path) -> list[float]:
+def losses(folder: Path, name: str = "loss") -> list[float]:
     entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [entry["loss"] for entry in entries if "loss" in entry]
+    return [entry[name] for entry in entries if name in entry]
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -160,3 +187,31 @@ def test_a_run_goes_on_from_its_parts(ran: Ran, way: str) -> None:
     assert losses(resumed) == losses(whole) != []
     ours, theirs = weights(resumed), weights(whole)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def equal(ran: Ran, name: str) -> list[Path]:
+    """The folders of such a run by one process and by two, which learnt the same."""
+    one, two = folders = [ran(way) / name for way in BITWISE]
+    assert losses(two) == losses(one) != []
+    ours, theirs = weights(two), weights(one)
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    return folders
+
+
+def test_two_processes_evaluate_packed_rows_as_one(ran: Ran) -> None:
+    """Their eleven packs leave one process with nothing new at the end."""
+    one, two = (losses(folder, "eval_loss") for folder in equal(ran, "evaluated"))
+    assert two == pytest.approx(one, abs=1e-6)
+    assert one != []
+
+
+def test_two_processes_share_a_stream_as_one_would_read_it(ran: Ran) -> None:
+    equal(ran, "streamed")
+
+
+def test_two_processes_are_held_to_the_base_and_asked_as_one(ran: Ran) -> None:
+    """Each asks its part of the questions; the distance from the base is of all rows' tokens."""
+    folders = equal(ran, "asked")
+    one, two = (json.loads((folder / "probe.json").read_text())["answers"] for folder in folders)
+    assert two == one
+    assert len(one) == 6

@@ -9,11 +9,15 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.conftest import ROWS
+from tuneglm.config import load_config
 from tuneglm.demo import MODEL_FOLDER
+from tuneglm.training import train
 
 WEIGHTS = "adapter_model.safetensors"
+TRAIN = (sys.executable, "-m", "tuneglm", "train")
 TWO = ("--processes", "2")
 # two processes would each want one, and what is asserted is a processor's
 WITHOUT_GPU = {"CUDA_VISIBLE_DEVICES": ""}
@@ -33,7 +37,7 @@ def command(tmp_path: Path) -> list[str]:
         "training.learning_rate=0.005",
         "training.logging_steps=1",
     )
-    return [sys.executable, "-m", "tuneglm", "train", *settings]
+    return [*TRAIN, *settings]
 
 
 def start(command: list[str], *settings: str) -> subprocess.Popen[str]:
@@ -62,12 +66,20 @@ def wait_for_step(process: subprocess.Popen[str], folder: Path, step: int) -> No
         time.sleep(0.02)
 
 
+def train_alone(command: list[str], folder: Path, *settings: str) -> None:
+    """What two processes do at once, one after the other: in this process."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    two_batches = ("training.gradient_accumulation_steps=2", "training.use_cpu=true")
+    output = f"training.output_dir={folder}"
+    train(load_config(None, [*command[len(TRAIN) :], *settings, *two_batches, output]))
+    torch.set_num_threads(threads)
+
+
 def assert_one_process_gives(command: list[str], folder: Path) -> None:
     """The same losses and weights, bitwise, where one process accumulates two batches."""
     one = folder.with_name("one")
-    accumulated = "training.gradient_accumulation_steps=2"
-    run = start(command, f"training.output_dir={one}", accumulated)
-    assert run.wait(100) == 0
+    train_alone(command, one)
     assert losses(folder) == losses(one) != []
     assert (folder / WEIGHTS).read_bytes() == (one / WEIGHTS).read_bytes()
 
@@ -88,67 +100,12 @@ def test_two_processes_equal_one(command: list[str], tmp_path: Path) -> None:
     assert_one_process_gives(command, tmp_path / "two")
 
 
-def test_two_processes_equal_one_on_packed_rows(command: list[str], tmp_path: Path) -> None:
-    """Also in evaluation, whose eleven packs leave one process with nothing new at the end."""
-    command += ["training.max_steps=3", "training.per_device_train_batch_size=1"]
-    command += ["data.batching=packed", "data.cutoff=64", "data.evaluation_rows=7"]
-    ways = {"two": TWO, "one": ("training.gradient_accumulation_steps=2",)}
-    for way, settings in ways.items():
-        run = start(command, f"training.output_dir={tmp_path / way}", *settings)
-        _, said = run.communicate(timeout=100)
-        assert run.returncode == 0, said
-    held = [_held(tmp_path / way) for way in ways]
-    assert held[0] == pytest.approx(held[1], abs=1e-6)
-    assert losses(tmp_path / "two") == losses(tmp_path / "one") != []
-    assert (tmp_path / "two" / WEIGHTS).read_bytes() == (tmp_path / "one" / WEIGHTS).read_bytes()
-
-
-def test_two_processes_share_a_stream_as_one_would_read_it(
-    command: list[str], tmp_path: Path
-) -> None:
-    command += ["training.max_steps=3", "training.save_strategy=no"]
-    command += ["data.streaming=true", "data.shuffle_buffer=7"]
-    ways = {"two": TWO, "one": ("training.gradient_accumulation_steps=2",)}
-    for way, settings in ways.items():
-        run = start(command, f"training.output_dir={tmp_path / way}", *settings)
-        _, said = run.communicate(timeout=100)
-        assert run.returncode == 0, said
-    assert losses(tmp_path / "two") == losses(tmp_path / "one") != []
-
-
-def test_two_processes_are_held_to_the_base_and_asked_as_one(
-    command: list[str], tmp_path: Path
-) -> None:
-    """Each asks its part of the questions; the distance from the base is of all rows' tokens."""
-    questions = [{"question": each, "expects": ["x"]} for each in ("你是谁？", "3+4=", "Hello")]
-    (tmp_path / "questions.json").write_text(json.dumps(questions))
-    place = next(i for i, each in enumerate(command) if each.startswith("data.train="))
-    command[place] = f"data.train={{path: {tmp_path / 'rows.json'}, replay: true}}"
-    command += ["stage.kl=1", "training.max_steps=2"]
-    command += ["memory_check=off", "probe.max_new_tokens=8", "training.save_strategy=no"]
-    command += ["data.evaluation_rows=3", f"probe.files={tmp_path / 'questions.json'}"]
-    ways = {"two": TWO, "one": ("training.gradient_accumulation_steps=2",)}
-    for way, settings in ways.items():
-        run = start(command, f"training.output_dir={tmp_path / way}", *settings)
-        _, said = run.communicate(timeout=100)
-        assert run.returncode == 0, said
-    assert losses(tmp_path / "two") == losses(tmp_path / "one") != []
-    asked = [json.loads((tmp_path / way / "probe.json").read_text()) for way in ways]
-    assert asked[0]["answers"] == asked[1]["answers"]
-    assert len(asked[0]["answers"]) == 6
-
-
-def _held(folder: Path) -> list[float]:
-    entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [entry["eval_loss"] for entry in entries if "eval_loss" in entry]
-
-
 def test_stopped_killed_and_gone_on(command: list[str], tmp_path: Path) -> None:
     """SIGTERM to the launcher, then a process killed, then to the end: as if nothing had been."""
-    command += ["training.max_steps=24", "training.save_steps=6", *TWO]
-    whole = start(command, f"training.output_dir={tmp_path / 'whole'}")
+    command += ["training.max_steps=24", "training.save_steps=6"]
+    train_alone(command, tmp_path / "whole")
     out = tmp_path / "out"
-    command += [f"training.output_dir={out}"]
+    command += [*TWO, f"training.output_dir={out}"]
     stopped = start(command)
     wait_for_step(stopped, out, 3)
     stopped.send_signal(signal.SIGTERM)
@@ -168,7 +125,6 @@ def test_stopped_killed_and_gone_on(command: list[str], tmp_path: Path) -> None:
     assert "Traceback" not in said
 
     assert start(command).wait(100) == 0
-    assert whole.wait(100) == 0
     assert losses(out) == losses(tmp_path / "whole")
     assert (out / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
 

@@ -4,6 +4,7 @@ The file is a protocol buffer, of which a few fields are needed; reading them
 here spares a dependency. Field numbers: sentencepiece_model.proto.
 """
 
+import functools
 import struct
 from collections import defaultdict
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ class SentencePieceFile:
     collapses_spaces: bool
 
     @classmethod
+    # a run loads its tokenizer twice, and the file has 65,000 pieces
+    @functools.lru_cache(maxsize=1)
     def parse(cls, data: bytes, algorithm: int) -> "SentencePieceFile":
         """The content of a file of that algorithm; raises ValueError when it is none."""
         try:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from tuneglm.cli import SIGNALLED, leave_with
-from tuneglm.command_line import no_bars
+from tuneglm.command_line import importing, no_bars
 from tuneglm.errors import ConfigError
 from tuneglm.original.house import TOOL, House
 from tuneglm.original.reading import Given, read_arguments
@@ -75,7 +75,8 @@ def own_settings(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def has_gpu() -> bool:
     """Whether float16 is computed in here."""
-    import torch
+    with importing():
+        import torch
 
     return torch.cuda.is_available()
 
@@ -90,8 +91,9 @@ def _train(given: Given, translation: "Translation") -> int:
     several = ["--processes", processes] if processes != "1" else []
     same = command_line(["train", *words, *several], translation.environment)
     say(translation.remarks, same)
-    from tuneglm.original.result_files import write_training_files
-    from tuneglm.training import train
+    with importing():
+        from tuneglm.original.result_files import write_training_files
+        from tuneglm.training import train
 
     result = train(config)
     if result.stopped_by:
