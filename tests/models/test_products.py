@@ -50,36 +50,42 @@ def test_a_measurement_takes_a_moment() -> None:
 def test_a_few_rows_are_measured_for_each_weight_and_kept(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A wide weight is faster with oneDNN in this story, a narrow one is not; one row never is."""
+    """In this story oneDNN is faster with a wide weight, and with two or three rows of any."""
     monkeypatch.setattr(products, "by_onednn", lambda: False)
     monkeypatch.setattr(products, "_FEW", {})
     monkeypatch.setattr(
-        products, "_times_as_fast", lambda rows, weight: 2.0 if len(weight) > 50 else 0.5
+        products,
+        "_times_as_fast",
+        lambda rows, weight, before: 2.0 if len(weight) > 50 or rows == 3 else 1.0,
     )
     wide, narrow = torch.rand(64, 8), torch.rand(8, 8)
     few = torch.rand(8, 1, 8)
     assert not products.is_for_onednn(few, wide), "training measures nothing on its way"
     with torch.inference_mode():
+        for rows, faster in ((0, []), (1, [wide]), (2, [wide, narrow]), (3, [wide, narrow])):
+            for weight in (wide, narrow):
+                assert products.is_for_onednn(few[:rows], weight) == any(
+                    weight is each for each in faster
+                )
         assert products.is_for_onednn(few, wide)
         assert not products.is_for_onednn(few, narrow)
-        assert not products.is_for_onednn(torch.rand(1, 1, 8), wide)
         assert not products.is_for_onednn(torch.rand(64, 1, 8), wide)
     kept = json.loads(cache.read_text("utf-8"))
-    assert sorted(kept.values()) == [False, True]
-    assert all("few rows" in what for what in kept)
+    assert sorted(kept.values()) == [False, False, True, True, True, True]
+    assert all("rows, " in what for what in kept)
 
 
 def test_a_measurement_draws_no_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "_FEW", {})
     before = torch.get_rng_state()
     products.by_onednn()
-    products.few_by_onednn(torch.ones(32, 16))
+    products.few_by_onednn(1, torch.ones(32, 16))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("rows", [4, 8, 15])
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 8, 15])
 def test_a_few_rows_give_the_same(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(products, "few_by_onednn", lambda weight: True)
+    monkeypatch.setattr(products, "few_by_onednn", lambda rows, weight: True)
     states, weight = torch.randn(rows, 1, 24), torch.randn(70, 24)
     with torch.inference_mode():
         output = products.linear(states, weight)

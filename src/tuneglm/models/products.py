@@ -5,8 +5,8 @@ instructions half as wide as it has. oneDNN, which lies in torch as well, asks w
 processor can do and not who made it. Which of the two is faster is measured once, in a
 tenth of a second, and kept: a run that goes on goes on with the same.
 
-A handful of rows, as several answers at once have them, is another matter: there it depends on
-the weight's shape, and is found out for each when it first meets so few while answers are drawn.
+A handful of rows, as one answer or several at once have them, is another matter: there it depends
+on the weight's shape, and is found out for each when it first meets so few while answers are drawn.
 
     linear       x · Wᵀ + b with its way back, for weights that are trained or frozen
     by_onednn    what was found out for many rows
@@ -29,16 +29,18 @@ from torch.nn import functional
 
 from tuneglm.data.encoded_store import store_folder
 
-# rows from which on it is many, and few: fewer still read the weight, and hardly multiply
-MANY_ROWS = 16
-FEW_ROWS = 4
-# so many times as fast, and no less, is another library worth it
-WORTH_IT = 1.2
+MANY_ROWS = 16  # from which on it is many
+# so many times as fast, and no less, is another library worth it: for many rows, and for few,
+# whose products wait for memory with either
+WORTH_IT, FEW_WORTH_IT = 1.2, 1.05
 # rows are best a multiple of it: oneDNN makes a kernel for each number of them, which takes a
 # millisecond and half a megabyte, and keeps a thousand
 EVEN = {"cpu": 16}
 MEASURED = (256, 1024, 1024)  # rows, and the sides of a weight
-MEASURED_FEW = 8  # rows, of the weight itself
+# rows with which the weight itself is measured, for so many and more: torch reads it once for
+# one row, as often as there are rows for two or three, and in blocks for more
+MEASURED_FEW = {1: 1, 2: 3, 4: 8}
+CACHE = 2**26  # bytes, more than a processor keeps of what it read last
 REPEATS = 5
 
 
@@ -59,7 +61,7 @@ def is_for_onednn(states: Tensor, weight: Tensor) -> bool:
     if rows >= MANY_ROWS:
         return by_onednn()
     # not in training, nor in a plan of it: there nothing is to be measured on the way
-    return rows >= FEW_ROWS and torch.is_inference_mode_enabled() and few_by_onednn(weight)
+    return torch.is_inference_mode_enabled() and few_by_onednn(rows, weight)
 
 
 def multiply(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -112,30 +114,39 @@ def by_onednn() -> bool:
     if not torch.backends.mkldnn.is_available():
         return False
     rows, *sides = MEASURED
-    return _found(_machine(), lambda: _times_as_fast(rows, torch.ones(*sides)))
+    return _found(_machine(), lambda: _times_as_fast(rows, torch.ones(*sides)) >= WORTH_IT)
 
 
-def few_by_onednn(weight: Tensor) -> bool:
+def few_by_onednn(rows: int, weight: Tensor) -> bool:
     """Whether products of a few rows with weights of this shape are to go to oneDNN."""
-    if not torch.backends.mkldnn.is_available():
+    if not rows or not torch.backends.mkldnn.is_available():
         return False
+    like = max(each for each in MEASURED_FEW if each <= rows)
     outs, ins = weight.shape
-    if (outs, ins) not in _FEW:
-        what = f"{_machine()}, few rows, {outs} × {ins}"
-        _FEW[outs, ins] = _found(what, lambda: _times_as_fast(MEASURED_FEW, weight.detach()))
-    return _FEW[outs, ins]
+    if (like, outs, ins) not in _FEW:
+        measured = MEASURED_FEW[like]
+        _FEW[like, outs, ins] = _found(
+            f"{_machine()}, {measured} rows, {outs} × {ins}",
+            lambda: _times_as_fast(measured, weight.detach(), _forget) >= FEW_WORTH_IT,
+        )
+    return _FEW[like, outs, ins]
 
 
-_FEW: dict[tuple[int, int], bool] = {}
+_FEW: dict[tuple[int, int, int], bool] = {}
 
 
-def _found(what: str, times_as_fast: Callable[[], float]) -> bool:
+def _forget() -> None:
+    """Drive weights out of the processor's memory: between two tokens it reads all the others."""
+    torch.ones(CACHE // 4)
+
+
+def _found(what: str, is_worth_it: Callable[[], bool]) -> bool:
     """Whether oneDNN is worth it for something: as it was kept, or measured and kept."""
     file = _kept_in()
     kept = _kept(file)
     if isinstance(kept.get(what), bool):
         return bool(kept[what])
-    found = times_as_fast() >= WORTH_IT
+    found = is_worth_it()
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         beside = file.with_suffix(f".{os.getpid()}")
@@ -144,21 +155,22 @@ def _found(what: str, times_as_fast: Callable[[], float]) -> bool:
     return found
 
 
-def _times_as_fast(rows: int, weight: Tensor) -> float:
-    """How many times as fast oneDNN is as what torch takes by itself."""
+def _times_as_fast(rows: int, weight: Tensor, before: Callable[[], None] = lambda: None) -> float:
+    """How many times as fast oneDNN is as what torch takes by itself, each time after `before`."""
     # no random numbers: whoever draws some goes on as if nothing had been measured
     states = torch.ones(rows, weight.shape[1])
     with torch.no_grad():
-        usual = _seconds(lambda: functional.linear(states, weight))
-        other = _seconds(lambda: _multiplied(states, weight, None))
+        usual = _seconds(lambda: functional.linear(states, weight), before)
+        other = _seconds(lambda: _multiplied(states, weight, None), before)
     return usual / other
 
 
-def _seconds(work: Callable[[], Any]) -> float:
+def _seconds(work: Callable[[], Any], before: Callable[[], None]) -> float:
     """The shortest of several times: what came between only makes them longer."""
     work()
     times = []
     for _ in range(REPEATS):
+        before()
         begun = time.perf_counter()
         work()
         times.append(time.perf_counter() - begun)
