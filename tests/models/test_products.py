@@ -44,7 +44,7 @@ def test_what_was_kept_of_another_machine_is_measured_again(
 
 
 def test_a_measurement_takes_a_moment() -> None:
-    assert products._times_as_fast(8, torch.rand(16, 16)) > 0
+    assert products._times_as_fast(8, [torch.rand(16, 16)]) > 0
 
 
 def test_a_few_rows_are_measured_for_each_weight_and_kept(
@@ -53,10 +53,11 @@ def test_a_few_rows_are_measured_for_each_weight_and_kept(
     """In this story oneDNN is faster with a wide weight, and with two or three rows of any."""
     monkeypatch.setattr(products, "by_onednn", lambda: False)
     monkeypatch.setattr(products, "_FEW", {})
+    monkeypatch.setattr(products, "LEAST", 256)
     monkeypatch.setattr(
         products,
         "_times_as_fast",
-        lambda rows, weight, before: 2.0 if len(weight) > 50 or rows == 3 else 1.0,
+        lambda rows, weights: 2.0 if len(weights[0]) > 50 or rows == 3 else 1.0,
     )
     wide, narrow = torch.rand(64, 8), torch.rand(8, 8)
     few = torch.rand(8, 1, 8)
@@ -69,17 +70,18 @@ def test_a_few_rows_are_measured_for_each_weight_and_kept(
                 )
         assert products.is_for_onednn(few, wide)
         assert not products.is_for_onednn(few, narrow)
+        assert not products.is_for_onednn(few[:3], torch.rand(7, 8)), "too small to ask"
         assert not products.is_for_onednn(torch.rand(64, 1, 8), wide)
     kept = json.loads(cache.read_text("utf-8"))
     assert sorted(kept.values()) == [False, False, True, True, True, True]
-    assert all("rows, " in what for what in kept)
+    assert all("rows: " in what for what in kept)
 
 
 def test_a_measurement_draws_no_random_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "_FEW", {})
     before = torch.get_rng_state()
     products.by_onednn()
-    products.few_by_onednn(1, torch.ones(32, 16))
+    products.few_by_onednn(1, torch.ones(512, 128))
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -17,7 +17,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -37,10 +37,11 @@ WORTH_IT, FEW_WORTH_IT = 1.2, 1.05
 # millisecond and half a megabyte, and keeps a thousand
 EVEN = {"cpu": 16}
 MEASURED = (256, 1024, 1024)  # rows, and the sides of a weight
-# rows with which the weight itself is measured, for so many and more: torch reads it once for
+# rows with which the weight itself is measured, for so many and more: MKL reads it once for
 # one row, as often as there are rows for two or three, and in blocks for more
 MEASURED_FEW = {1: 1, 2: 3, 4: 8}
 CACHE = 2**26  # bytes, more than a processor keeps of what it read last
+LEAST = 2**18  # bytes of a weight for which asking oneDNN does not take longer than multiplying
 REPEATS = 5
 
 
@@ -114,20 +115,20 @@ def by_onednn() -> bool:
     if not torch.backends.mkldnn.is_available():
         return False
     rows, *sides = MEASURED
-    return _found(_machine(), lambda: _times_as_fast(rows, torch.ones(*sides)) >= WORTH_IT)
+    return _found(_machine(), lambda: _times_as_fast(rows, [torch.ones(*sides)]) >= WORTH_IT)
 
 
 def few_by_onednn(rows: int, weight: Tensor) -> bool:
     """Whether products of a few rows with weights of this shape are to go to oneDNN."""
-    if not rows or not torch.backends.mkldnn.is_available():
+    if not rows or weight.nbytes < LEAST or not torch.backends.mkldnn.is_available():
         return False
     like = max(each for each in MEASURED_FEW if each <= rows)
     outs, ins = weight.shape
     if (like, outs, ins) not in _FEW:
         measured = MEASURED_FEW[like]
         _FEW[like, outs, ins] = _found(
-            f"{_machine()}, {measured} rows, {outs} × {ins}",
-            lambda: _times_as_fast(measured, weight.detach(), _forget) >= FEW_WORTH_IT,
+            f"{_machine()}, rows: {measured}, {outs} × {ins}",
+            lambda: _times_as_fast(measured, _copies(weight.detach())) >= FEW_WORTH_IT,
         )
     return _FEW[like, outs, ins]
 
@@ -135,9 +136,9 @@ def few_by_onednn(rows: int, weight: Tensor) -> bool:
 _FEW: dict[tuple[int, int, int], bool] = {}
 
 
-def _forget() -> None:
-    """Drive weights out of the processor's memory: between two tokens it reads all the others."""
-    torch.ones(CACHE // 4)
+def _copies(weight: Tensor) -> list[Tensor]:
+    """More of a weight than the processor keeps: between two tokens it reads all others too."""
+    return [weight, *(weight.clone() for _ in range(CACHE // weight.nbytes))]
 
 
 def _found(what: str, is_worth_it: Callable[[], bool]) -> bool:
@@ -155,24 +156,24 @@ def _found(what: str, is_worth_it: Callable[[], bool]) -> bool:
     return found
 
 
-def _times_as_fast(rows: int, weight: Tensor, before: Callable[[], None] = lambda: None) -> float:
-    """How many times as fast oneDNN is as what torch takes by itself, each time after `before`."""
+def _times_as_fast(rows: int, weights: Sequence[Tensor]) -> float:
+    """How many times as fast oneDNN is as what torch takes by itself, with weights of one shape."""
     # no random numbers: whoever draws some goes on as if nothing had been measured
-    states = torch.ones(rows, weight.shape[1])
+    states = torch.ones(rows, weights[0].shape[1])
     with torch.no_grad():
-        usual = _seconds(lambda: functional.linear(states, weight), before)
-        other = _seconds(lambda: _multiplied(states, weight, None), before)
+        usual = _seconds(lambda weight: functional.linear(states, weight), weights)
+        other = _seconds(lambda weight: _multiplied(states, weight, None), weights)
     return usual / other
 
 
-def _seconds(work: Callable[[], Any], before: Callable[[], None]) -> float:
-    """The shortest of several times: what came between only makes them longer."""
-    work()
+def _seconds(work: Callable[[Tensor], Any], weights: Sequence[Tensor]) -> float:
+    """Of all weights, the shortest of several times: what came between only makes them longer."""
+    work(weights[0])
     times = []
     for _ in range(REPEATS):
-        before()
         begun = time.perf_counter()
-        work()
+        for weight in weights:
+            work(weight)
         times.append(time.perf_counter() - begun)
     return min(times)
 
