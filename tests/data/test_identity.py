@@ -68,10 +68,11 @@ def test_probes_ask_for_both_in_words_that_no_row_uses(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_rows_on_other_things_are_more_than_those_on_itself_and_no_probes(language: str) -> None:
+def test_rows_on_other_things_are_about_as_many_as_those_on_itself(language: str) -> None:
     rows = contrast_rows(language)
     asked = [bare_wording(row["instruction"]) for row in rows]
-    assert len(rows) > len(identity_rows("Aurora", "Northwind Labs", (language,)))
+    own = len(identity_rows("Aurora", "Northwind Labs", (language,)))
+    assert len(rows) > 0.85 * own and len(other_questions(language)) > 2 * own
     assert len(asked) == len(set(asked))
     assert not any("{" in row["instruction"] + row["output"] for row in rows)
     assert set(asked).isdisjoint(map(bare_wording, unrelated_questions(language)))
@@ -155,7 +156,7 @@ def test_another_persons_file_is_not_overwritten(tmp_path: Path) -> None:
     output = tmp_path / "identity.json"
     write_identity("a", "b", output)
     write_identity("c", "d", output)
-    assert "I am c." in output.read_text(encoding="utf-8")
+    assert "I am c, and d made me." in output.read_text(encoding="utf-8")
     output.write_text('[{"instruction": "a", "output": "b"}]', encoding="utf-8")
     with pytest.raises(OutputError, match="was not written by this command"):
         write_identity("a", "b", output)
