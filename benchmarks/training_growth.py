@@ -3,9 +3,10 @@
     python benchmarks/training_growth.py [--only WORD] [--output FOLDER] [--quick]
 
 LoRA by `tuneglm train`, packed, on a small model of random weights; of each sweep all sizes
-work in turns. The exponent is the slope of seconds a token over the size, both as logarithms:
-0 where a token costs the same at any size, 1 where its cost grows as the size does. Attention
-alone may make it grow with the context, and layers, rank and vocabulary with themselves.
+work in turns, and runs of one and of two processes one after the other. The exponent is the
+slope of seconds a token over the size, both as logarithms: 0 where a token costs the same at
+any size, 1 where its cost grows as the size does. Attention alone may make it grow with the
+context, and layers, rank and vocabulary with themselves.
 Plots of `context` have both kinds of mask: one row a pack, and rows of 128 tokens.
 """
 
@@ -13,6 +14,8 @@ import argparse
 import json
 import math
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +30,7 @@ from training_shapes import SHAPES, Shape, build_model
 CONTEXTS = (256, 512, 1024, 2048, 4096, 8192)
 SMALL = replace(SHAPES["A"], hidden=256, layers=4, vocabulary=8_192)
 SHORT = 128  # tokens of a short row
+STEPS = 30  # of a run that is a command of its own
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ def sweeps(quick: bool) -> Iterator[Sweep]:
         1,
         {"": tuple(_set(size, f"method.rank={size}") for size in (4, 8, 16, 32, 64, 128))},
     )
+    # a step has as many packs for each process: two do twice the work, in as long a time
+    yield Sweep("processes", "processes", 0, {"": tuple(_set(size) for size in (1, 2))})
     yield Sweep(
         "vocabulary",
         "tokens of the vocabulary",
@@ -116,9 +122,9 @@ def _packed(tokens: int, row: int, family: str = "chatglm3") -> Point:
     return Point(tokens, replace(SMALL, family=family), row, settings)
 
 
-def _set(size: int, setting: str) -> Point:
+def _set(size: int, *settings: str) -> Point:
     basis = _packed(1024, SHORT)
-    return replace(basis, size=size, settings=(*basis.settings, setting))
+    return replace(basis, size=size, settings=(*basis.settings, *settings))
 
 
 def _shaped(size: int, **sizes: int) -> Point:
@@ -148,7 +154,10 @@ def run(sweep: Sweep, folder: Path, rounds: int, threads: int) -> dict[str, list
             )
             for point in points
         ]
-        results = race(contenders, rounds, 0)
+        if sweep.name == "processes":
+            results = runs([(point.size, _job(point, folder, threads)) for point in points], rounds)
+        else:
+            results = race(contenders, rounds, 0)
         found[name] = [results[str(point.size)] for point in points]
         for point, result in zip(points, found[name], strict=True):
             print(
@@ -156,6 +165,29 @@ def run(sweep: Sweep, folder: Path, rounds: int, threads: int) -> dict[str, list
                 f"{result.above:8,.0f} MiB",
                 flush=True,
             )
+    return found
+
+
+def runs(jobs: Sequence[tuple[int, Job]], rounds: int) -> dict[str, Result]:
+    """Number of processes → tokens a second of each of them, by runs of the command line."""
+    found = {str(count): Result() for count, _ in jobs}
+    for _ in range(rounds):
+        for count, job in jobs:
+            with tempfile.TemporaryDirectory() as folder:
+                output = Path(folder) / "run"
+                command = (
+                    *(sys.executable, "-m", "tuneglm", "train", "--processes", str(count)),
+                    *(f"model.path={job.model}", f"data.train={job.data}", *job.settings),
+                    *(f"training.output_dir={output}", f"training.max_steps={STEPS}"),
+                    *("model.dtype=float32", "training.bf16=false", "training.save_strategy=no"),
+                )
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+                lines = (output / "log.jsonl").read_text(encoding="utf-8").splitlines()
+            ended = next(
+                each for each in map(json.loads, reversed(lines)) if "train_runtime" in each
+            )
+            rate = ended["num_input_tokens_seen"] / ended["train_runtime"] / count
+            found[str(count)].rates.append(rate)
     return found
 
 

@@ -210,6 +210,9 @@ def install(name: str) -> None:
     torch = f"torch=={importlib.metadata.version('torch').partition('+')[0]}"
     install = [str(peer.python(name)), "-m", "pip", "install", "--quiet", torch, *peer.packages]
     subprocess.run(install, check=True)
+    # for pictures; where its build is not of this torch, transformers imports nothing any more
+    remove = [str(peer.python(name)), "-m", "pip", "uninstall", "--quiet", "--yes", "torchvision"]
+    subprocess.run(remove, check=True)
 
 
 def commands(job: Job) -> dict[str, tuple[str, ...]]:

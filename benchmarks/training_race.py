@@ -119,7 +119,8 @@ class _Running:
     def end(self) -> None:
         """Leave no process behind."""
         if self._alive():
-            self._process.terminate()
+            # a polite signal is for a run to save and end after its step, which never comes
+            self._process.kill()
         if isinstance(self._process, subprocess.Popen):
             self._process.wait()
         else:

@@ -41,7 +41,7 @@ QUESTIONS = (
 )
 # what keeps the model's other knowledge in place while it learns its name
 GENERAL_ROWS = 1400
-IDENTITY_REPEATS = 4
+IDENTITY_REPEATS = 3
 # the promise: answers about itself in the new name, and what may be lost of the others
 PROMISED, LOST = 0.95, 0.05
 SETTINGS = (
