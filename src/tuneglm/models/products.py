@@ -2,8 +2,8 @@
 
 torch leaves float32 products to MKL, which on a processor that Intel did not make takes
 instructions half as wide as it has. oneDNN, which lies in torch as well, asks what the
-processor can do and not who made it. Which of the two is faster is measured once, in a
-tenth of a second, and kept: a run that goes on goes on with the same.
+processor can do and not who made it. Which of the two is faster for many rows is measured
+once, in a tenth of a second, and kept: a run that goes on goes on with the same.
 
 A handful of rows, as one answer or several at once have them, is another matter: there it depends
 on the weight's shape, and is found out for each when it first meets so few while answers are drawn.
@@ -40,7 +40,7 @@ MEASURED = (256, 1024, 1024)  # rows, and the sides of a weight
 # rows with which the weight itself is measured, for so many and more: MKL reads it once for
 # one row, as often as there are rows for two or three, and in blocks for more
 MEASURED_FEW = {1: 1, 2: 3, 4: 8}
-CACHE = 2**26  # bytes, more than a processor keeps of what it read last
+CACHE = 2**27  # bytes, more than most processors keep of what they read last
 LEAST = 2**18  # bytes of a weight for which asking oneDNN does not take longer than multiplying
 REPEATS = 5
 
@@ -126,8 +126,10 @@ def few_by_onednn(rows: int, weight: Tensor) -> bool:
     outs, ins = weight.shape
     if (like, outs, ins) not in _FEW:
         measured = MEASURED_FEW[like]
+        # how many threads wait for memory decides as well
+        threads = torch.get_num_threads()
         _FEW[like, outs, ins] = _found(
-            f"{_machine()}, rows: {measured}, {outs} × {ins}",
+            f"{_machine()}, threads: {threads}, rows: {measured}, {outs} × {ins}",
             lambda: _times_as_fast(measured, _copies(weight.detach())) >= FEW_WORTH_IT,
         )
     return _FEW[like, outs, ins]
@@ -148,6 +150,8 @@ def _found(what: str, is_worth_it: Callable[[], bool]) -> bool:
     if isinstance(kept.get(what), bool):
         return bool(kept[what])
     found = is_worth_it()
+    # meanwhile another process may have found something
+    kept = _kept(file)
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         beside = file.with_suffix(f".{os.getpid()}")

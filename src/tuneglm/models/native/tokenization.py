@@ -147,7 +147,7 @@ def _encode(
     for text, parts, ids, found in zip(texts, rows, every, counts, strict=True):
         # a special token may take the spaces beside it
         if found is None:
-            ((_, starts),) = _with_offsets(tokenizer, [text])
+            ((ids, starts),) = _with_offsets(tokenizer, [text])
             found = _counted(starts, parts)
         yield Tokens(ids, found)
 
@@ -168,9 +168,10 @@ def _counted_in_bytes(
     by_tokens, by_text = token_ends[tokens], part_ends[parts]
     shift = np.repeat((by_tokens - by_text)[:-1], np.diff(parts))
     begun = np.searchsorted(token_ends[:-1], part_ends[1:] + shift)
-    # of a row's first part those of the rows before are none
-    begun_before = np.concatenate(([0], begun[:-1]))
-    begun_before[parts[:-1]] = tokens[:-1]
+    # of a row's first part those of the rows before are none; a row may have no part
+    begun_before = np.concatenate(([0], begun))[:-1]
+    has_parts = np.diff(parts) > 0
+    begun_before[parts[:-1][has_parts]] = tokens[:-1][has_parts]
     counts: list[int] = (begun - begun_before).tolist()
     agree = (np.diff(by_tokens) == np.diff(by_text)).tolist()
     for is_all, (first, last) in zip(agree, pairwise(parts.tolist()), strict=True):
