@@ -232,6 +232,11 @@ def test_data_show_tells_of_rows_that_are_not_used(
     assert "Skipped 2 rows in all." in printed
 
 
+def test_the_release_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    call("--version")
+    assert capsys.readouterr().out == f"tuneglm {tuneglm.__version__}\n"
+
+
 def test_data_show_help_names_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
     call("data", "show", "--help")
     printed = capsys.readouterr().out

@@ -52,6 +52,10 @@ logging.getLogger("bitsandbytes.backends.cpu.ops").addFilter(_is_told)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("tuneglm")
     if name not in _MODULES:
         raise AttributeError(f"module `tuneglm` has no attribute `{name}`")
     return getattr(importlib.import_module(_MODULES[name]), name)

@@ -162,9 +162,20 @@ def demo(given: argparse.Namespace) -> int:
     return run(given.name, given.author, Path(given.output), given.family)
 
 
+class _Version(argparse.Action):
+    """Says the release; looked for when it is asked for, since that takes time."""
+
+    def __call__(self, *_: object) -> NoReturn:
+        import tuneglm
+
+        print(f"tuneglm {tuneglm.__version__}")
+        raise SystemExit(0)
+
+
 def command_parser() -> argparse.ArgumentParser:
     """Every command, with what may be typed behind it."""
     parser = Parser(prog="tuneglm", description="Fine-tune the GLM family, and talk to the result.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="say which release this is")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, add in COMMANDS.items():
         add(commands, name)
