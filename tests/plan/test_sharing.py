@@ -1,5 +1,6 @@
 """A run whose processes divide the model is told beforehand what each will take, and refused."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -119,3 +120,34 @@ def test_what_is_offloaded_is_not_on_the_device() -> None:
 def test_a_plan_says_what_it_leaves_out(training: dict[str, Any], words: list[str]) -> None:
     said = left_out(sharing_planned(training, 8))
     assert [word for word in ("buckets", "offloaded") if word in (said or "")] == words
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"fsdp": True, "fsdp_config": {"fsdp_cpu_offload": True}},
+        {"fsdp": True, "fsdp_config": {"cpu_offload": False}},
+        {"deepspeed": {"zero_optimization": {"stage": 3, "offload_param": {"device": "cpu"}}}},
+    ],
+)
+def test_settings_of_the_division_may_stand_in_a_file(
+    training: dict[str, Any], tmp_path: Path
+) -> None:
+    option = "deepspeed" if "deepspeed" in training else "fsdp_config"
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps(training[option]))
+    planned = sharing_planned(training, 2)
+    assert sharing_planned(training | {option: str(file)}, 2) == planned
+    assert planned.offloads == ("false" not in file.read_text())
+
+
+@pytest.mark.parametrize("content", [None, "{", "[1]"])
+@pytest.mark.parametrize("option", ["deepspeed", "fsdp_config"])
+def test_a_file_of_settings_that_is_none_is_one_sentence(
+    option: str, content: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ConfigError, match=f"`training.{option}` names `{file}`, which is no"):
+        sharing_planned({"fsdp": True, option: str(file)}, 2)

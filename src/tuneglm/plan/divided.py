@@ -21,19 +21,25 @@ from tuneglm.stages.sharing import Sharing, zero_kind
 
 GATHERED = "gathered"
 AT_ONCE = 2
+# options that may name a file → what to do where it cannot be read
+BEGIN_WITH = {
+    "deepspeed": "configs/accelerate/zero3.json is one to begin with",
+    "fsdp_config": 'a file holds what else stands in the option, as {"cpu_offload": true}',
+}
 
 
 def sharing_planned(training: Mapping[str, Any], processes: int) -> Sharing:
     """What a `training:` section asks for, of so many processes."""
-    settings = training.get("deepspeed")
-    if settings:
-        zero = _zero(settings)
+    if training.get("deepspeed"):
+        zero = _settings("deepspeed", training["deepspeed"]).get("zero_optimization", {})
         devices = (zero.get(f"offload_{each}") or {} for each in ("param", "optimizer"))
         offloads = any(each.get("device", "none") != "none" for each in devices)
         return Sharing(zero_kind(_stage(zero)), processes, offloads)
     if not training.get("fsdp") or processes == 1:
         return Sharing("copies", processes)
-    asked = (training.get("fsdp_config") or {}).get("cpu_offload", False)
+    settings = _settings("fsdp_config", training.get("fsdp_config") or {})
+    # transformers takes each key with and without the library's name
+    asked = settings.get("cpu_offload") or settings.get("fsdp_cpu_offload")
     return Sharing("fsdp", processes, bool(asked) or "offload" in str(training["fsdp"]))
 
 
@@ -45,18 +51,19 @@ def left_out(sharing: Sharing) -> str | None:
     return "; ".join(words) or None
 
 
-def _zero(settings: Any) -> Mapping[str, Any]:
-    """DeepSpeed's settings of what it divides."""
-    if isinstance(settings, str | Path):
+def _settings(option: str, given: Any) -> Mapping[str, Any]:
+    """What an option of `training:` says of how a model is divided, itself or in a JSON file."""
+    settings = given
+    if isinstance(given, str | Path):
         try:
-            settings = json.loads(Path(settings).expanduser().read_text(encoding="utf-8"))
+            settings = json.loads(Path(given).expanduser().read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            raise ConfigError(
-                f"`training.deepspeed` names `{settings}`, which is no readable JSON.",
-                "configs/accelerate/zero3.json is one to begin with",
-            ) from None
-    zero: Mapping[str, Any] = settings.get("zero_optimization", {})
-    return zero
+            settings = None
+    if not isinstance(settings, Mapping):
+        raise ConfigError(
+            f"`training.{option}` names `{given}`, which is no readable JSON.", BEGIN_WITH[option]
+        )
+    return settings
 
 
 def _stage(zero: Mapping[str, Any]) -> int:
