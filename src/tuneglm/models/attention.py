@@ -124,7 +124,8 @@ def attend(
     """
     own = None if prefix is None else _own(prefix[module.layer_idx].to(key), len(key))
     if segments is not None:
-        return attend_pieces(module, query, key, value, segments, own, **kwargs), None
+        attend_rows = segments.attend or attend_pieces
+        return attend_rows(module, query, key, value, segments, own, **kwargs), None
     if own is not None:
         key, value = torch.cat((own[0], key), dim=2), torch.cat((own[1], value), dim=2)
         attention_mask = _longer(attention_mask, own[0].shape[2], prefix_seen)

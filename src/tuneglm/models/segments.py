@@ -1,5 +1,6 @@
 """Where packed rows begin and end, as their attention is told."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -13,7 +14,9 @@ class Segments:
 
     lengths   tokens of each row
     contexts  tokens at each row's start that see each other; 0 in a causal model
+    attend    what takes the place of `attend_pieces` for them; None: nothing does
     """
 
     lengths: tuple[int, ...]
     contexts: tuple[int, ...]
+    attend: Callable[..., Tensor] | None = None

@@ -4,22 +4,23 @@
     parts of the head   the second of them stands for all but the first and the last
 
 Rows of many lengths are taken as one as long as the longest, and others of the mean: what
-a step holds goes with tokens and rows, and what it multiplies nearly so.
+a step holds goes with tokens and rows, and what it multiplies nearly so. Attention's products,
+which go with the square of a length, come out too few where lengths differ widely.
+
+Both are handed to the attention and the head with what they are asked: nothing is put in place
+of what a training in another thread calls.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tuneglm.models import attention
 from tuneglm.models.pieces import attend_pieces
 from tuneglm.models.segments import KeysValues, Segments
 from tuneglm.plan.ledger import Ledger
-from tuneglm.stages import head_loss
 
 
 def of_few_lengths(lengths: Sequence[int]) -> tuple[int, ...]:
@@ -31,28 +32,18 @@ def of_few_lengths(lengths: Sequence[int]) -> tuple[int, ...]:
     return (longest, *[each + 1] * more, *[each] * (others - more))
 
 
-@contextmanager
-def seen_once(ledger: Ledger) -> Iterator[None]:
-    """In it rows and parts of the head that are alike are."""
-    usual: Any = head_loss.parts_of
-
-    def few_parts(aim: Any, size: int) -> Iterator[Any]:
-        every = list(usual(aim, size))
-        yield every[0]
-        if len(every) > 2:
-            ledger.times = len(every) - 2
-            yield every[1]
-            ledger.times = 1
-        yield from every[1:][-1:]
-
-    head_loss.parts_of, attention.attend_pieces = few_parts, _attend
-    try:
-        yield
-    finally:
-        head_loss.parts_of, attention.attend_pieces = usual, attend_pieces
+def few_parts(ledger: Ledger, parts: Iterator[Any]) -> Iterator[Any]:
+    """Of the parts of a head the first, the last, and one for all between, counted as often."""
+    every = list(parts)
+    yield from every[:1]
+    if len(every) > 2:
+        ledger.times = len(every) - 2
+        yield every[1]
+        ledger.times = 1
+    yield from every[1:][-1:]
 
 
-def _attend(
+def attend_alike(
     module: Any,
     query: Tensor,
     key: Tensor,

@@ -8,6 +8,7 @@ the rest follows on a line.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from tuneglm.models.quantization import is_quantized
 from tuneglm.models.segments import Segments
 from tuneglm.models.skeleton import layers_of
 from tuneglm.models.weightless import as_if_on_cpu, empty_model, has_equal_layers
-from tuneglm.plan.alike import of_few_lengths, seen_once
+from tuneglm.plan.alike import attend_alike, few_parts, of_few_lengths
 from tuneglm.plan.batch_shape import Batch
 from tuneglm.plan.experts import experts_without_data
 from tuneglm.plan.ledger import Ledger, Peak, empty_like_all, fake_mode
@@ -129,15 +130,13 @@ def _run(step: Step, layers: int | None) -> StepMemory:
             ledger.hold(states, "optimizer")
             _mark_phases(ledger, model, stack, trained)
             _prepare(step, tuned)
-            with seen_once(ledger):
-                _train(step, made, model, ledger, trained)
+            _train(step, made, model, ledger, trained)
             ledger.phase = "optimizer"
             in_passing = _beside_states(step, trained)
             del in_passing
             for weight in trained:
                 weight.grad = None
-            with seen_once(ledger):
-                _evaluate(step, made, model, ledger)
+            _evaluate(step, made, model, ledger)
             del states
     return StepMemory(dict(ledger.peaks), ledger.operations, ledger.moved)
 
@@ -211,7 +210,7 @@ def _train(
             ledger.hold([weight.grad], "gradients")
     ledger.operations = ledger.moved = 0.0
     ledger.phase = "forward"
-    _loss(step, made, model, step.portion).backward()
+    _loss(step, made, model, step.portion, ledger).backward()
 
 
 def _evaluate(step: Step, made: Tuned, model: Any, ledger: Ledger) -> None:
@@ -221,17 +220,18 @@ def _evaluate(step: Step, made: Tuned, model: Any, ledger: Ledger) -> None:
     ledger.phase = "evaluation"
     made.model.eval()
     with torch.no_grad():
-        _loss(step, made, model, step.evaluation)
+        _loss(step, made, model, step.evaluation, ledger)
     ledger.operations, ledger.moved = done
 
 
-def _loss(step: Step, made: Tuned, model: Any, batch: Batch) -> Tensor:
+def _loss(step: Step, made: Tuned, model: Any, batch: Batch, ledger: Ledger) -> Tensor:
     """The stage's; where it is held to the base, as if on all rows."""
     tuned, way = made.model, Way.of(model)
     question = Question(
         torch.zeros(batch.rows, batch.trained, dtype=torch.int64),
         smoothing=step.arguments.label_smoothing_factor,
         whole=True,
+        choose=partial(few_parts, ledger),
     )
     positions, inputs = torch.zeros(batch.trained, dtype=torch.int64), _inputs(step, batch)
     if step.config.stage.kl and made.base is not None and tuned.training:
@@ -250,7 +250,7 @@ def _inputs(step: Step, batch: Batch) -> dict[str, Any]:
         sees_itself = step.family.place_rows is not restarting
         lengths = of_few_lengths(batch.packed)
         contexts = tuple(length // 2 if sees_itself else 0 for length in lengths)
-        inputs["segments"] = Segments(lengths, contexts)
+        inputs["segments"] = Segments(lengths, contexts, attend_alike)
         inputs["attention_mask"] = ids.new_empty((1, 1, 0, 0))
         inputs["position_ids"] = positions
     else:

@@ -13,7 +13,7 @@ Source: the gradient of the cross entropy of softmax p at target t is p - e_t, t
 KL(q ‖ p) is p - q.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import MethodType
@@ -45,6 +45,7 @@ class Question:
     kl         what a nat of distance from the base counts
     smoothing  of labels
     whole      whether every target is trained
+    choose     of the parts of the positions those that are computed, a plan's; None: all are
     losses     (rows, positions): cross entropies, 0 where nothing is trained; after the forward
     total      the sum that is to go down
     """
@@ -56,6 +57,7 @@ class Question:
     kl: float = 0.0
     smoothing: float = 0.0
     whole: bool = False
+    choose: Callable[[Iterator[Any]], Iterator[Any]] | None = None
     losses: Tensor | None = None
     total: Tensor | None = None
 
@@ -124,7 +126,7 @@ def answered(head: nn.Linear, states: Tensor, question: Question) -> None:
         chosen = (targets != UNTRAINED).nonzero().squeeze(1)
     aim = _aim(question, chosen)
     total, losses = _HeadLoss.apply(
-        states[chosen], head.weight, head.bias, aim, torch.is_grad_enabled()
+        states[chosen], head.weight, head.bias, aim, torch.is_grad_enabled(), question.choose
     )
     every = losses.new_zeros(targets.shape)
     every[chosen] = losses
@@ -161,7 +163,7 @@ class _Aim:
     weighted: bool
 
 
-def parts_of(aim: _Aim, size: int) -> Iterator[tuple[slice, _Aim]]:
+def _parts_of(aim: _Aim, size: int) -> Iterator[tuple[slice, _Aim]]:
     """So many positions at a time, and what is left."""
     begun, count_of_all = 0, len(aim.targets)
     for first in range(0, count_of_all, size):
@@ -188,6 +190,7 @@ class _HeadLoss(torch.autograd.Function):
         bias: Tensor | None,
         aim: _Aim,
         has_way_back: bool,
+        choose: Callable[[Iterator[Any]], Iterator[Any]] | None,
     ) -> tuple[Tensor, Tensor]:
         dtype = computed_in(states)
         asks = [has_way_back and asked for asked in ctx.needs_input_grad[:3]]
@@ -196,7 +199,8 @@ class _HeadLoss(torch.autograd.Function):
             gradients = _Gradients.of(states, _Layer(weight, bias), asks)
             losses = torch.empty(len(states), device=states.device)
             total = torch.zeros((), device=states.device)
-            for part, here in parts_of(aim, _positions(layer.weight, asks[1])):
+            parts = _parts_of(aim, _positions(layer.weight, asks[1]))
+            for part, here in parts if choose is None else choose(parts):
                 given, here = _evened(states[part].to(dtype), here)
                 judged = _judged(layer, given, here, any(asks))
                 losses[part] = judged.losses[: part.stop - part.start]
@@ -211,7 +215,7 @@ class _HeadLoss(torch.autograd.Function):
     def backward(ctx: Any, of_total: Tensor, _: Any) -> Any:  # type: ignore[override]
         # nobody else has them
         gradients = [None if each is None else each.mul_(of_total) for each in ctx.saved_tensors]
-        return *gradients, None, None
+        return *gradients, None, None, None
 
 
 @dataclass(frozen=True)
