@@ -12,7 +12,7 @@ import yaml
 
 from tests.conftest import Configure
 from tests.test_training import unfinished
-from tuneglm.checkpoints import run_within
+from tuneglm.checkpoints import refuse_taken, run_within
 from tuneglm.config import dump_config, load_config
 from tuneglm.errors import ConfigError, ModelError, OutputError
 from tuneglm.generate import ChatModel
@@ -84,6 +84,24 @@ def test_the_folder_is_judged_before_the_model_is_loaded(
     with pytest.raises(ConfigError, match=r"is no checkpoint.*lacks `manifest.json`"):
         train(configure(tmp_path / "a" / "out", f"resume={tmp_path}"))
     assert not (tmp_path / "a").exists()
+
+
+def test_only_the_process_that_writes_looks_at_the_folder(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On another machine something else may lie by its name."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").touch()
+    config = configure(tmp_path / "out")
+    monkeypatch.setenv("RANK", "1")
+    refuse_taken(config)
+    for rank in ("0", None):
+        if rank is None:
+            monkeypatch.delenv("RANK")
+        else:
+            monkeypatch.setenv("RANK", rank)
+        with pytest.raises(OutputError, match="out"):
+            refuse_taken(config)
 
 
 def test_a_run_file_of_ones_own_in_the_output_folder(configure: Configure, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ anything else                       not ours: never touched
 """
 
 import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -83,8 +84,11 @@ def as_begun(config: RunConfig) -> RunConfig:
 
 
 def refuse_taken(config: RunConfig) -> None:
-    """Raise OutputError where the output folder cannot be this run's: known before all else."""
-    if not config.training.get("output_dir"):
+    """Raise OutputError where the output folder cannot be this run's: known before all else.
+
+    The first process alone writes there: what lies by that name on another machine is nobody's.
+    """
+    if not config.training.get("output_dir") or os.environ.get("RANK", "0") != "0":
         return
     folder = Path(config.training["output_dir"]).expanduser()
     if folder.exists() and not folder.is_dir():
