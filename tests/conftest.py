@@ -17,9 +17,6 @@ from tuneglm.demo import MODEL_FOLDER
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
-# until the test files are imported
-gc.disable()
-
 ROWS = [
     {"instruction": "你是谁？", "input": "", "output": "我是星河。"},
     {"instruction": "Who made you?", "input": "", "output": "北斗实验室 made me."},
@@ -35,6 +32,11 @@ ROWS = [
 SLOWEST = {"end_to_end", "matrix", "test_browser"}
 
 Configure = Callable[..., RunConfig]
+
+
+def pytest_collectstart() -> None:
+    """None is looked for until the test files are imported; xdist's first process imports none."""
+    gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -215,14 +215,16 @@ def importing() -> Iterator[None]:
 
     A third of the time of a short run went there.
     """
-    known = len(sys.modules)
+    known, was_on = len(sys.modules), gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        # where all was imported before, what there is now may be a caller's, and is to be let go
         if len(sys.modules) > known:
             gc.freeze()
-        gc.enable()
+        if was_on:
+            gc.enable()
 
 
 def no_bars() -> None:

@@ -285,12 +285,15 @@ def _doubts(
     config: RunConfig, arguments: TrainingArguments, rows: int | None, steps: int
 ) -> Iterator[str]:
     """What of the settings is far from what suits the method."""
-    rate = doubt_of_rate(config.method.name, arguments.learning_rate)
-    yield from filter(None, [rate])
+    of_rate = doubt_of_rate(config.method.name, arguments.learning_rate)
+    if of_rate is not None:
+        yield of_rate
     # who gives a number of steps means it
     if rows is not None and arguments.max_steps <= 0 and "num_train_epochs" in config.training:
         epochs = arguments.num_train_epochs
-        yield from filter(None, [doubt_of_steps(config.method.name, rows, epochs, steps)])
+        of_steps = doubt_of_steps(config.method.name, rows, epochs, steps)
+        if of_steps is not None:
+            yield of_steps
 
 
 def _count(rows: EncodedSet | StreamedSet) -> int | None:

@@ -69,11 +69,13 @@ def wait_for_step(process: subprocess.Popen[str], folder: Path, step: int) -> No
 def train_alone(command: list[str], folder: Path, *settings: str) -> None:
     """What two processes do at once, one after the other: in this process."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     two_batches = ("training.gradient_accumulation_steps=2", "training.use_cpu=true")
     output = f"training.output_dir={folder}"
-    train(load_config(None, [*command[len(TRAIN) :], *settings, *two_batches, output]))
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
+    try:
+        train(load_config(None, [*command[len(TRAIN) :], *settings, *two_batches, output]))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def assert_one_process_gives(command: list[str], folder: Path) -> None:
