@@ -44,6 +44,14 @@ def test_too_few_steps_are_doubted_and_those_of_a_preset_are_not() -> None:
         assert "2 steps hardly change" in str(doubt_of_steps(method, 8, 2, 2))
 
 
+def test_where_more_epochs_alone_do_not_help_the_batch_is_named() -> None:
+    """Unless a step sees one row already."""
+    for rows, steps, names_batch in ((60, 2, False), (60, 1, True), (1, 1, False)):
+        doubt = doubt_of_steps("lora", rows, 1, steps)
+        assert doubt is not None
+        assert ("That makes 10 steps: lower training.per_device" in doubt) == names_batch
+
+
 @pytest.mark.parametrize(
     ("training", "said"),
     [({"num_train_epochs": 1}, True), ({}, False), ({"max_steps": 1}, False)],

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.original.clone import ROOT
 from tuneglm.cli import main
 from tuneglm.config import RunConfig, load_config
 from tuneglm.errors import ConfigError
 from tuneglm.original.importing import imported, run_file_of
+from tuneglm.original.llama_factory import DEFAULTS
 
 OFFICIAL = """\
 PRE_SEQ_LEN=128
@@ -110,7 +112,8 @@ SAID = {
     "preprocessing_num_workers: 8": "large sets",
     "dataset_dir: d": "fetched into it",
     "dataset: a": "tuneglm data list",
-    "val_size: 0.1": "others than there",
+    "val_size: 0.1": "other rows are held out than LLaMA-Factory",
+    "warmup_ratio: 0.1": "below 1 is a share of all steps",
     "packing: true": "never see each other",
     "pissa_init: true": "twice the rank",
     "flash_attn: fa3": "fa3 is not known here",
@@ -124,6 +127,12 @@ SAID = {
     "lora_rank: 4": "",
     "mask_history: true": "",
     "bf16: true": "",
+    # a key without a value says nothing
+    "flash_attn:": "",
+    "save_steps:": "",
+    "val_size:": "",
+    "freeze_trainable_layers:": "",
+    "strange:": "",
     "resume_from_checkpoint: out/checkpoint-3": "",
 }
 
@@ -138,12 +147,26 @@ def test_what_differs_from_llama_factory_is_said(line: str, said: str, tmp_path:
     assert all(said in each for each in remarks)
 
 
-def test_what_nobody_said_is_said_to_be_as_there(tmp_path: Path) -> None:
+def test_what_the_file_leaves_out_is_said(tmp_path: Path) -> None:
     file = tmp_path / "theirs.yaml"
-    file.write_text("model_name_or_path: m\nlearning_rate: 0.1\n", encoding="utf-8")
-    (said,) = (each for each in imported([str(file)]).remarks if "nothing is said" in each)
+    text = "model_name_or_path: m\nlearning_rate: 0.1\ncutoff_len:\n"
+    file.write_text(text, encoding="utf-8")
+    found = imported([str(file)])
+    (said,) = (each for each in found.remarks if "LLaMA-Factory's defaults" in each)
     assert "lora_target all, cutoff_len 2048, num_train_epochs 3.0" in said
     assert "lora_alpha twice the rank, no warmup" in said and "learning_rate" not in said
+    assert found.settings["data.cutoff"] == 2048
+
+
+def test_of_a_file_that_says_everything_nothing_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "theirs.yaml"
+    values = {name: value for name, value in DEFAULTS.items() if "freeze" not in name}
+    values |= {"lora_alpha": 16, "warmup_steps": 0, "disable_gradient_checkpointing": True}
+    text = yaml.safe_dump({"model_name_or_path": "m", **values})
+    file.write_text(text, encoding="utf-8")
+    assert not [each for each in imported([str(file)]).remarks if "defaults" in each]
+    file.write_text(text.replace("lora_alpha", "# lora_alpha"), encoding="utf-8")
+    assert imported([str(file)]).remarks[-1].endswith(": lora_alpha twice the rank.")
 
 
 @pytest.mark.parametrize(

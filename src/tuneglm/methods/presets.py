@@ -8,7 +8,8 @@ from tuneglm.methods import METHODS
 FAR = 15
 # a model has to see some hundred rows before it shows anything, and a large set once
 ROWS_SEEN, FEWEST = 1000, 3
-# fewer hardly move a model from where it begins
+# Adam moves a weight by about the learning rate a step, and the rate falls to zero: in fewer
+# steps by less than ten times the rate, of which the model's answers show next to nothing
 FEW_STEPS = 20
 LARGE_SETS = {50_000: 1, 10_000: 2}
 
@@ -40,7 +41,14 @@ def doubt_of_steps(method: str, rows: int, epochs: float, steps: int) -> str | N
     if steps >= FEW_STEPS or epochs >= wanted:
         return None
     seen = "1 row" if rows == 1 else f"{rows:,} rows"
-    return (
+    doubt = (
         f"{'1 step hardly changes' if steps == 1 else f'{steps} steps hardly change'} a model: "
         f"{seen} want {wanted} epochs. Leave training.num_train_epochs out, or set it to {wanted}."
+    )
+    then = math.ceil(steps * wanted / epochs)
+    if then >= FEW_STEPS or steps >= rows * epochs:
+        return doubt
+    return (
+        f"{doubt} That makes {then} steps: lower training.per_device_train_batch_size or "
+        "training.gradient_accumulation_steps too."
     )

@@ -83,10 +83,11 @@ REMARKS = {
     "`tuneglm data list`.",
     "eval_dataset": "",
     "max_samples": "",
-    "val_size": "the rows that are kept for it are others than there.",
+    "val_size": "other rows are held out than LLaMA-Factory would hold out.",
     "packing": "packed rows never see each other, as with `neat_packing` there.",
     "mask_history": "",
-    "warmup_ratio": "it is `training.warmup_steps`, where a part of 1 is meant so.",
+    "warmup_ratio": "written as `training.warmup_steps`, where a number below 1 is a share of all "
+    "steps.",
     "disable_gradient_checkpointing": "",
     "resume_from_checkpoint": "a run goes on by itself from its newest checkpoint (`resume`).",
     "pissa_init": "what is saved is plain LoRA of twice the rank.",
@@ -96,6 +97,7 @@ KEPT = "of the checkpoints the newest two are kept (`training.save_total_limit`)
 
 def from_llama_factory(given: Mapping[str, Any]) -> Translation:
     """The run that such a file describes; ConfigError for what is not here."""
+    given = {name: value for name, value in given.items() if value is not None}
     stage = given.get("stage", "sft")
     if stage != "sft":
         raise ConfigError(
@@ -114,7 +116,7 @@ def from_llama_factory(given: Mapping[str, Any]) -> Translation:
 def _by_table(full: Mapping[str, Any], method: str) -> Settings:
     settings: Settings = {}
     for name, value in full.items():
-        if value is None or _is_of_another(name, method):
+        if _is_of_another(name, method):
             continue
         if name in KEYS:
             settings[KEYS[name]] = value
@@ -183,7 +185,7 @@ def _remarks(given: Mapping[str, Any], method: str) -> Iterator[str]:
         elif name == "flash_attn":
             if str(value) not in ATTENTION:
                 yield f"{name}: {value} is not known here; `model.attention` is left as it is."
-        elif REMARKS.get(name) and value not in (None, False):
+        elif REMARKS.get(name) and value:
             # of a checkpoint that is named nothing is to be said
             if name != "resume_from_checkpoint" or value is True:
                 yield f"{name}: {REMARKS[name]}"
@@ -191,7 +193,9 @@ def _remarks(given: Mapping[str, Any], method: str) -> Iterator[str]:
             yield f"{name}: {value} is not known here, and is left out."
     if "save_steps" in given and "save_total_limit" not in given:
         yield f"save_steps: {KEPT}"
-    yield f"where nothing is said it is as there: {', '.join(_unsaid(given, method))}."
+    unsaid = ", ".join(_unsaid(given, method))
+    if unsaid:
+        yield f"LLaMA-Factory's defaults, for what the file leaves out: {unsaid}."
 
 
 def _unsaid(given: Mapping[str, Any], method: str) -> Iterator[str]:
