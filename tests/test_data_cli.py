@@ -152,7 +152,7 @@ def test_files_without_one_good_row(content: bytes, kinds: str, call: Call, tmp_
     path.write_bytes(content)
     out, _ = call("data", "check", str(path), status=1)
     assert f"0 without a problem, {kinds}, 0 doubtful" in " ".join(out.split())
-    assert ("; problems of no single row: 1 unreadable" in out) == kinds.startswith("0")
+    assert ("; not counted as rows: 1 unreadable" in out) == kinds.startswith("0")
 
 
 def test_the_counts_of_a_check_add_up(call: Call, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_the_counts_of_a_check_add_up(call: Call, tmp_path: Path) -> None:
     out, _ = call("data", "check", tmp_path / "rows.json", status=1)
     said = " ".join(out.split())
     assert "2 rows: 1 without a problem, 1 cannot be used (1 double_key), 0 doubtful" in said
-    assert "; problems of no single row: 1 bad_json" in said
+    assert "; not counted as rows: 1 bad_json" in said
 
 
 def test_an_answer_that_is_cut_is_a_problem_of_the_check(call: Call, tmp_path: Path) -> None:

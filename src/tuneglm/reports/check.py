@@ -185,7 +185,7 @@ def print_checked(terminal: Console, checked: Checked, lengths: Sequence[Lengths
         + _of(tally.doubtful, "doubtful", "yellow", _named(of_rows, "doubt"))
         + (f", [cyan]the answer of {rows_of(tally.cut)} cut[/]" if tally.cut else "")
         + (f", [cyan]{tally.lost:,} left out[/]" if tally.lost else "")
-        + (f"; [red]problems of no single row: {apart}[/]" if apart else "")
+        + (f"; [red]not counted as rows: {apart}[/]" if apart else "")
     )
     _print_near(terminal, checked)
 
