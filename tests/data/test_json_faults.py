@@ -19,7 +19,7 @@ FAULTS = [
     (
         '"x",',
         '"x\\",',
-        'a quote is not closed on its line, found `"x\\\\",` in column 10 of line 7',
+        'a quote is not closed on its line, found `"x\\",` in column 10 of line 7',
     ),
     ('"y"', '"y",', f"{NOTHING} at the end of line 8"),
     ('"y"\n  }', '"y",}', f"{NOTHING} in column 13 of line 8"),
@@ -93,3 +93,30 @@ def test_what_is_not_closed_where_the_list_ends(
     assert read('[\n{"a": 1},\n{"a": [2}\n]') == [
         (3, "not JSON: a `]` is missing, found `}` in column 9")
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r"C:\q", r"C:\q"),
+        ("""it's "x""", """it's "x"""),
+        ("全\u3000角", "全\u3000角"),
+        ("\ufeffx", r"\ufeffx"),
+        ("\x7fx", r"\x7fx"),
+    ],
+)
+def test_what_is_shown_can_be_searched_for(
+    text: str, shown: str, read: Callable[[str], list[tuple[int, str]]]
+) -> None:
+    """It is as it stands in the file, but for what cannot be seen."""
+    ((_, sentence),) = read(f'[\n{{"a": "b" {text}}},\n{{"a": 1}}\n]')
+    assert f"found `{shown}}}" in sentence
+
+
+def test_a_tab_inside_a_text_is_told_how_to_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": "x\ty"}\n{"a": 1}\n', encoding="utf-8")
+    broken = next(iter(read_rows(path))).value
+    assert isinstance(broken, RowError)
+    assert broken.sentence == 'not JSON: invalid control character, found `\\ty"}` in column 9'
+    assert broken.remedy == r"a tab inside a text is written \t"

@@ -6,6 +6,7 @@ closed at the end of its line; what a person has to mend stands before that plac
 
 import json
 import re
+import unicodedata
 from typing import NamedTuple
 
 SPACES = " \t\r\n"
@@ -13,7 +14,12 @@ FIX = "correct the file there"
 CLOSE = "close it there; a line break inside a text is written \\n"
 ESCAPE = 'a quote inside a text is written \\"; or one is missing before it'
 QUOTES = 'keys and texts stand in double quotes, "…"'
+TAB = "a tab inside a text is written \\t"
 SHOWN = 20
+# categories of characters that nobody sees: controls, formats such as a byte order mark, halves
+UNSEEN = ("Cc", "Cf", "Cs")
+# what stands where it should not → what to do
+REMEDIES = {"'": QUOTES, "\t": TAB}
 # the end of a list where an object is open, and the other way round → what is missing
 CLOSES = {"]": "}", "}": "]"}
 _LINE_ENDS = re.compile(r"[ \t\r]*\n")
@@ -65,7 +71,7 @@ def fault_of(error: json.JSONDecodeError) -> Fault:
         return _behind(text, last, "no value follows the `:`")
     if mark == "," and found == "{" and error.msg.startswith("Expecting property name"):
         return _behind(text, last, "a `}` is missing before the `,`")
-    return Fault(_complaint(error), place, remedy=QUOTES if found == "'" else FIX)
+    return Fault(_complaint(error), place, remedy=REMEDIES.get(found, FIX))
 
 
 def is_unterminated(error: json.JSONDecodeError) -> bool:
@@ -137,5 +143,9 @@ def _shown(text: str, position: int) -> str:
     """What stands there, not beyond its line."""
     there = text[position : position + SHOWN]
     line = there.partition("\n")[0].rstrip(SPACES) or there
-    written = repr(line.encode("utf-8", "backslashreplace").decode())[1:-1]
-    return f"`{written}`"
+    # what can be searched for in the file stays as it is there
+    written = [
+        each.encode("unicode_escape").decode() if unicodedata.category(each) in UNSEEN else each
+        for each in line
+    ]
+    return f"`{''.join(written)}`"
