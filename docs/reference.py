@@ -146,7 +146,8 @@ def _option_in_chinese(option: Option) -> str:
     words = Words("zh")
     is_of_chat = option.name in TOLD_ABOVE["chat"]
     key = f"chat.{option.name[2:].replace('-', '_')}" if is_of_chat else option.name
-    text = words.help(Field(key, "text", None, method=option.method))
+    own = option.text.removeprefix(f"{option.method}: ")
+    text = words.help(Field(key, "text", None, text=own, method=option.method))
     if key == "method.name":
         return text + "".join(f"`{name}`：{words.method(name, '')}" for name in METHODS)
     return f"{option.method}：{text}" if option.method else text

@@ -1,5 +1,6 @@
 """The form is the config's classes, and what it makes is a run file."""
 
+import re
 from typing import Any
 
 import pytest
@@ -146,6 +147,23 @@ def test_every_field_has_its_name_and_its_help(language: str) -> None:
         assert words.help(field)
     for name, kind in fields.METHODS.items():
         assert words.method(name, kind.__doc__ or "")
+
+
+def test_every_field_has_its_help_in_chinese() -> None:
+    """Also where several methods have an option of one name."""
+    for field in [*ALL, *fields.fields_of("chat", ChatConfig)]:
+        assert re.search("[一-鿿]", Words("zh").label(field) + Words("zh").help(field)), field.key
+        assert not field.text or Words("zh").help(field) != field.text, field
+
+
+@pytest.mark.parametrize("key", ["method.length", "method.of_its_own"])
+def test_an_option_that_somebody_added_is_shown_with_its_docstring(key: str) -> None:
+    """Of a method that is not among ours, by a name that others have or a new one."""
+    field = fields.Field(key, "integer", 4, text="How many there are.", method="norms")
+    for language in ("zh", "en"):
+        assert Words(language).help(field) == "How many there are."
+        assert Words(language).label(field)
+        assert Words(language).method("norms", "The norms\n alone.") == "The norms alone."
 
 
 def test_both_languages_say_everything() -> None:

@@ -33,21 +33,20 @@ class Words:
 
     def label(self, field: Field) -> str:
         """What a field of the form is called."""
-        if self.language == "en":
-            name = field.key.rpartition(".")[2].replace("_", " ")
-            return name[0].upper() + name[1:]
-        return self._of_field(field, "label")
+        name = field.key.rpartition(".")[2].replace("_", " ")
+        own = name[0].upper() + name[1:]
+        return own if self.language == "en" else self._of_field(field, "label") or own
 
     def help(self, field: Field) -> str:
         """What it does: its docstring, or what says the same in this language."""
-        own = field.text if self.language == "en" and field.text else ""
-        return own or self._of_field(field, "help")
+        own = field.text if self.language == "en" else ""
+        return own or self._of_field(field, "help") or field.text
 
     def method(self, name: str, docstring: str) -> str:
         """When to choose a method."""
-        if self.language == "en":
-            return " ".join(docstring.split())
-        return str(_texts("options")[f"method={name}"]["zh"])
+        own = " ".join(docstring.split())
+        written = _texts("options").get(f"method={name}", {})
+        return own if self.language == "en" else str(written.get("zh", own))
 
     def problem(self, kind: str, english: str) -> str:
         """What a word of PROBLEMS means."""
@@ -76,9 +75,10 @@ class Words:
         return sentence if self.language == "en" else in_chinese(sentence) or sentence
 
     def _of_field(self, field: Field, part: str) -> str:
-        text = _texts("options")[field.key][self.language].get(part, "")
+        """What `options.yaml` says of it; nothing of an option that somebody added."""
+        text = _texts("options").get(field.key, {}).get(self.language, {}).get(part, "")
         # methods may mean different things by one name
-        return str(text[field.method] if isinstance(text, dict) else text)
+        return str(text.get(field.method, "") if isinstance(text, dict) else text)
 
 
 @cache
