@@ -490,7 +490,7 @@ def test_the_identity_goes_into_the_folder_of_data(call: Call, tmp_path: Path) -
     assert (folder / "identity.json").is_file()
     assert "identity 771" in call("data", "stats", "identity", f"data.dir={folder}")[0]
     rows = [folder / name for name in ("identity.json", "identity_others.json")]
-    assert "1,338 rows: 1,338 without a problem" in call("data", "check", *rows)[0]
+    assert "1,544 rows: 1,544 without a problem" in call("data", "check", *rows)[0]
 
 
 def test_the_line_on_training_names_the_rows_that_were_written(call: Call, tmp_path: Path) -> None:
