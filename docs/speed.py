@@ -1,8 +1,7 @@
 """Write the tables of speed on the pages, from the figures of `make bench`: `make docs`.
 
-The figures that are published lie in benchmarks/published/training_speed.json, in the form in
-which `make bench` writes them; those of today were typed from an earlier table, so they have two
-digits, a note, and nothing of what is behind them.
+The figures that are published lie in benchmarks/published/training_speed.json, as `make bench`
+wrote them, but for `machine.note`: what else is to be said of that run.
 """
 
 import json
