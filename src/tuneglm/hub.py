@@ -45,7 +45,7 @@ def near_folder(path: str | Path) -> Path | None:
 def no_folder(path: str | Path) -> ModelError:
     """What is said of a path that is not here, with the folder that may be meant."""
     near = near_folder(path)
-    hint = "give a folder, or an id of the hub such as zai-org/chatglm3-6b"
+    hint = "give a folder, or an id of the hub (OWNER/NAME)"
     return ModelError(f"There is no folder `{path}`.", f"did you mean `{near}`?" if near else hint)
 
 
