@@ -73,6 +73,23 @@ def test_a_key_that_stands_twice(tmp_path: Path) -> None:
         load_config(run_file)
 
 
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("learning_rate", "did you mean `training.learning_rate`?"),
+        ("rank", "did you mean `method.rank`?"),
+        ("dropout", "did you mean `method.dropout`?"),
+        ("cutoff", "did you mean `data.cutoff`?"),
+        ("bits", "did you mean `model.bits`?"),
+        ("seed", "did you mean `training.seed` or `data.train[].seed`?"),
+    ],
+)
+def test_a_key_without_its_section_is_answered_with_it(key: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match=f"no option `{key}`") as refused:
+        load_config(None, ["model.path=m", f"{key}=1"])
+    assert refused.value.hint == hint
+
+
 def test_an_option_that_is_like_none_is_not_answered_with_a_hundred_names() -> None:
     with pytest.raises(ConfigError, match=r"no option `training\.qqqq`") as refused:
         load_config(None, ["model.path=m", "training.qqqq=1"])

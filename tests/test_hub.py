@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tuneglm.errors import HubError
+from tuneglm.checkpoints import run_within
+from tuneglm.errors import HubError, ModelError
 from tuneglm.hub import Hub, fetch, looks_like_id, page_of
 from tuneglm.models.loading import local_folder
 
@@ -77,6 +78,24 @@ def test_weights_are_fetched_once_and_code_never(
     asked.clear()
     local_folder("owner/name")
     assert len(asked) == 1
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_mistyped_folder_that_reads_as_an_id(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "w" / "small").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    meant = f"did you mean `{Path('w/small')}`?"
+    with pytest.raises(HubError) as error:
+        local_folder("w/smal")
+    hint = str(error.value.hint)
+    assert hint.startswith(meant) and page_of("w/smal", "huggingface") in hint
+    for typed in ("./w/smal", "../w/smal", str(tmp_path / "w" / "smal")):
+        with pytest.raises(ModelError, match="There is no folder") as absent:
+            run_within(typed)
+        assert typed in absent.value.sentence
+        assert "small`?" in str(absent.value.hint) or typed.startswith("..")
 
 
 @pytest.mark.usefixtures("no_network")

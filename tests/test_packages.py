@@ -1,6 +1,8 @@
 """What the extras install is written once, as pyproject.toml has it."""
 
 import re
+from importlib import invalidate_caches
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from tuneglm import packages
 from tuneglm.cli import main
 from tuneglm.demo import MODEL_FOLDER
+from tuneglm.doctor.software import software
 from tuneglm.errors import ConfigError
 from tuneglm.packages import EXTRAS, install, missing, need
 
@@ -27,7 +30,8 @@ def test_each_extra_is_one_of_the_projects() -> None:
 
 
 def test_what_is_missing_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "uvicorn" else name)
+    here = ModuleSpec("here", None, origin="here.py")
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "uvicorn" else here)
     assert {extra: missing(extra) for extra in EXTRAS if missing(extra)} == {
         "web": ["uvicorn"],
         "api": ["uvicorn"],
@@ -37,6 +41,23 @@ def test_what_is_missing_is_named_with_its_command(monkeypatch: pytest.MonkeyPat
         need("web", "The page")
     assert caught.value.sentence == "The page needs the package `uvicorn`, which is not installed."
     assert caught.value.hint == install("web") == 'pip install "tuneglm[web]"'
+
+
+def test_a_folder_that_was_left_behind_is_no_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradio writes a file into its own folder, which pip does not know and leaves."""
+    left = tmp_path / "left_behind"
+    left.mkdir()
+    (left / "hash_seed.txt").write_text("1", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(EXTRAS, "web", ("left_behind",))
+    assert missing("web") == ["left_behind"]
+    (found,) = (each for each in software() if each.what == "web")
+    assert found.state == "note" and "left_behind not installed" in found.words
+    (left / "__init__.py").write_text("", encoding="utf-8")
+    invalidate_caches()
+    assert missing("web") == []
 
 
 @pytest.mark.parametrize(

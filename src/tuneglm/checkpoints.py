@@ -20,6 +20,7 @@ from typing import Any
 from tuneglm.config import RunConfig, dump_config, load_config
 from tuneglm.data.registry import placed as placed_data
 from tuneglm.errors import ConfigError, ModelError, OutputError, UserError
+from tuneglm.hub import looks_like_id, no_folder
 from tuneglm.lock import locked
 from tuneglm.manifest import UNFINISHED, Course, flush, read_manifest
 from tuneglm.resuming import checkpoints_of, named_checkpoint, newest_checkpoint, other_course
@@ -217,10 +218,13 @@ def refuse_unfinished(folder: Path) -> None:
 def run_within(path: str | Path) -> Path:
     """The finished run that a path means: its own, or the only one in a folder of runs.
 
-    A path that is a run, a model, an id, or nothing that is here comes back as it is. Raises
-    ModelError for a folder that holds several finished runs.
+    A path that is a run, a model or an id comes back as it is. Raises ModelError for a folder
+    that is not here, and for one that holds several finished runs.
     """
     folder = Path(path).expanduser()
+    # asked of what was typed: Path writes `./owner/name` as an id
+    if not folder.exists() and not looks_like_id(str(path)):
+        raise no_folder(path)
     own = (RUN_FILE, "config.json", "adapter_config.json", *RESULTS)
     if not folder.is_dir() or any((folder / name).exists() for name in own):
         return Path(path)

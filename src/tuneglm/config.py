@@ -368,7 +368,10 @@ def _no_such_word(dotted: str, given: object, expected: str) -> ConfigError:
 def _unknown(dotted: str, key: str, known: Iterable[str]) -> str:
     names = tuple(known)
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-    sections = [option.name for option in options() if option.name.endswith(f".{key}")]
+    # a name that several methods have stands there once
+    sections = {option.name: None for option in options() if option.name.endswith(f".{key}")}
+    if key in trainer_options():
+        sections = {f"training.{key}": None, **sections}
     if dotted == key and sections and not difflib.get_close_matches(key, names, n=1, cutoff=0.8):
         return f"There is no option `{dotted}`.\ndid you mean `{'` or `'.join(sections)}`?"
     prefix = dotted[: -len(key)]

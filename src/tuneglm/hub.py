@@ -13,12 +13,13 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from tuneglm.errors import HubError
+from tuneglm.errors import HubError, ModelError
 from tuneglm.lock import locked
 
 Hub = Literal["huggingface", "modelscope"]
@@ -31,6 +32,21 @@ _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 def looks_like_id(text: str) -> bool:
     """Whether `text` has the form `owner/name`."""
     return _ID.fullmatch(text) is not None
+
+
+def near_folder(path: str | Path) -> Path | None:
+    """The folder beside a path whose name is much the same, for one that was mistyped."""
+    folder = Path(path).expanduser()
+    beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
+    near = get_close_matches(folder.name, [each.name for each in beside if each.is_dir()], n=1)
+    return folder.with_name(near[0]) if near else None
+
+
+def no_folder(path: str | Path) -> ModelError:
+    """What is said of a path that is not here, with the folder that may be meant."""
+    near = near_folder(path)
+    hint = "give a folder, or an id of the hub (OWNER/NAME)"
+    return ModelError(f"There is no folder `{path}`.", f"did you mean `{near}`?" if near else hint)
 
 
 def page_of(repo_id: str, hub: Hub, kind: Kind = "model") -> str:

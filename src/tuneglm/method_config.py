@@ -109,7 +109,8 @@ class PromptConfig(Section):
     length: Annotated[int, Field(ge=1)] = 32
     """How many soft tokens stand before a row."""
     init: Literal["words", "random"] = "words"
-    """What they start as: the embeddings of words of the vocabulary, drawn at random, or noise."""
+    """What they start as: the embeddings of words of the vocabulary, drawn at random (`words`), or
+    noise (`random`)."""
 
 
 METHOD_SECTIONS: tuple[type[Section], ...] = (

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from tuneglm.errors import ConfigError
 
-# as they are imported; gradio leaves a folder behind when it is removed, and brings the others
+# as they are imported; gradio brings the others of its extra
 EXTRAS: dict[str, tuple[str, ...]] = {
     "quant": ("bitsandbytes",),
     "shard": ("deepspeed",),
@@ -18,7 +18,13 @@ EXTRAS: dict[str, tuple[str, ...]] = {
 
 def missing(extra: str) -> list[str]:
     """The packages of an extra that are not installed; nothing is imported."""
-    return [name for name in EXTRAS[extra] if find_spec(name) is None]
+    return [name for name in EXTRAS[extra] if not _is_here(name)]
+
+
+def _is_here(name: str) -> bool:
+    """Whether a package can be imported: a folder that was left behind has no file to import."""
+    found = find_spec(name)
+    return found is not None and found.origin is not None
 
 
 def install(extra: str) -> str:

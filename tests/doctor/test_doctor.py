@@ -69,7 +69,15 @@ def test_a_model_that_does_not_fit(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_id_of_a_hub_is_not_fetched() -> None:
-    assert states(model("owner/name")) == {"model": "note"}
+    (found,) = model("owner/name")
+    assert found.state == "note" and "asked of the hub" in found.words
+
+
+def test_a_mistyped_folder_is_no_id(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.chdir(folder.parent.parent)
+    (found,) = model(f"{folder.parent.name}/modle")
+    assert found.state == "ill" and "no folder" in found.words
+    assert f"did you mean `{Path(folder.parent.name, 'model')}`?" in found.remedy
 
 
 def test_a_run_its_adapter_and_a_base_that_is_gone(

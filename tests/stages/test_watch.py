@@ -19,14 +19,21 @@ ALONE: Any = SimpleNamespace(
 
 
 def judge(
-    watch: Watch, step: int, loss: float, *, norm: float = 1.0, rate: float = 1.0, tokens: int = 7
+    watch: Watch,
+    step: int,
+    loss: float,
+    *,
+    norm: float = 1.0,
+    rate: float = 1.0,
+    tokens: int = 7,
+    steps: int = 100,
 ) -> None:
     """One step of one batch, whose two rows stand in lines 3 and 9 of a file."""
     rows = [Encoded([], [], [], Source("my", "my.json", line, line)) for line in (3, 9)]
     batch = SourcedCollator(lambda items: {"input_ids": len(items)})([tuple(rows)])
     assert watch.taken(batch) == {"input_ids": 1}
     watch.batch(torch.tensor(loss), torch.tensor(tokens))
-    state: Any = SimpleNamespace(global_step=step - 1, max_steps=100)
+    state: Any = SimpleNamespace(global_step=step - 1, max_steps=steps)
     watch.step(state, norm, rate)
 
 
@@ -80,6 +87,14 @@ def test_what_is_said_once(
             judge(watch, number, **named)
     (message,) = caplog.messages
     assert message.startswith(sentence)
+
+
+def test_a_run_of_one_step_is_told_to_take_more(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "tuneglm"):
+        judge(Watch(ALONE), 1, 2.0, rate=0.0, steps=1)
+    (message,) = caplog.messages
+    assert message.startswith("The learning rate was 0 in the only step")
+    assert message.endswith("Train more steps or epochs.")
 
 
 def test_ordinary_steps_pass_in_silence(caplog: pytest.LogCaptureFixture) -> None:

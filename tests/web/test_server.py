@@ -158,6 +158,13 @@ def test_who_signs_in_is_told_with_what(client: TestClient) -> None:
         assert said in client.get("/login", headers={"accept-language": language}).text
 
 
+def test_the_door_speaks_the_language_of_the_address(client: TestClient) -> None:
+    headers = {"accept": "text/html", "accept-language": "en"}
+    for path, said in (("/zh", "用户名是 owner"), ("/en/", "the name is owner")):
+        assert client.get(path, headers=headers).headers["location"] == "/login"
+        assert said in client.get("/login", headers=headers).text
+
+
 def test_the_address_that_is_printed_can_be_typed() -> None:
     assert where_to_open("127.0.0.1", 7860) == "http://127.0.0.1:7860"
     assert where_to_open("fe80::1", 7860) == "http://[fe80::1]:7860"

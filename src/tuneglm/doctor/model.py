@@ -7,7 +7,7 @@ from tuneglm.checkpoints import LOG_FILE, RUN_FILE, is_finished, run_within
 from tuneglm.doctor.finding import Finding, of_error
 from tuneglm.doctor.weights import misfit
 from tuneglm.errors import UserError
-from tuneglm.hub import looks_like_id
+from tuneglm.hub import looks_like_id, near_folder, no_folder
 from tuneglm.models.adapters import is_adapter
 from tuneglm.models.bases import doubt_bases
 from tuneglm.models.chain import kind_of, with_earlier
@@ -29,10 +29,8 @@ SAID = "你好, hello."
 
 def model(path: str) -> Iterator[Finding]:
     """What there is to be said of it; an id of a hub is not fetched."""
-    if not Path(path).expanduser().is_dir() and looks_like_id(path):
-        yield Finding(
-            "model", "note", f"{path} is an id of a hub, or its folder is not here", _fetching(path)
-        )
+    if not Path(path).exists() and looks_like_id(path):
+        yield _not_here(path)
         return
     try:
         folder = local_folder(run_within(path))
@@ -50,8 +48,16 @@ def model(path: str) -> Iterator[Finding]:
     yield from _found("tokenizer", lambda: _tokenizer(folder))
 
 
-def _fetching(path: str) -> str:
-    return f"tuneglm chat {path} fetches it; a folder can be looked at here"
+def _not_here(path: str) -> Finding:
+    """An id of a hub, or a folder whose name was mistyped."""
+    if near_folder(path):
+        return of_error("model", no_folder(path))
+    return Finding(
+        "model",
+        "note",
+        f"there is no folder `{path}`: it would be asked of the hub, as an id",
+        f"tuneglm chat {path} fetches it; a folder can be looked at here",
+    )
 
 
 def _found(what: str, look: Callable[[], str]) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 import pickle
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from tuneglm.config import ModelConfig
-from tuneglm.errors import ModelError
-from tuneglm.hub import Hub, fetch, looks_like_id
+from tuneglm.errors import HubError, ModelError
+from tuneglm.hub import Hub, fetch, looks_like_id, near_folder, no_folder
 from tuneglm.models import family_of, saved_family
 from tuneglm.models.adapters import (
     add_adapter,
@@ -172,20 +171,17 @@ def local_folder(
     if folder.exists():
         raise ModelError(f"`{path}` is a file; a model is a folder.", f"try `{folder.parent}`")
     if not looks_like_id(str(path)):
-        raise ModelError(f"There is no folder `{path}`.", _folder_meant(folder))
-    fetched = fetch(str(path), hub, patterns, revision=revision)
+        raise no_folder(path)
+    try:
+        fetched = fetch(str(path), hub, patterns, revision=revision)
+    except HubError as error:
+        near = near_folder(folder)
+        if near is None:
+            raise
+        raise HubError(error.sentence, f"did you mean `{near}`? If not, {error.hint}") from None
     if "*.safetensors" in patterns and not any(fetched.glob("*.safetensors")):
         fetched = fetch(str(path), hub, (*patterns, "*.bin"), revision=revision)
     return fetched
-
-
-def _folder_meant(folder: Path) -> str:
-    """The folder beside it whose name is much the same, or what a path can be."""
-    beside = folder.parent.iterdir() if folder.parent.is_dir() else ()
-    near = get_close_matches(folder.name, [each.name for each in beside if each.is_dir()], n=1)
-    if near:
-        return f"did you mean `{folder.with_name(near[0])}`?"
-    return "give a folder, or an id of the hub such as zai-org/chatglm3-6b"
 
 
 def base_folder(adapter: Path) -> Path:

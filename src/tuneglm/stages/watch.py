@@ -163,11 +163,16 @@ class Watch:
     def _judge_rate(self, step: int, steps: int, rate: float) -> None:
         self._highest_rate = max(self._highest_rate, rate)
         if self._highest_rate == 0 and step in (steps, PATIENCE):
-            self._warn(
-                "rate",
-                f"The learning rate was 0 in all {step} steps: nothing is learnt. Lower "
-                "training.warmup_steps, or train more steps.",
+            # the first step of a warm-up is at 0, a second one is not
+            which, advice = (
+                ("the only step", "Train more steps or epochs.")
+                if step == 1
+                else (
+                    f"all {step} steps",
+                    "Raise training.learning_rate where it is 0, or train more steps or epochs.",
+                )
             )
+            self._warn("rate", f"The learning rate was 0 in {which}: nothing is learnt. {advice}")
 
     def _judge_rise(self, step: int, loss: float) -> None:
         if len(self._beginning) < BEGINNING:

@@ -70,22 +70,28 @@ class Guard:
         if self.sessions.user(cookies(headers.get("cookie", "")).get(SESSION)) is not None:
             return None
         if "text/html" in headers.get("accept", ""):
-            return 303, "door.sign_in", {"location": "/login"}
+            return 303, "door.sign_in", {"location": "/login", **_kept(scope["path"])}
         return 401, "door.sign_in", {}
 
     def _with_headers(self, scope: Scope, send: Send) -> Send:
-        language = scope["path"].strip("/")
+        kept = _kept(scope["path"])
 
         async def sent(message: Any) -> None:
             if message["type"] == "http.response.start":
-                added = [(key.encode(), value.encode()) for key, value in HEADERS.items()]
-                if language in LANGUAGES:
-                    kept = f"{LANGUAGE}={language}; Path=/; Max-Age=31536000; SameSite=Lax"
-                    added.append((b"set-cookie", kept.encode()))
+                given = {**HEADERS, **kept}
+                added = [(key.encode(), value.encode()) for key, value in given.items()]
                 message["headers"] = [*message.get("headers", []), *added]
             await send(message)
 
         return sent
+
+
+def _kept(path: str) -> dict[str, str]:
+    """The header by which a browser keeps the language of a page's address."""
+    language = path.strip("/")
+    if language not in LANGUAGES:
+        return {}
+    return {"set-cookie": f"{LANGUAGE}={language}; Path=/; Max-Age=31536000; SameSite=Lax"}
 
 
 def _name(address: str) -> str:
