@@ -229,6 +229,9 @@ def draw(sweep: Sweep, found: dict[str, list[Result]], file: Path) -> dict[str, 
         axes.plot(sizes, rates, "o-", label=f"{label}a token's time ~ size^{exponents[name]:.2f}")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:,.0f}")
+        axis.set_minor_formatter("{x:,.0f}")
     axes.set_xlabel(sweep.axis)
     axes.set_ylabel("tokens a second")
     axes.set_title(f"{sweep.name}: at most {sweep.most:g} by mathematics")
