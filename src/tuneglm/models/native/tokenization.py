@@ -107,11 +107,8 @@ def encode_parts(tokenizer: Any, rows: Sequence[Sequence[str]], guard: Guard) ->
     texts = ["".join(parts) for parts in rows]
     is_guarded = [guard.sentinel in text for text in texts]
     ordinary = [parts for parts, guarded in zip(rows, is_guarded, strict=True) if not guarded]
-    encoded = _encode(
-        tokenizer,
-        [text for text, guarded in zip(texts, is_guarded, strict=True) if not guarded],
-        ordinary,
-    )
+    ordinary_texts = [text for text, guarded in zip(texts, is_guarded, strict=True) if not guarded]
+    encoded = iter(_encode(tokenizer, ordinary_texts, ordinary))
     return [
         _encode_guarded(tokenizer, text, parts, guard) if guarded else next(encoded)
         for text, parts, guarded in zip(texts, rows, is_guarded, strict=True)
@@ -133,23 +130,22 @@ def _encode_guarded(tokenizer: Any, text: str, parts: Sequence[str], guard: Guar
     return Tokens(ids, _counted(starts, [guard.plain(part) for part in parts]))
 
 
-def _encode(
-    tokenizer: Any, texts: Sequence[str], rows: Sequence[Sequence[str]]
-) -> Iterator[Tokens]:
+def _encode(tokenizer: Any, texts: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Tokens]:
     """By the library beneath where the ids say how many bytes each stands for."""
     known = byte_ids_of(tokenizer)
     if known.sizes is None or not texts:
-        for (ids, starts), parts in zip(_with_offsets(tokenizer, texts), rows, strict=True):
-            yield Tokens(ids, _counted(starts, parts))
-        return
+        pairs = zip(_with_offsets(tokenizer, texts), rows, strict=True)
+        return [Tokens(ids, _counted(starts, parts)) for (ids, starts), parts in pairs]
     every = known.ids(tokenizer, texts)
+    encoded = []
     counts = _counted_in_bytes(known.sizes, every, rows)
     for text, parts, ids, found in zip(texts, rows, every, counts, strict=True):
         # a special token may take the spaces beside it
         if found is None:
             ((ids, starts),) = _with_offsets(tokenizer, [text])
             found = _counted(starts, parts)
-        yield Tokens(ids, found)
+        encoded.append(Tokens(ids, found))
+    return encoded
 
 
 def _counted_in_bytes(
