@@ -213,7 +213,7 @@ def options_help(*sections: str) -> str:
 def importing() -> Iterator[None]:
     """What is imported stays: no search for garbage goes through it, now or later.
 
-    A third of the time of a short run went there.
+    Without it a run of two steps took 7.7 seconds of the processor's time, and 6.3 with it.
     """
     known, was_on = len(sys.modules), gc.isenabled()
     gc.disable()

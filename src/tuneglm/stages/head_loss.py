@@ -162,21 +162,20 @@ class _Aim:
     smoothing: float
     weighted: bool
 
-
-def _parts_of(aim: _Aim, size: int) -> Iterator[tuple[slice, _Aim]]:
-    """So many positions at a time, and what is left."""
-    begun, count_of_all = 0, len(aim.targets)
-    for first in range(0, count_of_all, size):
-        part = slice(first, min(first + size, count_of_all))
-        targets, counted, nearness = (
-            each[part] for each in (aim.targets, aim.counted, aim.nearness)
-        )
-        base = None
-        if aim.base is not None:
-            is_all = len(aim.base) == len(aim.targets)
-            count = len(targets) if is_all else int((nearness != 0).sum())
-            base, begun = aim.base[begun : begun + count], begun + count
-        yield part, _Aim(targets, counted, nearness, base, aim.smoothing, aim.weighted)
+    def parts(self, size: int) -> Iterator[tuple[slice, "_Aim"]]:
+        """So many positions at a time, and what is left."""
+        begun, count_of_all = 0, len(self.targets)
+        for first in range(0, count_of_all, size):
+            part = slice(first, min(first + size, count_of_all))
+            targets, counted, nearness = (
+                each[part] for each in (self.targets, self.counted, self.nearness)
+            )
+            base = None
+            if self.base is not None:
+                is_all = len(self.base) == len(self.targets)
+                count = len(targets) if is_all else int((nearness != 0).sum())
+                base, begun = self.base[begun : begun + count], begun + count
+            yield part, _Aim(targets, counted, nearness, base, self.smoothing, self.weighted)
 
 
 class _HeadLoss(torch.autograd.Function):
@@ -199,7 +198,7 @@ class _HeadLoss(torch.autograd.Function):
             gradients = _Gradients.of(states, _Layer(weight, bias), asks)
             losses = torch.empty(len(states), device=states.device)
             total = torch.zeros((), device=states.device)
-            parts = _parts_of(aim, _positions(layer.weight, asks[1]))
+            parts = aim.parts(_positions(layer.weight, asks[1]))
             for part, here in parts if choose is None else choose(parts):
                 given, here = _evened(states[part].to(dtype), here)
                 judged = _judged(layer, given, here, any(asks))
