@@ -18,7 +18,8 @@ from tuneglm.plan import step_memory as module
 from tuneglm.plan.alike import of_few_lengths
 from tuneglm.plan.batch_shape import Batch
 from tuneglm.plan.step_memory import step_memory
-from tuneglm.stages.head_loss import Question, answered
+from tuneglm.stages.head_loss import answered
+from tuneglm.stages.question import Question
 from tuneglm.stages.sft import summed_loss
 
 

@@ -14,7 +14,7 @@ from tuneglm.models import family_of
 from tuneglm.plan.batch_shape import Batch
 from tuneglm.plan.ledger import Ledger
 from tuneglm.plan.step_memory import StepMemory, step_memory
-from tuneglm.stages.head_loss import Question
+from tuneglm.stages.question import Question
 from tuneglm.stages.sft import Way, summed_loss
 
 BATCH = Batch(1, 64, 32)

@@ -1,4 +1,4 @@
-"""The head's loss in chunks against logits as a whole: values and gradients."""
+"""The head's loss in blocks and chunks against logits as a whole: values and gradients."""
 
 import copy
 from collections.abc import Iterator
@@ -13,9 +13,10 @@ from transformers import CohereConfig, CohereForCausalLM, GlmConfig, GlmForCausa
 from tuneglm.data.encoded import UNTRAINED
 from tuneglm.models import products
 from tuneglm.models.fast import make_fast
-from tuneglm.stages import head_loss
-from tuneglm.stages.head_loss import Question, answered
+from tuneglm.stages import head_blocks, head_chunks
+from tuneglm.stages.head_loss import answered
 from tuneglm.stages.kl import summed_kl
+from tuneglm.stages.question import Question
 from tuneglm.stages.sft import Way, said_at, summed_loss
 
 HIDDEN, VOCABULARY = 8, 50
@@ -33,8 +34,10 @@ SIZES: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def chunks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Several of them in what follows: sixteen positions each."""
-    monkeypatch.setitem(head_loss.CHUNK_BYTES, "cpu", 1)
+    """Several of them in what follows: sixteen positions each, or sixteen words."""
+    monkeypatch.setitem(head_chunks.CHUNK_BYTES, "cpu", 1)
+    monkeypatch.setattr(head_blocks, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(head_blocks, "FEWEST_WORDS", 16)
     monkeypatch.setattr(products, "by_onednn", torch.backends.mkldnn.is_available)
     yield
 
@@ -120,6 +123,26 @@ def test_certain_and_impossible_targets_have_a_finite_loss(head: nn.Linear) -> N
     assert question.losses is not None
     assert torch.allclose(question.losses, plainly(head, states, question)[1], rtol=1e-5)
     assert question.losses.max() > 100
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_well_known_has_its_small_gradient(head: nn.Linear, dtype: torch.dtype) -> None:
+    """Not what rounding leaves of the difference of two large ones."""
+    head.requires_grad_(False).to(dtype)
+    states = 16 * torch.randn(1, 200, HIDDEN, generator=torch.Generator().manual_seed(3)).to(dtype)
+    targets = head(states).argmax(-1)
+    one, other = states.clone().requires_grad_(), states.double().requires_grad_()
+    question = Question(targets, whole=True)
+    answered(head, one, question)
+    assert question.total is not None
+    question.total.backward()
+    total, losses = plainly(copy.deepcopy(head).double(), other, question)
+    total.backward()
+    assert one.grad is not None and other.grad is not None
+    known = (losses < 0.01) & (losses > 1e-4)
+    assert known.sum() > 3
+    apart = (one.grad - other.grad)[known].norm(dim=-1) / other.grad[known].norm(dim=-1)
+    assert apart.max() < (0.1 if dtype == torch.bfloat16 else 0.01)
 
 
 def test_without_a_way_back_nothing_is_kept(head: nn.Linear) -> None:

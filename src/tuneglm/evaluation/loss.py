@@ -9,8 +9,8 @@ import torch
 from tuneglm.data.collate import collate
 from tuneglm.data.encoded import UNTRAINED, Encoded
 from tuneglm.generate import ChatModel
-from tuneglm.stages.head_loss import Question
 from tuneglm.stages.portions import tokens_at_once
+from tuneglm.stages.question import Question
 from tuneglm.stages.sft import Way, summed_loss
 
 Tell = Callable[[int], None]  # rows done so far

@@ -29,7 +29,7 @@ from tuneglm.plan.batch_shape import Batch
 from tuneglm.plan.experts import experts_without_data
 from tuneglm.plan.ledger import Ledger, Peak, empty_like_all, fake_mode
 from tuneglm.plan.step import FUSED, Step
-from tuneglm.stages.head_loss import Question
+from tuneglm.stages.question import Question
 from tuneglm.stages.sft import Way, said_at, summed_loss
 from tuneglm.stages.trainer import evaluating
 

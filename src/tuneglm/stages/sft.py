@@ -28,7 +28,6 @@ from tuneglm.models.attention import keeps_rows_apart
 from tuneglm.stages.apart import check_rows_apart
 from tuneglm.stages.arguments import refusals
 from tuneglm.stages.head_loss import (
-    Question,
     asked_for_loss,
     asked_for_states,
     head_of,
@@ -43,6 +42,7 @@ from tuneglm.stages.kinds import (
 )
 from tuneglm.stages.kl import summed_kl
 from tuneglm.stages.portions import tokens_at_once
+from tuneglm.stages.question import Question
 from tuneglm.stages.trainer import StageTrainer, evaluating
 from tuneglm.stages.watch import SourcedCollator
 
