@@ -3,7 +3,9 @@
 A step makes and drops the same tensors over and over, of lengths that differ with the rows.
 glibc keeps blocks of up to 32 MB once one of that size was dropped, and cuts smaller ones out
 of them: what a process holds grows to twice what it uses. So the largest go back to the system
-at once; in pages of 2 MB they cost a third of the time to take again.
+at once; in pages of 2 MB they cost a third of the time to take again. What lies free behind
+the smaller ones is kept up to a bound: given back at once, as glibc does from 128 KB on, it is
+asked for again some thousand pages a step.
 """
 
 import ctypes
@@ -13,6 +15,9 @@ import sys
 # bytes: what is larger goes back at once
 LARGE = 2 * 2**20
 M_MMAP_THRESHOLD = -3
+# bytes of free memory behind the smaller ones that are kept
+KEPT = 64 * 2**20
+M_TRIM_THRESHOLD = -1
 # torch asks for pages of 2 MB where this is set before its first tensor
 HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 
@@ -25,3 +30,4 @@ def give_large_blocks_back() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, LARGE)
+        mallopt(M_TRIM_THRESHOLD, KEPT)
