@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from tests.test_plan import FLOAT32, only_config, step
 from tuneglm.errors import ConfigError
@@ -18,7 +19,7 @@ from tuneglm.plan.planning import check_memory
 from tuneglm.plan.records import memory_of
 from tuneglm.plan.step import Step
 from tuneglm.plan.step_memory import step_memory
-from tuneglm.stages.sharing import Kind, Sharing, sharing_of
+from tuneglm.stages.sharing import ZERO_PARTS, Kind, Sharing, sharing_of
 
 BF16 = ("model.dtype=bfloat16", "training.bf16=true")
 
@@ -53,8 +54,6 @@ def test_what_one_process_holds_decides(
     monkeypatch.setattr(planning, "device_memory", lambda _: peaks[1] // 2)
     with pytest.raises(ConfigError, match="The run needs about"):
         check_memory(shared)
-    offloaded = replace(shared, sharing=replace(shared.sharing, offloads=True))
-    assert check_memory(offloaded) is None
 
 
 def test_more_processes_are_proposed_where_nothing_else_is(
@@ -92,11 +91,38 @@ def test_deepspeed_holds_weights_in_16_bits_and_changes_others(tmp_path: Path) -
     assert divided(parts, single, Sharing("zero2", 8))["trained"] == 800.0
 
 
-def test_what_is_offloaded_is_not_on_the_device() -> None:
-    engine = SimpleNamespace(is_offload=lambda: True)
-    plugin = SimpleNamespace(zero_stage=3, hf_ds_config=engine)
+@pytest.mark.parametrize(
+    ("zero", "parts"),
+    [
+        ({}, set()),
+        ({"offload_optimizer": {"device": "none"}}, set()),
+        ({"offload_optimizer": {"device": "cpu"}}, {"gradients", "optimizer"}),
+        ({"offload_param": {"device": "nvme"}}, {"weights", "quantization", "trained"}),
+    ],
+)
+def test_training_and_plan_offload_the_same(zero: dict[str, Any], parts: set[str]) -> None:
+    settings = {"zero_optimization": {"stage": 3, **zero}}
+    plugin = SimpleNamespace(zero_stage=3, hf_ds_config=SimpleNamespace(config=settings))
     arguments: Any = SimpleNamespace(world_size=2, fsdp=None, deepspeed_plugin=plugin)
-    assert sharing_of(arguments) == Sharing("zero3", 2, offloads=True)
+    assert sharing_of(arguments) == Sharing("zero3", 2, frozenset(parts))
+    assert sharing_planned({"deepspeed": settings}, 2) == Sharing("zero3", 2, frozenset(parts))
+
+
+def test_what_is_offloaded_is_not_on_the_device(tmp_path: Path) -> None:
+    """But beside it; a processor has one memory for both."""
+    made = replace(whole(tmp_path, *BF16), sharing=Sharing("zero2", 8))
+    traced = step_memory(made)
+    offloading = replace(made.sharing, offloads=ZERO_PARTS["optimizer"])
+    assert memory_of(replace(made, sharing=offloading), traced) == memory_of(made, traced)
+    card = replace(made, device=torch.device("cuda"))
+    plain, less = (
+        memory_of(replace(card, sharing=each), traced) for each in (card.sharing, offloading)
+    )
+    assert not plain.offloaded
+    assert not less.parts["optimizer"] and not less.parts["gradients"]
+    assert less.parts["weights"] == plain.parts["weights"]
+    assert less.offloaded >= plain.parts["optimizer"] > 0
+    assert less.peak < plain.peak
 
 
 @pytest.mark.parametrize(
@@ -109,17 +135,15 @@ def test_what_is_offloaded_is_not_on_the_device() -> None:
                     "zero_optimization": {"stage": 3, "offload_optimizer": {"device": "cpu"}}
                 }
             },
-            ["buckets", "offloaded"],
+            ["buckets"],
         ),
-        ({"fsdp": True, "fsdp_config": {"cpu_offload": True}}, ["offloaded"]),
-        ({"fsdp": "full_shard offload"}, ["offloaded"]),
         ({"fsdp": True}, []),
         ({}, []),
     ],
 )
 def test_a_plan_says_what_it_leaves_out(training: dict[str, Any], words: list[str]) -> None:
     said = left_out(sharing_planned(training, 8))
-    assert [word for word in ("buckets", "offloaded") if word in (said or "")] == words
+    assert (["buckets"] if "buckets" in (said or "") else []) == words
 
 
 @pytest.mark.parametrize(
@@ -138,7 +162,7 @@ def test_settings_of_the_division_may_stand_in_a_file(
     file.write_text(json.dumps(training[option]))
     planned = sharing_planned(training, 2)
     assert sharing_planned(training | {option: str(file)}, 2) == planned
-    assert planned.offloads == ("false" not in file.read_text())
+    assert bool(planned.offloads) == ("false" not in file.read_text())
 
 
 @pytest.mark.parametrize("content", [None, "{", "[1]"])

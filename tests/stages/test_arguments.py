@@ -13,7 +13,7 @@ from tuneglm.demo import MODEL_FOLDER
 from tuneglm.errors import ConfigError
 from tuneglm.models.precision import Capability
 from tuneglm.stages.arguments import training_arguments
-from tuneglm.stages.sharing import Kind, Sharing, check_sharing, sharing_of
+from tuneglm.stages.sharing import ALL_STATES, Kind, Sharing, check_sharing, sharing_of
 from tuneglm.stages.trainer import check_sharded
 from tuneglm.training import train
 
@@ -128,7 +128,7 @@ def test_fsdp_is_asked_for_by_the_launcher_too(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     assert sharing_of(arguments) == Sharing("fsdp", 2)
     monkeypatch.setenv("FSDP_OFFLOAD_PARAMS", "true")
-    assert sharing_of(arguments) == Sharing("fsdp", 2, offloads=True)
+    assert sharing_of(arguments) == Sharing("fsdp", 2, ALL_STATES)
     monkeypatch.delenv("FSDP_OFFLOAD_PARAMS")
     arguments.fsdp_plugin_args = {"cpu_offload": True}
     assert sharing_of(arguments).offloads

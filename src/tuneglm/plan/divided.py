@@ -17,9 +17,9 @@ from tuneglm.errors import ConfigError
 from tuneglm.models.skeleton import layers_of, skeleton
 from tuneglm.plan.ledger import CASTS
 from tuneglm.plan.step import Step
-from tuneglm.stages.sharing import Sharing, zero_kind
+from tuneglm.stages.sharing import ALL_STATES, Sharing, zero_kind, zero_offloads
 
-GATHERED = "gathered"
+GATHERED, OFFLOADED = "gathered", "offloaded"
 AT_ONCE = 2
 # options that may name a file → what to do where it cannot be read
 BEGIN_WITH = {
@@ -32,23 +32,19 @@ def sharing_planned(training: Mapping[str, Any], processes: int) -> Sharing:
     """What a `training:` section asks for, of so many processes."""
     if training.get("deepspeed"):
         zero = _settings("deepspeed", training["deepspeed"]).get("zero_optimization", {})
-        devices = (zero.get(f"offload_{each}") or {} for each in ("param", "optimizer"))
-        offloads = any(each.get("device", "none") != "none" for each in devices)
-        return Sharing(zero_kind(_stage(zero)), processes, offloads)
+        return Sharing(zero_kind(_stage(zero)), processes, zero_offloads(zero))
     if not training.get("fsdp") or processes == 1:
         return Sharing("copies", processes)
     settings = _settings("fsdp_config", training.get("fsdp_config") or {})
     # transformers takes each key with and without the library's name
     asked = settings.get("cpu_offload") or settings.get("fsdp_cpu_offload")
-    return Sharing("fsdp", processes, bool(asked) or "offload" in str(training["fsdp"]))
+    offloads = bool(asked) or "offload" in str(training["fsdp"])
+    return Sharing("fsdp", processes, ALL_STATES if offloads else frozenset())
 
 
 def left_out(sharing: Sharing) -> str | None:
     """What a plan does not count, in words."""
-    words = ["DeepSpeed's buckets are not counted"] if sharing.is_deepspeed else []
-    if sharing.offloads:
-        words += ["what is offloaded to the machine's memory is counted as if it were not"]
-    return "; ".join(words) or None
+    return "DeepSpeed's buckets are not counted" if sharing.is_deepspeed else None
 
 
 def _settings(option: str, given: Any) -> Mapping[str, Any]:
@@ -76,7 +72,10 @@ def _stage(zero: Mapping[str, Any]) -> int:
 def divided(
     parts: Mapping[str, float], step: Step, sharing: Sharing, phase: str = ""
 ) -> dict[str, float]:
-    """Parts of the whole model in a phase of the step → those of one process."""
+    """Parts of the whole model in a phase of the step → those of one process.
+
+    What a GPU's process has in the machine's memory comes as OFFLOADED; a processor has one memory.
+    """
     count = sharing.processes
     shared = dict(parts)
     casts = shared.pop(CASTS, 0.0)
@@ -101,6 +100,8 @@ def divided(
         shared[part] = shared.get(part, 0.0) / count
     if sharing.divides_weights:
         shared[GATHERED] = AT_ONCE * largest_unit(step)
+    if step.device.type != "cpu":
+        shared[OFFLOADED] = sum(shared.pop(part, 0.0) for part in sharing.offloads)
     return shared
 
 

@@ -7,7 +7,7 @@ from tuneglm.config import RunConfig
 from tuneglm.models.precision import Bits
 from tuneglm.plan.batch_shape import Batch
 from tuneglm.plan.capacity import GIB, MIB, gib, resident
-from tuneglm.plan.divided import GATHERED, divided
+from tuneglm.plan.divided import GATHERED, OFFLOADED, divided
 from tuneglm.plan.ledger import PARTS
 from tuneglm.plan.step import Step
 from tuneglm.plan.step_memory import StepMemory
@@ -22,9 +22,13 @@ CONTEXT, FRAGMENTATION = GIB // 2, 0.15
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of a run at its fullest moment: PARTS, what the allocator reserves, the process."""
+    """Bytes of a run at its fullest moment: PARTS, what the allocator reserves, the process.
+
+    offloaded  what a process has in the machine's memory meanwhile
+    """
 
     parts: Mapping[str, int]
+    offloaded: int = 0
 
     @property
     def peak(self) -> int:
@@ -125,6 +129,7 @@ def memory_of(step: Step, traced: StepMemory) -> Memory:
         for phase, peak in traced.peaks.items()
         if phase != "start"
     ]
+    offloaded = max(phase.pop(OFFLOADED, 0.0) for phase in phases)
     fullest = max(phases, key=lambda phase: sum(phase.values()))
     parts = {part: round(fullest.get(part, 0)) for part in (*PARTS, GATHERED)}
     if step.device.type == "cpu":
@@ -133,7 +138,7 @@ def memory_of(step: Step, traced: StepMemory) -> Memory:
     else:
         changing = sum(parts.values()) - sum(parts[part] for part in PARTS[:2])
         parts[RESERVED], parts[PROCESS] = round(FRAGMENTATION * changing), CONTEXT
-    return Memory(parts)
+    return Memory(parts, round(offloaded))
 
 
 def memory_words(planned: Plan) -> str:

@@ -38,6 +38,9 @@ def print_plan(terminal: Console, planned: Plan) -> None:
     for part, size in planned.memory.parts.items():
         if size:
             rows.add_row("", f"{gib(size):>7}  {WORDS[part]}")
+    if planned.memory.offloaded:
+        words = "beside it, of each process in the machine's memory"
+        rows.add_row("", f"{gib(planned.memory.offloaded):>7}  {words}")
     if planned.left_out is not None:
         rows.add_row("", planned.left_out)
     if planned.seconds is not None:
@@ -68,6 +71,7 @@ def plan_json(planned: Plan) -> str:
         },
         "parts": dict(planned.memory.parts),
         "peak": planned.memory.peak,
+        "offloaded": planned.memory.offloaded,
         "available": planned.limit,
         "fits": planned.fits,
         "left_out": planned.left_out,

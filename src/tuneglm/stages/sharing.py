@@ -1,6 +1,7 @@
 """How the processes of a run hold the model: each a copy of it, or each a part."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,17 +32,25 @@ WORDS: dict[Kind, str] = {
 }
 
 
+# what DeepSpeed offloads by the name of its option; FSDP offloads both together
+ZERO_PARTS = {
+    "param": frozenset(("weights", "quantization", "trained")),
+    "optimizer": frozenset(("gradients", "optimizer")),
+}
+ALL_STATES = frozenset[str]().union(*ZERO_PARTS.values())
+
+
 @dataclass(frozen=True)
 class Sharing:
     """What is divided among so many processes: the weights too by zero3 and fsdp.
 
     ZeRO-1 and -2 (arXiv:1910.02054) divide the optimizer's states, -2 the gradients as well.
-    `offloads`: some of it lies in the memory of the machine and not of the device.
+    `offloads`: parts that lie in the memory of the machine and not of the device.
     """
 
     kind: Kind = "copies"
     processes: int = 1
-    offloads: bool = False
+    offloads: frozenset[str] = frozenset()
 
     @property
     def divides_weights(self) -> bool:
@@ -64,15 +73,23 @@ class Sharing:
         return WORDS[self.kind]
 
 
+def zero_offloads(zero: Mapping[str, Any]) -> frozenset[str]:
+    """Parts that a DeepSpeed config's `zero_optimization` has in the machine's memory."""
+    devices = {each: (zero.get(f"offload_{each}") or {}).get("device") for each in ZERO_PARTS}
+    chosen = [ZERO_PARTS[each] for each, device in devices.items() if device not in (None, "none")]
+    return frozenset().union(*chosen)
+
+
 def sharing_of(arguments: TrainingArguments) -> Sharing:
     """What `training:` or the launcher asks for."""
     plugin: Any = arguments.deepspeed_plugin
     if plugin is not None and plugin.zero_stage > 0:
-        offloads = bool(plugin.hf_ds_config.is_offload())
+        offloads = zero_offloads(plugin.hf_ds_config.config.get("zero_optimization", {}))
         return Sharing(zero_kind(plugin.zero_stage), arguments.world_size, offloads)
     if arguments.world_size > 1 and (_launcher_asks("ACCELERATE_USE_FSDP") or arguments.fsdp):
         asked = (arguments.fsdp_plugin_args or {}).get("cpu_offload", False)
-        offloads = bool(asked) or _launcher_asks("FSDP_OFFLOAD_PARAMS")
+        all_states = bool(asked) or _launcher_asks("FSDP_OFFLOAD_PARAMS")
+        offloads = ALL_STATES if all_states else frozenset()
         return Sharing("fsdp", arguments.world_size, offloads)
     return Sharing("copies", arguments.world_size)
 
