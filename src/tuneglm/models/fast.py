@@ -245,9 +245,11 @@ class _GatedPair(torch.autograd.Function):
 def _gated_back(
     gradient: Tensor, gate: Tensor, values: Tensor, of_gate: Tensor, of_values: Tensor
 ) -> None:
-    """Fill the last two: the gradients of gate and values."""
-    torch.mul(functional.silu(gate), gradient, out=of_values)
-    torch.ops.aten.silu_backward.grad_input(gradient * values, gate, grad_input=of_gate)
+    """Fill the last two: the gradients of gate and values. What comes in between lies in them."""
+    torch.ops.aten.silu.out(gate, out=of_gate)
+    torch.mul(of_gate, gradient, out=of_values)
+    torch.mul(gradient, values, out=of_gate)
+    torch.ops.aten.silu_backward.grad_input(of_gate, gate, grad_input=of_gate)
 
 
 _KNOWN: dict[tuple[type, str], bool] = {}

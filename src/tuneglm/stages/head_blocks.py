@@ -9,7 +9,8 @@ and stand near the processor while they are needed.
 Source: the gradient for a state of the cross entropy of softmax p at target t is
 Σ p_v W_v - W_t, that of KL(q ‖ p) is Σ p_v W_v - Σ q_v W_v. The first is summed up as
 Σ_{v≠t} p_v W_v - (1 - p_t) W_t, with 1 - p_t as a sum of the others: of a token that is well known
-both are small, and no more than they are is lost in halves. Of the second that cannot be said.
+both are small, and so is what halves lose of them. The second is a difference of two large sums,
+for float32 alone.
 """
 
 from collections.abc import Callable, Iterator

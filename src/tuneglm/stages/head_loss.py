@@ -113,13 +113,14 @@ class _HeadLoss(torch.autograd.Function):
         asks = [has_way_back and asked for asked in ctx.needs_input_grad[:3]]
         with torch.autocast(states.device.type, enabled=False):
             layer = Layer(weight.to(dtype), None if bias is None else bias.to(dtype))
-            gradients = Gradients.of(states, Layer(weight, bias), asks)
             if _is_for_blocks(layer, aim, asks):
                 given = states.to(dtype)
-                total, losses, gradients.states = by_blocks(layer, given, aim, asks[0], choose)
+                total, losses, of_states = by_blocks(layer, given, aim, asks[0], choose)
+                ctx.save_for_backward(of_states, None, None)
             else:
+                gradients = Gradients.of(states, Layer(weight, bias), asks)
                 total, losses = by_positions(layer, states, aim, gradients, choose)
-        ctx.save_for_backward(gradients.states, gradients.weight, gradients.bias)
+                ctx.save_for_backward(gradients.states, gradients.weight, gradients.bias)
         ctx.mark_non_differentiable(losses)
         return total, losses
 
@@ -131,7 +132,7 @@ class _HeadLoss(torch.autograd.Function):
 
 
 def _is_for_blocks(layer: Layer, aim: Aim, asks: list[bool]) -> bool:
-    """Whether only states learn from the loss, on a processor, and not from halves' differences."""
+    """Whether only states learn, on a processor, and not from what two halves differ in."""
     of_states, of_weight, of_bias = asks
     is_exact = layer.weight.dtype == torch.float32 or aim.base is None or not of_states
     return layer.weight.device.type == "cpu" and is_exact and not of_weight and not of_bias
