@@ -93,7 +93,7 @@ def llama_factory(address: str, job: Job, **options: Any) -> None:
     rows = [{**row, "attention_mask": [1] * len(row["input_ids"])} for row in rows]
     settings: dict[str, Any] = {"per_device_train_batch_size": BATCH, **options}
     with tempfile.TemporaryDirectory() as folder:
-        model = _with_plain_tokenizer(Path(job.model), Path(folder) / "model")
+        model = _with_plain_tokenizer(job, Path(folder) / "model")
         tokenised = Path(folder) / "rows"
         DatasetDict({"train": Dataset.from_list(rows)}).save_to_disk(str(tokenised))
         run_exp(
@@ -110,7 +110,6 @@ def llama_factory(address: str, job: Job, **options: Any) -> None:
                 "lora_alpha": 16,
                 "lora_target": ",".join(PROJECTIONS),
                 "cutoff_len": LONGEST,
-                "infer_dtype": "float32",
                 "output_dir": str(Path(folder) / "output"),
                 "use_cpu": True,
                 "max_steps": STEPS,
@@ -140,7 +139,7 @@ def ms_swift(address: str, job: Job, **options: Any) -> None:
     settings: dict[str, Any] = {"per_device_train_batch_size": BATCH, **options}
     with tempfile.TemporaryDirectory() as folder:
         arguments = SftArguments(
-            model=str(_with_plain_tokenizer(Path(job.model), Path(folder) / "model")),
+            model=str(_with_plain_tokenizer(job, Path(folder) / "model")),
             model_type="glm4",
             template="dummy",
             # a name has to be there, and is not looked at
@@ -242,11 +241,17 @@ def _tokenizer() -> Any:
     )
 
 
-def _with_plain_tokenizer(model: Path, folder: Path) -> Path:
-    """The model's own config and weights, beside a tokenizer that any library loads."""
+def _with_plain_tokenizer(job: Job, folder: Path) -> Path:
+    """The model's own weights, beside a tokenizer that any library loads.
+
+    The config names the job's type: who loads weights in the type that they say they have, as
+    LLaMA-Factory does whatever its own options say, would train in another one than all others.
+    """
     folder.mkdir()
-    for file in (*model.glob("*.safetensors"), model / "config.json"):
+    for file in Path(job.model).glob("*.safetensors"):
         (folder / file.name).symlink_to(file)
+    config = json.loads((Path(job.model) / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, "dtype": job.dtype}))
     _tokenizer().save_pretrained(folder)
     return folder
 
