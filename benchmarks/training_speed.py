@@ -275,7 +275,13 @@ def full(settings: Settings) -> Measured:
 
 
 def bfloat16(settings: Settings) -> Measured:
-    """LoRA in bfloat16 against our own float32."""
+    """LoRA in bfloat16 against our own float32, where the processor has instructions for it."""
+    import torch
+
+    from tuneglm.models.precision import Capability
+
+    if not Capability.of(torch.device("cpu")).bfloat16:
+        return Measured(details={"left out": "this processor has no bfloat16"})
     jobs = {name: settings.job("A", dtype=name) for name in ("bfloat16", "float32")}
     contenders = [Contender(name, contend, ("ours", job)) for name, job in jobs.items()]
     results = settings.race((), jobs["float32"], *contenders)
