@@ -44,6 +44,8 @@ def by_blocks(
     tuned = _Softmax(states, asked)
     base = None if aim.base is None or not len(aim.base) else _Softmax(aim.base, asked)
     said = tuned.highest.clone()
+    # of the vocabulary, to which smoothing gives a share
+    usual = layer.weight.mean(0) if aim.smoothing else None
     parts = _blocks(len(layer.weight), len(states))
     for part in parts if choose is None else choose(parts):
         words = Layer(layer.weight[part], None if layer.bias is None else layer.bias[part])
@@ -57,14 +59,14 @@ def by_blocks(
     # what the others are beside the target
     total = tuned.total + (said - tuned.highest).exp()
     norm = tuned.highest + total.log()
-    losses = aim.loss(norm, said, _mean(layer, states) if aim.smoothing else said)
+    losses = aim.loss(norm, said, said if usual is None else _mean(layer, states, usual))
     summed = (losses * aim.counted).sum()
     if base is not None:
         distance = base.valued / base.total - base.highest - base.total.log() + norm[aim.near]
         summed = summed + (distance.squeeze(1) * aim.nearness[aim.near]).sum()
     if not asked:
         return summed, losses[:count], None
-    gradient = _gradient(layer, aim, tuned, total)
+    gradient = _gradient(layer, aim, tuned, total, usual)
     if base is not None:
         gradient[aim.near] -= base.expected(base.total).mul_(aim.nearness[aim.near, None])
     return summed, losses[:count], gradient[:count].to(states.dtype)
@@ -93,13 +95,15 @@ class _Targets:
         return cls((places >= 0) & (places <= last), places.clamp(0, last))
 
 
-def _mean(layer: Layer, states: Tensor) -> Tensor:
-    """Of all words' logits, (positions, 1)."""
-    mean = (states @ layer.weight.mean(0)[:, None]).float()
+def _mean(layer: Layer, states: Tensor, usual: Tensor) -> Tensor:
+    """Of all words' logits, (positions, 1), from the head's mean row."""
+    mean = (states @ usual[:, None]).float()
     return mean if layer.bias is None else mean + layer.bias.mean()
 
 
-def _gradient(layer: Layer, aim: Aim, tuned: "_Softmax", total: Tensor) -> Tensor:
+def _gradient(
+    layer: Layer, aim: Aim, tuned: "_Softmax", total: Tensor, usual: Tensor | None
+) -> Tensor:
     """(positions, hidden), in the memory of what the softmax summed up; the base's is left out."""
     unlikely = tuned.total / total  # 1 - p of the target
     counted, smoothing = aim.counted[:, None], aim.smoothing
@@ -110,8 +114,8 @@ def _gradient(layer: Layer, aim: Aim, tuned: "_Softmax", total: Tensor) -> Tenso
         of_target = of_target + nearness * (1 - unlikely)
         gradient.mul_(counted + nearness)
     gradient.addcmul_(layer.weight[aim.targets], of_target)
-    if smoothing:
-        gradient.sub_(counted * smoothing * layer.weight.mean(0))
+    if usual is not None:
+        gradient.sub_(counted * smoothing * usual)
     return gradient
 
 
