@@ -120,6 +120,11 @@ class DataRunConfig(Section):
     patience: Annotated[int, Field(ge=1)] | None = None
     """End the run when so many evaluations in a row brought no lower loss, and keep the weights of
     the lowest; needs rows for evaluation. Left out: train to the end."""
+    average: Annotated[float, Field(gt=0, le=1)] | None = None
+    """The result is the mean of the weights after each step of this last share of the run (0.5: of
+    its second half), which answers more evenly than the last step's; what is evaluated is the mean
+    too. It takes four bytes a trained weight. Left out: the last step's, or the best checkpoint's.
+    """
     memory_check: Literal["refuse", "warn", "off"] = "refuse"
     """What is done about a run that will not fit into memory, which is told before the model is
     loaded: `refuse` it, `warn`, or do not ask (`off`)."""

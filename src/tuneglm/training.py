@@ -76,6 +76,7 @@ from tuneglm.reports.terminal import console
 from tuneglm.reports.trackers import print_trackers, tracked
 from tuneglm.stages import STAGES
 from tuneglm.stages.arguments import training_arguments
+from tuneglm.stages.averaging import Average
 from tuneglm.stages.patience import Patience
 from tuneglm.stages.sharing import check_sharing, sharing_of
 from tuneglm.stages.trainer import StageTrainer
@@ -154,7 +155,7 @@ def train(config: RunConfig) -> TrainingResult:
     progression, interrupt = Progression(terminal, output.folder), SaveOnInterrupt()
     chat = ChatModel.around(tuned.model, tokenizer, family)
     probing = Probing(terminal, config.probe, probes, chat, trainer)
-    _listen(trainer, progression, probing, interrupt, *_patience(config))
+    _listen(trainer, progression, probing, interrupt, *_asked_for(config, trainer))
     with _held_open(terminal, config, output, trainer):
         try:
             trainer.train(
@@ -214,9 +215,13 @@ def _listen(trainer: Trainer, *callbacks: TrainerCallback) -> None:
         trainer.add_callback(callback)
 
 
-def _patience(config: RunConfig) -> Iterator[Patience]:
+def _asked_for(config: RunConfig, trainer: StageTrainer) -> Iterator[TrainerCallback]:
+    """What a run does beside training only where its config says so."""
     if config.patience is not None:
         yield Patience(config.patience)
+    if config.average is not None:
+        trainer.average = Average(trainer.tuned.model, config.average)
+        yield trainer.average
 
 
 @contextmanager
@@ -392,6 +397,7 @@ def _closing(
         planned=planned,
         kinds=progression.kinds,
         kept=state.best_global_step if is_best else None,
+        averaged=0 if trainer.average is None else trainer.average.steps,
         doubt=doubt_of_rate(config.method.name, arguments.learning_rate),
         learnt=learnt,
         bits=config.model.bits if config.model.bits in (8, 4) else None,

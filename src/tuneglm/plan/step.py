@@ -35,6 +35,8 @@ STATE_BYTES: dict[str, float] = {
     "rmsprop_bnb_8bit": 1,
 }
 ADAMW_BYTES = 8
+# the mean of a trained weight, in float32
+AVERAGE_BYTES = 4
 # those that change the weights in one pass, with nothing beside
 FUSED = ("adamw_torch_fused", "adamw_apex_fused")
 
@@ -106,5 +108,6 @@ class Step:
 
     @property
     def state_bytes(self) -> float:
-        """What the optimizer keeps for each trained weight."""
-        return STATE_BYTES.get(self.optimizer, ADAMW_BYTES)
+        """What is kept for each trained weight: by the optimizer, and for `average` its mean."""
+        of_mean = 0 if self.config.average is None else AVERAGE_BYTES
+        return STATE_BYTES.get(self.optimizer, ADAMW_BYTES) + of_mean

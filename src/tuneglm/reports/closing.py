@@ -35,6 +35,7 @@ class Closing:
     peak, planned   bytes at most, measured and foreseen; None where nobody knows
     kinds           kind of task → the last evaluation loss of its rows
     kept            the step whose weights were kept as the best; None: the last
+    averaged        steps up to that one of whose weights they are the mean
     doubt           what is to be said of the learning rate
     learnt          whether it ended because every question was answered
     bits            in which bitsandbytes held the base; None: in none
@@ -54,6 +55,7 @@ class Closing:
     doubt: str | None
     learnt: bool = False
     bits: int | None = None
+    averaged: int = 0
 
 
 def print_closing(terminal: Console, result: TrainingResult, closing: Closing) -> None:
@@ -97,9 +99,8 @@ def _lines(result: TrainingResult, closing: Closing) -> Iterator[tuple[str, str]
     if result.steps < closing.steps:
         why = "every question was answered twice" if closing.learnt else _patience(closing)
         yield "Ended", f"at step {result.steps:,} of {closing.steps:,}: {why}"
-    if closing.kept is not None:
-        lowest = dict(closing.held)[closing.kept]
-        yield "Kept", f"the weights of step {closing.kept:,}, evaluation {lowest:.4f}"
+    if closing.kept is not None or closing.averaged:
+        yield "Kept", _kept(result, closing)
     yield "Time", _time(closing)
     if closing.peak is not None:
         planned = "" if closing.planned is None else f", planned {gib(closing.planned)}"
@@ -108,6 +109,15 @@ def _lines(result: TrainingResult, closing: Closing) -> Iterator[tuple[str, str]
 
 def _change(name: str, curve: Curve) -> str:
     return f"{name}{curve[0][1]:.4f} → {curve[-1][1]:.4f}" if curve else ""
+
+
+def _kept(result: TrainingResult, closing: Closing) -> str:
+    last = result.steps if closing.kept is None else closing.kept
+    weights = f"the weights of step {last:,}"
+    if closing.averaged > 1:
+        weights = f"the mean of the weights of steps {last - closing.averaged + 1:,} to {last:,}"
+    loss = dict(closing.held).get(last)
+    return weights if loss is None else f"{weights}, evaluation {loss:.4f}"
 
 
 def _patience(closing: Closing) -> str:

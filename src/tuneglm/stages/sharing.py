@@ -107,6 +107,12 @@ def zero_kind(stage: int) -> Kind:
 
 def check_sharing(config: RunConfig, sharing: Sharing, folder: Path) -> None:
     """Raises ConfigError for what cannot be divided among processes; `folder` is the model's."""
+    if config.average is not None and sharing.kind != "copies":
+        raise ConfigError(
+            f"`average` takes the mean of whole weights, and {sharing.words} divides them or what "
+            "they are made of among processes.",
+            "leave it out, or take DDP",
+        )
     if not sharing.divides_weights:
         return
     bits = packed_bits(read_json(folder / "config.json")) or config.model.bits

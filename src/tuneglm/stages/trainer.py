@@ -20,6 +20,7 @@ from tuneglm.errors import ConfigError
 from tuneglm.manifest import UNFINISHED, Course, discard, problem_of, publish, seal
 from tuneglm.methods.tuned import Tuned
 from tuneglm.models.products import EVEN
+from tuneglm.stages.averaging import Average
 from tuneglm.stages.locate import Place, first_not_finite
 from tuneglm.stages.portions import added_up_apart, evened, portions
 from tuneglm.stages.sharing import SHARDED, load_parts, save_parts, sharing_of, trained_weights
@@ -38,6 +39,7 @@ class StageTrainer(Trainer):
     """
 
     course = Course()
+    average: Average | None = None
 
     def __init__(self, tuned: Tuned, at_once: int | None = None, **arguments: Any) -> None:
         with _judged_by_what_is_trained(tuned.model):
@@ -67,6 +69,13 @@ class StageTrainer(Trainer):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
         else:
             self.tuned.restore(Path(resume_from_checkpoint))
+        if self.average is not None:
+            self.average.load(Path(resume_from_checkpoint))
+
+    def evaluate(self, *arguments: Any, **named: Any) -> dict[str, float]:
+        """The Trainer's own, of what would be the result if the run ended here."""
+        with nullcontext() if self.average is None else self.average.in_place():
+            return super().evaluate(*arguments, **named)
 
     def _load_best_model(self) -> None:
         """As `_load_from_checkpoint`."""
@@ -76,6 +85,8 @@ class StageTrainer(Trainer):
             super()._load_best_model()
         else:
             self.tuned.restore(Path(str(self.state.best_model_checkpoint)))
+        if self.average is not None:
+            self.average.load(Path(str(self.state.best_model_checkpoint)))
 
     def _init_training_state(
         self,
@@ -147,6 +158,8 @@ class StageTrainer(Trainer):
         if is_best and self.args.should_save:
             self.state.save_to_json(str(folder / UNFINISHED / name / STATE_FILE))
         self._save_unlogged(folder / UNFINISHED / name)
+        if self.average is not None and self.args.should_save:
+            self.average.save(folder / UNFINISHED / name)
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             self._publish(folder / UNFINISHED / name, folder / name)
