@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import nn
 from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
     Glm4Config,
     Glm4ForCausalLM,
     GlmConfig,
@@ -179,7 +181,14 @@ def test_what_is_put_in_the_place_of_what() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"use_dora": True}, {"lora_dropout": 0.5}, {"lora_bias": True}]
+    "changes",
+    [
+        {"use_dora": True},
+        {"lora_dropout": 0.5},
+        {"lora_bias": True},
+        # trains what the plain case has frozen
+        {"bias": "all"},
+    ],
 )
 def test_other_kinds_of_adapter_stay_peft_s(changes: dict[str, Any]) -> None:
     config = {"task_type": "CAUSAL_LM", "r": 4, "target_modules": ["q_proj"], **changes}
@@ -187,10 +196,13 @@ def test_other_kinds_of_adapter_stay_peft_s(changes: dict[str, Any]) -> None:
     plain = copy.deepcopy(model)
     make_fast(model)
     torch.manual_seed(3)
-    logits, _ = outcome(model)
+    logits, gradients = outcome(model)
     torch.manual_seed(3)
-    wanted, _ = outcome(plain)
+    wanted, of_plain = outcome(plain)
     assert torch.allclose(logits, wanted, atol=1e-5, rtol=1e-5)
+    assert gradients.keys() == of_plain.keys()
+    for name, gradient in gradients.items():
+        assert torch.allclose(gradient, of_plain[name], atol=1e-4, rtol=1e-4), name
 
 
 class Shifted(nn.Module):
@@ -218,3 +230,12 @@ def test_a_gated_mlp_with_another_activation_is_left_alone() -> None:
     model = LlamaForCausalLM(LlamaConfig(**SIZES, hidden_act="gelu"))
     make_fast(model)
     assert all("forward" not in vars(layer.mlp) for layer in model.model.layers)
+
+
+def test_each_activation_is_tried_whatever_a_config_calls_it() -> None:
+    """Gemma's is `hidden_activation`."""
+    for activation, is_known in (("silu", True), ("gelu_pytorch_tanh", False)):
+        torch.manual_seed(0)
+        model = Gemma2ForCausalLM(Gemma2Config(**SIZES, hidden_activation=activation))
+        make_fast(model)
+        assert all(("forward" in vars(layer.mlp)) == is_known for layer in model.model.layers)

@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainingArguments
 
 from tests.parity.test_networks import FOLDERS, GOLDEN, inputs_of
 from tests.parity.test_prefix import FAMILIES, Case, base_of
 from tuneglm.config import load_config
-from tuneglm.methods import METHODS, check_method
-from tuneglm.models import family_named
+from tuneglm.data.encoded import UNTRAINED
+from tuneglm.methods import METHODS, check_method, tune
+from tuneglm.models import family_named, products
 from tuneglm.models.loading import load_model
+from tuneglm.stages.sft import SftTrainer
 
 
 def apply(folder: Path, family: str, method: str, *overrides: str) -> Any:
@@ -57,6 +60,44 @@ def test_full(family: str, checkpointing: bool) -> None:
     made = apply(folder, family, "full")
     expected = figures(folder)["curve_full_adamw_lr1e-3"]
     losses = curve(made.model, folder, 1e-3, checkpointing=checkpointing)
+    assert losses == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("by_row", [False, True], ids=["batch", "rows"])
+@pytest.mark.parametrize("onednn", [False, True], ids=["torch", "oneDNN"])
+@pytest.mark.parametrize("family", FOLDERS)
+def test_full_as_it_is_trained(
+    family: str, onednn: bool, by_row: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the faster layers, the head's own loss, either library, and row by row."""
+    monkeypatch.setattr(products, "by_onednn", lambda: onednn)
+    # a handful of tokens is many here
+    monkeypatch.setattr(products, "MANY_ROWS", 2)
+    folder = GOLDEN / FOLDERS[family] / "base"
+    chosen = family_named(family)
+    config = load_config(None, [f"model.path={folder}", "method=full"])
+    model = load_model(folder, family=family, dtype="float32", device="cpu")
+    arguments = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none")
+    trainer = SftTrainer(tune(model, config.method, chosen), args=arguments)
+    golden = load_file(folder / "golden.safetensors")
+    batch = {**inputs_of(golden), "labels": golden["labels"]}
+    sizes = [1] * len(batch["labels"]) if by_row else [len(batch["labels"])]
+    parts = [
+        dict(zip(batch, part, strict=True))
+        for part in zip(*(each.split(sizes) for each in batch.values()), strict=True)
+    ]
+    count = (batch["labels"][:, 1:] != UNTRAINED).sum()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
+    losses = []
+    for _ in range(10):
+        optimizer.zero_grad()
+        losses.append(0.0)
+        for part in parts:
+            loss = trainer.compute_loss(model.train(), part, num_items_in_batch=count)
+            loss.backward()
+            losses[-1] += loss.item()
+        optimizer.step()
+    expected = figures(folder)["curve_full_adamw_lr1e-3"]
     assert losses == pytest.approx(expected, rel=1e-4)
 
 

@@ -106,6 +106,48 @@ def test_loss_and_gradients_are_those_of_whole_logits(
             assert torch.allclose(mine, wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("trains_head", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("has_way_back", [False, True])
+def test_under_autocast_states_and_base_are_computed_in_one_type(
+    head: nn.Linear, trains_head: bool, smoothing: float, has_way_back: bool
+) -> None:
+    """Both come in float32 where a norm before the head does."""
+    head.requires_grad_(trains_head)
+    states, targets = some(2, 20, untrained=True)
+    held = targets != UNTRAINED
+    base = torch.randn(int(held.sum()), HIDDEN)
+    question = Question(targets, held=held, base=base, kl=0.7, smoothing=smoothing)
+    one, other = states.clone().requires_grad_(), states.clone().requires_grad_()
+    with torch.set_grad_enabled(has_way_back), torch.autocast("cpu", torch.bfloat16):
+        answered(head, one, question)
+    assert question.total is not None
+    total, losses = plainly(head, other, question)
+    assert torch.allclose(question.total, total, rtol=2e-2)
+    assert question.losses is not None and torch.allclose(question.losses, losses, atol=5e-2)
+    if has_way_back:
+        question.total.backward()
+        total.backward()
+        assert one.grad is not None and other.grad is not None
+        assert one.grad.dtype == torch.float32
+        assert (one.grad - other.grad).norm() < 0.05 * other.grad.norm()
+
+
+@pytest.mark.parametrize("trains_head", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_batch_without_a_trained_token_has_a_loss_of_nothing(
+    head: nn.Linear, trains_head: bool, smoothing: float
+) -> None:
+    head.requires_grad_(trains_head)
+    states, targets = some(2, 5, untrained=False)
+    states.requires_grad_()
+    question = Question(torch.full_like(targets, UNTRAINED), smoothing=smoothing)
+    answered(head, states, question)
+    assert question.total is not None and question.total.item() == 0
+    question.total.backward()
+    assert states.grad is not None and not states.grad.any()
+
+
 def test_all_targets_at_once_need_no_look_at_them(head: nn.Linear) -> None:
     states, targets = some(1, 40, untrained=False)
     whole, looked = Question(targets, whole=True), Question(targets)

@@ -90,7 +90,9 @@ def _only_adapter(module: Any) -> str | None:
 def _is_plain(module: Any, name: str, states: Tensor) -> bool:
     """Whether an adapter is two matrices beside a frozen one, all computed in one type."""
     base, down, up = module.base_layer, module.lora_A[name], module.lora_B[name]
-    if type(base) is not nn.Linear or base.weight.requires_grad or name in module.lora_variant:
+    if type(base) is not nn.Linear or name in module.lora_variant:
+        return False
+    if any(each.requires_grad for each in base.parameters()):
         return False
     if any(type(each) is not nn.Linear or each.bias is not None for each in (down, up)):
         return False
@@ -252,12 +254,14 @@ def _gated_back(
     torch.ops.aten.silu_backward.grad_input(of_gate, gate, grad_input=of_gate)
 
 
-_KNOWN: dict[tuple[type, str], bool] = {}
+_KNOWN: dict[tuple[Any, ...], bool] = {}
+# a config's names for the function between
+ACTIVATIONS = ("hidden_act", "hidden_activation")
 
 
 def _is_gated(kind: type[nn.Module], forward: Any, config: Any) -> bool:
     """Whether MLPs of a class compute what `forward` does: a small one is tried."""
-    key = kind, str(getattr(config, "hidden_act", None))
+    key = kind, forward, *(str(getattr(config, name, None)) for name in ACTIVATIONS)
     if key not in _KNOWN:
         _KNOWN[key] = _tried(kind, forward, config)
     return _KNOWN[key]

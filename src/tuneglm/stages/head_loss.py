@@ -111,6 +111,7 @@ class _HeadLoss(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         dtype = computed_in(states)
         asks = [has_way_back and asked for asked in ctx.needs_input_grad[:3]]
+        aim = aim.with_base_in(dtype)
         with torch.autocast(states.device.type, enabled=False):
             layer = Layer(weight.to(dtype), None if bias is None else bias.to(dtype))
             if _is_for_blocks(layer, aim, asks):

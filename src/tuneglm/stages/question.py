@@ -89,6 +89,10 @@ class Aim:
                 base, begun = self.base[begun : begun + count], begun + count
             yield part, Aim(targets, counted, nearness, base, self.smoothing, self.weighted)
 
+    def with_base_in(self, dtype: torch.dtype) -> "Aim":
+        """With the base's states in the type that products are computed in."""
+        return self if self.base is None else replace(self, base=self.base.to(dtype))
+
     @property
     def near(self) -> Any:
         """Which positions are held to the base."""
