@@ -77,8 +77,12 @@ def trl(address: str, job: Job, **options: Any) -> None:
         ).train()
 
 
-def llama_factory(address: str, job: Job, **options: Any) -> None:
-    """LLaMA-Factory's run, on rows that were tokenised before."""
+def llama_factory(address: str, job: Job, packs: bool = False, **options: Any) -> None:
+    """LLaMA-Factory's run, on rows that were tokenised before.
+
+    packs  as its `packing` does: rows one after another in sequences of LONGEST, which see each
+           other there; it packs while it tokenises, so here that is done with its own knapsacks
+    """
     # it refuses releases of libraries that it was not tried with
     os.environ["DISABLE_VERSION_CHECK"] = "1"
     import transformers  # noqa: F401 (before the next line, which it would trip over)
@@ -90,6 +94,7 @@ def llama_factory(address: str, job: Job, **options: Any) -> None:
 
     take_turns(address)
     rows = json.loads(Path(job.examples).read_text())
+    rows = _packed(rows) if packs else rows
     rows = [{**row, "attention_mask": [1] * len(row["input_ids"])} for row in rows]
     settings: dict[str, Any] = {"per_device_train_batch_size": BATCH, **options}
     with tempfile.TemporaryDirectory() as folder:
@@ -119,6 +124,19 @@ def llama_factory(address: str, job: Job, **options: Any) -> None:
                 **settings,
             }
         )
+
+
+def _packed(rows: list[dict[str, list[int]]]) -> list[dict[str, list[int]]]:
+    """Rows in sequences of up to LONGEST, as LLaMA-Factory puts them together."""
+    from llamafactory.data.processor.processor_utils import greedy_knapsack
+
+    of_length: dict[int, list[dict[str, list[int]]]] = {}
+    for row in (each for each in rows if len(each["input_ids"]) <= LONGEST):
+        of_length.setdefault(len(row["input_ids"]), []).append(row)
+    lengths = [length for length, same in of_length.items() for _ in same]
+    packs = [[of_length[each].pop() for each in pack] for pack in greedy_knapsack(lengths, LONGEST)]
+    keys = ("input_ids", "labels")
+    return [{key: [id_ for row in pack for id_ in row[key]] for key in keys} for pack in packs]
 
 
 def ms_swift(address: str, job: Job, **options: Any) -> None:
@@ -177,6 +195,9 @@ PEERS = {
         ("llamafactory",),
         {
             "LLaMA-Factory": llama_factory,
+            "LLaMA-Factory, packed": partial(
+                llama_factory, packs=True, per_device_train_batch_size=1
+            ),
             "LLaMA-Factory, one row × 4": partial(
                 llama_factory, per_device_train_batch_size=1, gradient_accumulation_steps=BATCH
             ),

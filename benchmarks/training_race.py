@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ class Contender:
 
     command  instead of that, a command line of another environment; `{address}` is filled in
     work     of a turn, where it is not counted in tokens
+    may_fail whether the race goes on without it, where it ends by itself
     """
 
     name: str
@@ -31,6 +33,7 @@ class Contender:
     arguments: tuple[Any, ...] = ()
     command: tuple[str, ...] = ()
     work: float | None = None
+    may_fail: bool = False
 
 
 @dataclass
@@ -76,20 +79,37 @@ def prepare(threads: int) -> None:
 def race(contenders: Sequence[Contender], rounds: int, work: float) -> dict[str, Result]:
     """Every contender loads and warms up; then in each round each does its work, in turn."""
     with tempfile.TemporaryDirectory() as folder:
-        running = {}
+        running: dict[str, _Running] = {}
+
+        def let(contender: Contender, work: Callable[[], None]) -> None:
+            """Work, unless it is out of the race; it is where it fails and may."""
+            try:
+                work()
+            except ContenderError as error:
+                if not contender.may_fail:
+                    raise
+                print(f"    left out: {error}", flush=True)
+                out.add(contender.name)
+
+        out: set[str] = set()
         try:
             for contender in contenders:
-                running[contender.name] = _Running(contender, Path(folder))
-                running[contender.name].turn(1)
-            for _ in range(rounds):
-                for each in running.values():
-                    each.result.rates.append(each.turn(each.work or work))
-            for each in running.values():
-                each.stop()
+                let(contender, partial(_begin, running, contender, Path(folder)))
+            for turn in range(rounds + 1):
+                for contender in contenders:
+                    if contender.name not in out:
+                        each = running[contender.name]
+                        work_ = partial(each.count, work) if turn < rounds else each.stop
+                        let(contender, work_)
         finally:
             for each in running.values():
                 each.end()
-        return {name: each.result for name, each in running.items()}
+        return {name: each.result for name, each in running.items() if name not in out}
+
+
+def _begin(running: "dict[str, _Running]", contender: Contender, folder: Path) -> None:
+    running[contender.name] = _Running(contender, folder)
+    running[contender.name].turn(1)
 
 
 class _Running:
@@ -110,6 +130,10 @@ class _Running:
         self._connection.send(("turn", work))
         seconds, tokens = self._receive("done")
         return float(tokens / seconds)
+
+    def count(self, work: float) -> None:
+        """A turn that counts."""
+        self.result.rates.append(self.turn(self.work or work))
 
     def stop(self) -> None:
         """Ask for the peak of memory; the process ends."""

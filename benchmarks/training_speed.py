@@ -13,6 +13,7 @@ Linux only; `taskset` chooses the cores.
 import argparse
 import json
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -165,7 +166,8 @@ def lora(settings: Settings, name: str) -> Measured:
     names = ("padded", "one row × 4") if settings.quick else TRAINER
     peers = [Contender(trainer, contend, (trainer, job)) for trainer in names]
     if not settings.quick:
-        peers += [Contender(peer, command=line) for peer, line in commands(job).items()]
+        installed = commands(job).items()
+        peers += [Contender(peer, command=line, may_fail=True) for peer, line in installed]
     # not more at once than memory holds, and ours among each of these groups
     size = max(1, available_gib() // GIB_OF_A_CONTENDER - 1)
     pairs, ours, products = {}, [], {}
@@ -414,7 +416,7 @@ def measured(settings: Settings, only: str) -> Iterator[tuple[str, Measured, flo
         started = time.perf_counter()
         try:
             found = section(settings)
-        except ContenderError as error:
+        except (ContenderError, RuntimeError, OSError, subprocess.CalledProcessError) as error:
             print(error, flush=True)
             found = Measured(details={"failed": str(error)})
         yield name, found, time.perf_counter() - started
@@ -441,21 +443,27 @@ def main() -> None:
             tokenizers=given.tokenizers,
             tiny=given.tiny,
         )
-        rows, details = [], {}
+        rows, details, begun, total = [], {}, time.perf_counter(), 0.0
         for name, found, seconds in measured(settings, given.only):
             print(f"    {seconds:.0f} s", flush=True)
             rows += found.rows
             details[name] = {**found.details, "seconds": seconds}
+            total = time.perf_counter() - begun
+            # what is measured is not lost where a later section is stopped
+            _write(given.json, {"machine": known, "seconds": total, **details}, rows)
     finally:
         shutil.rmtree(folder)
     print(f"\n| {' | '.join(HEADER)} |\n|---|---|---:|---:|---:|---:|---|")
     for row in rows:
         print(row.words)
+    print(f"\n{total / 60:.1f} minutes; all figures: {given.json}")
+
+
+def _write(file: Path, figures: dict[str, Any], rows: Sequence[Row]) -> None:
     table = [{**asdict(row), "met": row.met} for row in rows]
-    given.json.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"machine": known, "table": table, **details}, indent=2, ensure_ascii=False)
-    given.json.write_text(text + "\n", encoding="utf-8")
-    print(f"\nall figures: {given.json}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({**figures, "table": table}, indent=2, ensure_ascii=False)
+    file.write_text(text + "\n", encoding="utf-8")
 
 
 def _arguments() -> tuple[argparse.Namespace, list[str]]:

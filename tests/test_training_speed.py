@@ -54,6 +54,15 @@ def test_a_contender_that_fails_says_why() -> None:
         race([Contender("failing", failing)], rounds=1, work=1)
 
 
+def test_the_race_goes_on_without_one_that_may_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    racers = [
+        Contender("failing", failing, may_fail=True),
+        Contender("sound", sleeper, (0.01,)),
+    ]
+    assert set(race(racers, rounds=1, work=100)) == {"sound"}
+    assert "no such model" in capsys.readouterr().out
+
+
 def test_a_goal_is_met_from_either_side() -> None:
     assert Row("work", "them", "2", "1", 2.0, 1.5).met
     assert not Row("work", "them", "2", "1", 2.0, 1.5, is_least=False).met
