@@ -11,12 +11,13 @@ from safetensors.torch import load_file
 from tests.conftest import Configure
 from tests.test_patience import BEST, evaluations, lowest_at_step_two, weights_of
 from tests.test_training import unfinished
-from tuneglm.demo import MODEL_FOLDER
-from tuneglm.errors import ConfigError
+from tuneglm.errors import ConfigError, OutputError
 from tuneglm.plan.planning import plan
 from tuneglm.plan.step import AVERAGE_BYTES
-from tuneglm.stages.averaging import AVERAGE_FILE
-from tuneglm.stages.sharing import Kind, Sharing, check_sharing
+from tuneglm.stages import sharing
+from tuneglm.stages.arguments import training_arguments
+from tuneglm.stages.averaging import AVERAGE_FILE, first_of
+from tuneglm.stages.sharing import Sharing, check_average
 from tuneglm.training import train
 
 __all__ = ["lowest_at_step_two"]
@@ -38,7 +39,9 @@ def test_the_result_is_the_mean_of_the_last_steps(
     assert "Kept     the mean of the weights of steps 4 to 6" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("method", ["lora", "full", "p_tuning", "method.init=pissa"])
+@pytest.mark.parametrize(
+    "method", ["lora", "full", "freeze", "p_tuning", "prompt", "method.init=pissa"]
+)
 def test_what_was_killed_averages_the_same_steps(
     configure: Configure, tmp_path: Path, method: str
 ) -> None:
@@ -88,12 +91,63 @@ def test_the_best_checkpoint_is_kept_with_its_own_mean(
     assert sorted(each.flatten().tolist() for each in result.values()) == means
 
 
-@pytest.mark.parametrize("kind", ["zero1", "zero2", "zero3", "fsdp"])
-def test_weights_in_parts_have_no_mean(configure: Configure, tmp_path: Path, kind: Kind) -> None:
+def test_weights_in_parts_have_no_mean(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = configure(tmp_path, "average=0.5")
-    with pytest.raises(ConfigError, match="`average` takes the mean of whole weights"):
-        check_sharing(config, Sharing(kind, 2), MODEL_FOLDER)
-    check_sharing(config, Sharing("copies", 2), MODEL_FOLDER)
+    arguments = training_arguments(config, evaluates=False, rows=9)
+    check_average(config, arguments)
+    monkeypatch.setattr(sharing, "sharing_of", lambda _: Sharing("fsdp", 2))
+    with pytest.raises(ConfigError, match=r"`average` takes .* and FSDP has none"):
+        check_average(config, arguments)
+    check_average(configure(tmp_path), arguments)
+    # also in its stage 0, which divides nothing and still trains on weights of its own
+    monkeypatch.setattr(sharing, "sharing_of", lambda _: Sharing("copies", 2))
+    arguments.deepspeed_plugin = object()
+    with pytest.raises(ConfigError, match=r"`average` takes .* and DeepSpeed has none"):
+        check_average(config, arguments)
+
+
+@pytest.mark.parametrize(
+    ("share", "steps", "first"),
+    [(0.5, 6, 4), (0.9, 10, 2), (0.8, 5, 2), (0.9, 100, 11), (1, 7, 1), (0.01, 10, 10)],
+)
+def test_the_last_steps_are_counted_from_the_end(share: float, steps: int, first: int) -> None:
+    assert first_of(share, steps) == first
+
+
+def test_a_run_that_goes_on_to_another_end_begins_its_mean_anew(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = (*EACH_STEP, "average=0.5")
+    short = train(configure(tmp_path / "short", *settings)).folder
+    longer = tmp_path / "longer"
+    unfinished(short, longer, keep="checkpoint-5")
+    run = longer / "run.yaml"
+    run.write_text(run.read_text().replace(str(short), str(longer)))
+    train(configure(longer, *settings, "training.max_steps=9"))
+    assert "Kept     the mean of the weights of steps 6 to 9" in capsys.readouterr().out
+    steps = [load_file(longer / f"checkpoint-{step}" / ADAPTER) for step in (6, 7, 8, 9)]
+    for name, weight in load_file(longer / ADAPTER).items():
+        mean = torch.stack([each[name] for each in steps]).mean(0)
+        torch.testing.assert_close(weight, mean, rtol=1e-5, atol=1e-8)
+
+
+def test_another_share_is_another_run(configure: Configure, tmp_path: Path) -> None:
+    whole = train(configure(tmp_path / "whole", *EACH_STEP, "average=0.5")).folder
+    again = tmp_path / "again"
+    unfinished(whole, again, keep="checkpoint-5")
+    for other in ("average=0.2", "average=null"):
+        with pytest.raises(OutputError, match="an unfinished run with another `average`"):
+            train(configure(again, *EACH_STEP, other))
+
+
+@pytest.mark.usefixtures("lowest_at_step_two")
+def test_a_run_that_ends_before_its_last_steps_says_so(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(configure(tmp_path / "out", *BEST, "patience=2", "average=0.2"))
+    assert "Note: The weights are one step's" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_plan_counts_the_mean(configure: Configure, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ from safetensors.torch import load_file, save_file
 from transformers import Trainer
 
 from tests.conftest import ROWS, Configure
+from tests.test_patience import lowest_at_step_two
 from tests.test_training import unfinished
 from tuneglm.checkpoints import RESULTS
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.errors import ConfigError, OutputError
 from tuneglm.manifest import problem_of, read_manifest
+from tuneglm.stages.trainer import StageTrainer
 from tuneglm.training import train
 
+__all__ = ["lowest_at_step_two"]
 WEIGHTS = "adapter_model.safetensors"
 
 
@@ -159,6 +163,35 @@ def test_the_best_checkpoint_is_kept_where_it_lies(configure: Configure, tmp_pat
     (kept,) = folder.glob("checkpoint-*")
     state = json.loads((kept / "trainer_state.json").read_text())
     assert state["best_model_checkpoint"] == str(kept)
+
+
+@pytest.mark.usefixtures("lowest_at_step_two")
+def test_a_stopped_run_goes_on_from_its_newest_checkpoint_beside_the_best(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where one is to be kept: both are, until a result is there."""
+    settings = (
+        *("data.evaluation_rows=2", "training.load_best_model_at_end=true"),
+        *("training.save_steps=2", "training.eval_steps=2", "training.save_total_limit=1"),
+    )
+    whole = train(configure(tmp_path / "whole", *settings)).folder
+    assert [path.name for path in whole.glob("checkpoint-*")] == ["checkpoint-2"]
+    own = StageTrainer.training_step
+
+    def stopped(trainer: StageTrainer, *arguments: Any, **named: Any) -> Any:
+        if trainer.state.global_step == 3:
+            signal.raise_signal(signal.SIGTERM)
+        return own(trainer, *arguments, **named)
+
+    config = configure(tmp_path / "out", *settings)
+    with monkeypatch.context() as patched:
+        patched.setattr(StageTrainer, "training_step", stopped)
+        assert not train(config).finished
+    names = {path.name for path in (tmp_path / "out").glob("checkpoint-*")}
+    assert names == {"checkpoint-2", "checkpoint-4"}
+    assert train(config).finished
+    assert [path.name for path in (tmp_path / "out").glob("checkpoint-*")] == ["checkpoint-2"]
+    assert (tmp_path / "out" / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
 
 
 def test_checkpoints_of_a_course_that_was_left_go_first(

@@ -364,6 +364,8 @@ def _differences(saved: RunConfig, ours: RunConfig, resumes: bool) -> Iterator[s
     for name in KEPT if resumes else ():
         if saved.training.get(name) != ours.training.get(name):
             yield f"training.{name}"
+    if resumes and saved.average != ours.average:
+        yield "average"
 
 
 def _other_length(folder: Path, config: RunConfig) -> Iterator[str]:

@@ -78,7 +78,7 @@ from tuneglm.stages import STAGES
 from tuneglm.stages.arguments import training_arguments
 from tuneglm.stages.averaging import Average
 from tuneglm.stages.patience import Patience
-from tuneglm.stages.sharing import check_sharing, sharing_of
+from tuneglm.stages.sharing import check_average, check_sharing, sharing_of
 from tuneglm.stages.trainer import StageTrainer
 
 # written by the libraries beside a result, and part of none; the model card is ours
@@ -120,6 +120,7 @@ def train(config: RunConfig) -> TrainingResult:
     answers = known_answers(config, folder)
     sets, data, arguments, given = _prepared(terminal, config, encoder, answers)
     check_sharing(config, sharing_of(arguments), folder)
+    check_average(config, arguments)
     config = as_begun(config)
     step = step_of(config, folder, family, arguments, given, arguments.device)
     config, memory = _planned(terminal, config, step)
@@ -171,6 +172,7 @@ def train(config: RunConfig) -> TrainingResult:
             used = used_sets(sets.train, rows.sets)
             card = partial(run_card, config, family.name, used, asked)
             _save(trainer, output.folder, progression, card, merged_adapters(config.model))
+            trainer.leave_best()
     result = _result(output.folder, trainer, progression, interrupt.stopped_by)
     if trainer.is_world_process_zero():
         planned = None if memory is None else memory.peak
@@ -397,7 +399,7 @@ def _closing(
         planned=planned,
         kinds=progression.kinds,
         kept=state.best_global_step if is_best else None,
-        averaged=0 if trainer.average is None else trainer.average.steps,
+        averaged=None if trainer.average is None else trainer.average.count,
         doubt=doubt_of_rate(config.method.name, arguments.learning_rate),
         learnt=learnt,
         bits=config.model.bits if config.model.bits in (8, 4) else None,

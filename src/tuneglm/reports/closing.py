@@ -35,7 +35,7 @@ class Closing:
     peak, planned   bytes at most, measured and foreseen; None where nobody knows
     kinds           kind of task → the last evaluation loss of its rows
     kept            the step whose weights were kept as the best; None: the last
-    averaged        steps up to that one of whose weights they are the mean
+    averaged        steps up to that one of whose weights they are the mean; None: not asked for
     doubt           what is to be said of the learning rate
     learnt          whether it ended because every question was answered
     bits            in which bitsandbytes held the base; None: in none
@@ -55,7 +55,7 @@ class Closing:
     doubt: str | None
     learnt: bool = False
     bits: int | None = None
-    averaged: int = 0
+    averaged: int | None = None
 
 
 def print_closing(terminal: Console, result: TrainingResult, closing: Closing) -> None:
@@ -114,7 +114,7 @@ def _change(name: str, curve: Curve) -> str:
 def _kept(result: TrainingResult, closing: Closing) -> str:
     last = result.steps if closing.kept is None else closing.kept
     weights = f"the weights of step {last:,}"
-    if closing.averaged > 1:
+    if closing.averaged:
         weights = f"the mean of the weights of steps {last - closing.averaged + 1:,} to {last:,}"
     loss = dict(closing.held).get(last)
     return weights if loss is None else f"{weights}, evaluation {loss:.4f}"
@@ -135,7 +135,12 @@ def _time(closing: Closing) -> str:
 
 
 def _notes(result: TrainingResult, closing: Closing) -> Iterator[str]:
-    """What the losses say of the next run."""
+    """What the losses say of the next run, and what was asked for and did not come about."""
+    if closing.averaged == 0:
+        yield (
+            "The weights are one step's: those that `average` takes the mean of had not come yet. "
+            "A larger share, or fewer training.max_steps, begins sooner."
+        )
     if closing.kept is None and len(closing.held) > 1:
         step, lowest = _lowest(closing.held)
         last = closing.held[-1][1]

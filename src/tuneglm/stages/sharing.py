@@ -107,12 +107,6 @@ def zero_kind(stage: int) -> Kind:
 
 def check_sharing(config: RunConfig, sharing: Sharing, folder: Path) -> None:
     """Raises ConfigError for what cannot be divided among processes; `folder` is the model's."""
-    if config.average is not None and sharing.kind != "copies":
-        raise ConfigError(
-            f"`average` takes the mean of whole weights, and {sharing.words} divides them or what "
-            "they are made of among processes.",
-            "leave it out, or take DDP",
-        )
     if not sharing.divides_weights:
         return
     bits = packed_bits(read_json(folder / "config.json")) or config.model.bits
@@ -133,6 +127,18 @@ def check_sharing(config: RunConfig, sharing: Sharing, folder: Path) -> None:
             f"`method.init=pissa` takes whole weights apart, and {sharing.words} divides them.",
             "leave it out, or take DDP",
         )
+
+
+def check_average(config: RunConfig, arguments: TrainingArguments) -> None:
+    """Raises ConfigError where the weights have no mean: in parts, or made of others' parts."""
+    sharing = sharing_of(arguments)
+    if config.average is None or (sharing.kind == "copies" and not arguments.deepspeed_plugin):
+        return
+    words = "DeepSpeed" if arguments.deepspeed_plugin else sharing.words
+    raise ConfigError(
+        f"`average` takes the mean of whole weights, and {words} has none that it trains on.",
+        "leave it out, or take DDP",
+    )
 
 
 def trained_weights(model: Any, sharing: Sharing, keep: bool) -> dict[str, torch.Tensor]:

@@ -202,6 +202,27 @@ class StageTrainer(Trainer):
         for path in [path for path in oldest if str(path) not in kept][: max(surplus, 0)]:
             discard(path)
 
+    def _finalize_training(self, *arguments: Any, **named: Any) -> Any:
+        """The Trainer's own, which with a limit of one removes all checkpoints but the best.
+
+        A run that was stopped goes on from the newest, and so does one that is killed before
+        its result is written: see `leave_best`.
+        """
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            return super()._finalize_training(*arguments, **named)
+        finally:
+            self.args.save_total_limit = limit
+
+    def leave_best(self) -> None:
+        """Beside a result that is whole: where one checkpoint is to be kept, it is the best."""
+        best = self.state.best_model_checkpoint
+        if best is None or self.args.save_total_limit != 1 or not self.args.should_save:
+            return
+        for path in Path(best).parent.glob("checkpoint-*"):
+            if path != Path(best):
+                discard(path)
+
     def _save_unlogged(self, checkpoint: Path) -> None:
         """The losses since the last line of the log: the Trainer forgets them when it resumes."""
         unlogged = {"loss": float(self._tr_loss), "since": self._globalstep_last_logged}
