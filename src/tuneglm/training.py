@@ -50,6 +50,7 @@ from tuneglm.models.chain import write_chain
 from tuneglm.models.encoder import encoder_of
 from tuneglm.models.family import Family
 from tuneglm.models.loading import load_tokenizer, model_folder
+from tuneglm.models.products import by_onednn
 from tuneglm.models.quantization import held_bits
 from tuneglm.models.undivided import undivided
 from tuneglm.models.weights import weight_files, weights_fingerprint
@@ -119,6 +120,8 @@ def train(config: RunConfig) -> TrainingResult:
     encoder = encoder_of(config.data, tokenizer, family)
     answers = known_answers(config, folder)
     sets, data, arguments, given = _prepared(terminal, config, encoder, answers)
+    # the first of several processes measures, the others read what it found
+    agreed(by_onednn)
     check_sharing(config, sharing_of(arguments), folder)
     check_average(config, arguments)
     config = as_begun(config)
@@ -271,11 +274,15 @@ def _summary(
     dtype = str(model.dtype).removeprefix("torch.")
     held = f"{bits} bits" if (bits := held_bits(model)) else dtype
     autocast = "bfloat16" if arguments.bf16 else "float16" if arguments.fp16 else "float32"
+    # halves are multiplied by one library in any case
+    library = ""
+    if autocast == "float32" and arguments.device.type == "cpu":
+        library = f", products by {'oneDNN' if by_onednn() else 'torch.mm'}"
     return Summary(
         model=config.model.path,
         family=family.name,
         method=config.method.name,
-        precision=f"weights in {held}, computed in {autocast}",
+        precision=f"weights in {held}, computed in {autocast}{library}",
         device=str(arguments.device),
         trained=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
         parameters=parameter_count(model),

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from tuneglm.errors import ConfigError
 from tuneglm.models import products
 
 
@@ -111,3 +112,17 @@ def test_products_and_gradients_are_those_of_torch(
         results.append([output, *(each.grad for each in given)])
     for one, other in zip(*results, strict=True):
         assert torch.allclose(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_a_library_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "_times_as_fast", lambda *_: pytest.fail("it was measured"))
+    for name, chosen in (("onednn", torch.backends.mkldnn.is_available()), ("torch", False)):
+        monkeypatch.setenv(products.VARIABLE, name)
+        products.by_onednn.cache_clear()
+        assert products.by_onednn() == chosen
+        assert products.few_by_onednn(1, torch.ones(1024, 1024)) == chosen
+    monkeypatch.setenv(products.VARIABLE, "mkl")
+    products.by_onednn.cache_clear()
+    with pytest.raises(ConfigError, match="TUNEGLM_PRODUCTS is `mkl`"):
+        products.by_onednn()
+    products.by_onednn.cache_clear()

@@ -9,7 +9,7 @@ A handful of rows, as one answer or several at once have them, is another matter
 on the weight's shape, and is found out for each when it first meets so few while answers are drawn.
 
     linear       x · Wᵀ + b with its way back, for weights that are trained or frozen
-    by_onednn    what was found out for many rows
+    by_onednn    what was found out for many rows, or TUNEGLM_PRODUCTS says
     few_by_onednn  and for few rows of one weight
 """
 
@@ -28,7 +28,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from tuneglm.data.encoded_store import store_folder
+from tuneglm.errors import ConfigError
 
+# says which library, in place of what is measured: `onednn`, or `torch` for what torch takes
+VARIABLE = "TUNEGLM_PRODUCTS"
 MANY_ROWS = 16  # from which on it is many
 # so many times as fast, and no less, is another library worth it: for many rows, and for few,
 # whose products wait for memory with either
@@ -111,9 +114,17 @@ def _multiplied(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 @cache
 def by_onednn() -> bool:
-    """Whether float32 products of many rows are to go to oneDNN on this machine."""
-    if not torch.backends.mkldnn.is_available():
+    """Whether float32 products of many rows are to go to oneDNN on this machine.
+
+    Raises ConfigError where TUNEGLM_PRODUCTS names no library.
+    """
+    asked = os.environ.get(VARIABLE, "auto")
+    if asked not in ("auto", "onednn", "torch"):
+        raise ConfigError(f"{VARIABLE} is `{asked}`.", "known: auto, onednn, torch")
+    if asked == "torch" or not torch.backends.mkldnn.is_available():
         return False
+    if asked == "onednn":
+        return True
     rows, *sides = MEASURED
     return _found(_machine(), lambda: _times_as_fast(rows, [torch.ones(*sides)]) >= WORTH_IT)
 
@@ -123,6 +134,8 @@ def few_by_onednn(rows: int, weight: Tensor) -> bool:
     if not rows or weight.nbytes < LEAST or not torch.backends.mkldnn.is_available():
         return False
     like = max(each for each in MEASURED_FEW if each <= rows)
+    if os.environ.get(VARIABLE, "auto") != "auto":
+        return by_onednn()
     outs, ins = weight.shape
     if (like, outs, ins) not in _FEW:
         measured = MEASURED_FEW[like]

@@ -224,8 +224,14 @@ class StageTrainer(Trainer):
                 discard(path)
 
     def _save_unlogged(self, checkpoint: Path) -> None:
-        """The losses since the last line of the log: the Trainer forgets them when it resumes."""
-        unlogged = {"loss": float(self._tr_loss), "since": self._globalstep_last_logged}
+        """What the Trainer forgets when it resumes: the losses since the last line of the log,
+        and those that the run began with.
+        """
+        unlogged = {
+            "loss": float(self._tr_loss),
+            "since": self._globalstep_last_logged,
+            "beginning": self._watch.beginning,
+        }
         self._unlogged_file(checkpoint).write_text(json.dumps(unlogged), encoding="utf-8")
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
@@ -235,6 +241,7 @@ class StageTrainer(Trainer):
             unlogged = json.loads(self._unlogged_file(Path(checkpoint)).read_text("utf-8"))
             self._tr_loss += torch.tensor(unlogged["loss"], device=self._tr_loss.device)
             self._globalstep_last_logged = unlogged["since"]
+            self._watch.beginning = unlogged.get("beginning", [])
 
     @property
     def trained_tokens(self) -> int:

@@ -21,6 +21,8 @@ SOURCES = "sources"
 NAMED = 4
 # steps: those whose mean is what the loss begins with, and those in which it may be far above it
 BEGINNING = PATIENCE = 10
+# steps at a rate of 0 that are worth a word: a warm-up begins with one of them
+STILL = 2
 # a loss is scaled down so far for float16, and no further
 LEAST_SCALE = 2.0**-10
 # far above: so many times the beginning and so much more, as a loss near 0 doubles for nothing
@@ -67,6 +69,7 @@ class Watch:
 
     locate          (a batch) → where its numbers first are none, looked for when they are
     trained_tokens  of all steps that were watched, all processes together
+    beginning       losses of the first steps, which those to come are judged by
     """
 
     def __init__(
@@ -78,8 +81,8 @@ class Watch:
         self._given: list[dict[str, Any]] = []
         self._tokens: Tensor | int | None = None
         self.trained_tokens = 0
-        self._highest_rate = 0.0
-        self._beginning: list[float] = []
+        self.beginning: list[float] = []
+        self._highest_rate, self._watched = 0.0, 0
         self._above = 0
         self._said: set[str] = set()
 
@@ -162,23 +165,25 @@ class Watch:
 
     def _judge_rate(self, step: int, steps: int, rate: float) -> None:
         self._highest_rate = max(self._highest_rate, rate)
-        if self._highest_rate == 0 and step in (steps, PATIENCE):
-            # the first step of a warm-up is at 0, a second one is not
+        self._watched += 1
+        # steps that float16's scale leaves out do not move the schedule on
+        patience = PATIENCE if self.accelerator.mixed_precision == "fp16" else STILL
+        if self._highest_rate == 0 and (step == steps or self._watched == patience):
             which, advice = (
                 ("the only step", "Train more steps or epochs.")
-                if step == 1
+                if steps == 1
                 else (
-                    f"all {step} steps",
+                    f"step {step} and all before it",
                     "Raise training.learning_rate where it is 0, or train more steps or epochs.",
                 )
             )
             self._warn("rate", f"The learning rate was 0 in {which}: nothing is learnt. {advice}")
 
     def _judge_rise(self, step: int, loss: float) -> None:
-        if len(self._beginning) < BEGINNING:
-            self._beginning.append(loss)
+        if len(self.beginning) < BEGINNING:
+            self.beginning.append(loss)
             return
-        beginning = sum(self._beginning) / BEGINNING
+        beginning = sum(self.beginning) / BEGINNING
         is_above = loss > beginning * RISE and loss > beginning + LEAST_RISE
         self._above = self._above + 1 if is_above else 0
         if self._above == PATIENCE:
