@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 from transformers import GlmConfig, GlmForCausalLM
 
-from tuneglm.method_config import FreezeConfig, FullConfig, LoraConfig
+from tuneglm.method_config import FreezeConfig, FullConfig, LoraConfig, PTuningConfig
 from tuneglm.methods import tune
 from tuneglm.models import FAMILIES, products
 from tuneglm.models.attention import keep_rows_apart
@@ -137,3 +137,30 @@ def test_full_tuning_takes_three_passes() -> None:
     passes = 3 * LAYERS * products_of_a_layer() * TOKENS
     head = 3 * 2 * HIDDEN * VOCABULARY * ROWS * TRAINED
     assert ours(FullConfig()).operations < 1.15 * (passes + head)
+
+
+@pytest.mark.parametrize("faster", [True, False])
+def test_large_products_all_go_to_the_faster_library(
+    faster: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if faster and not torch.backends.mkldnn.is_available():
+        pytest.skip("this torch has no oneDNN")
+    monkeypatch.setattr(products, "by_onednn", lambda: faster)
+    counted, own = [], products._multiplied
+
+    def multiplied(*tensors: Any) -> torch.Tensor:
+        counted.append(tensors)
+        return own(*tensors)
+
+    monkeypatch.setattr(products, "_multiplied", multiplied)
+    ours(LoraConfig())
+    # q, k, v, o and the MLP's two there and back, but for the first layer's q, k, v; the head
+    # both ways for each block of words
+    layers, blocks = 2 * 6 * LAYERS - 3, 2 * VOCABULARY // 512
+    assert len(counted) == (layers + blocks if faster else 0)
+
+
+def test_a_prefix_keeps_no_more_for_the_way_back_than_adapters() -> None:
+    prefix = ours(PTuningConfig(length=8)).peaks["step"].parts
+    adapters = ours(LoraConfig()).peaks["step"].parts
+    assert prefix["activations"] < 1.1 * adapters["activations"]
