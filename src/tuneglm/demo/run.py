@@ -41,7 +41,7 @@ QUESTIONS = (
 )
 # what keeps the model's other knowledge in place while it learns its name
 GENERAL_ROWS = 1400
-IDENTITY_REPEATS = 3
+IDENTITY_REPEATS = 2
 # the promise: answers about itself in the new name, and what may be lost of the others
 PROMISED, LOST = 0.95, 0.05
 SETTINGS = (
@@ -50,7 +50,7 @@ SETTINGS = (
     "method.rank=16",
     "method.alpha=32",
     "method.targets=all",
-    "training.num_train_epochs=2",
+    "training.num_train_epochs=1.6",
     "training.per_device_train_batch_size=16",
     "training.learning_rate=0.003",
     "training.save_strategy=no",
