@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from tests.conftest import Configure
 from tests.test_patience import BEST, evaluations, lowest_at_step_two, weights_of
-from tests.test_training import unfinished
+from tests.test_training import RESUMED, unfinished
 from tuneglm.errors import ConfigError, OutputError
 from tuneglm.plan.planning import plan
 from tuneglm.plan.step import AVERAGE_BYTES
@@ -39,16 +39,13 @@ def test_the_result_is_the_mean_of_the_last_steps(
     assert "Kept     the mean of the weights of steps 4 to 6" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "method", ["lora", "full", "freeze", "p_tuning", "prompt", "method.init=pissa"]
-)
+@pytest.mark.parametrize("kind", RESUMED)
 def test_what_was_killed_averages_the_same_steps(
-    configure: Configure, tmp_path: Path, method: str
+    configure: Configure, tmp_path: Path, kind: str
 ) -> None:
-    kind = method if "=" in method else f"method={method}"
-    settings = (*EACH_STEP, kind, "average=0.7")
+    settings = (*EACH_STEP, f"method={kind.split()[0]}", *RESUMED[kind], "average=0.7")
     whole = train(configure(tmp_path / "whole", *settings)).folder
-    for step in (1, 4, 6):
+    for step in (4, 6):
         again = tmp_path / f"again-{step}"
         unfinished(whole, again, keep=f"checkpoint-{step}")
         run = again / "run.yaml"

@@ -57,6 +57,7 @@ EQUAL = {
         *BATCHING["padded"],
         "training.max_steps=3",
     ),
+    "averaged": ("average=1", *BATCHING["padded"], "training.max_steps=3"),
     "asked": (
         *("data.train={{path: {place}/many.json, replay: true}}", "data.evaluation_rows=3"),
         *("stage.kl=1", "probe.files={place}/questions.json", "probe.max_new_tokens=8"),

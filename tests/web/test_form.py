@@ -66,6 +66,7 @@ def load(tree: dict[str, Any]) -> Any:
         ("data.cutoff", " 512 ", 512),
         ("training.learning_rate", "1e-4", 1e-4),
         ("patience", "3", 3),
+        ("average", "0.5", 0.5),
     ],
 )
 def test_what_is_filled_in_has_the_type_of_its_option(key: str, given: Any, value: Any) -> None:
