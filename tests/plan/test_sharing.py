@@ -37,6 +37,7 @@ def _no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     few = {"full": METHODS["full"]}
     monkeypatch.setattr("tuneglm.plan.planned_step.METHODS", few)
     monkeypatch.setattr("tuneglm.plan.records.resident", lambda: 0)
+    monkeypatch.setattr("tuneglm.plan.records.FIRST_USE", 0)
 
 
 @pytest.mark.parametrize("kind", ["zero2", "zero3", "fsdp"])
