@@ -32,7 +32,7 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# within 20 minutes; ARGS=--quick within 3. What else is measured stands in benchmarks/README.md
+# some 20 minutes, more with peers installed; ARGS=--quick within 3. What else is measured stands in benchmarks/README.md
 bench: $(STAMP)
 	$(BIN)/python benchmarks/training_speed.py $(ARGS)
 
