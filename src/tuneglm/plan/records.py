@@ -14,7 +14,7 @@ from tuneglm.plan.step_memory import StepMemory
 
 RESERVED, PROCESS = "reserved", "process"
 # what libraries load and keep of themselves at a first step: with 112 MiB eleven measured runs of
-# small models took from 52 less to 117 more than was foreseen, half of them 27 more
+# small models took from 52 less to 84 more than was foreseen, in the middle 27 more
 FIRST_USE = 136 * MIB
 # of a GPU: what CUDA and its libraries take, and what stays unused between tensors as a share of
 # those that come and go (measured, of runs on a model of 6 billion weights: 0.10 to 0.27)
