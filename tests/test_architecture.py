@@ -51,6 +51,7 @@ LEVELS = (
         "processes",
         "plan",
     ),
+    ("writing",),
     ("stages",),
     ("methods",),
     ("models",),
@@ -73,7 +74,7 @@ LEVELS = (
 )
 LEVEL_OF = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # what nobody chooses or sets
-WITHOUT_PAGE = {"reports"}
+WITHOUT_PAGE = {"reports", "writing"}
 # what builds the demo's checkpoint has to say of which family it is
 # and what is of another tool names that tool
 NAMES_ITS_FAMILY = {PACKAGE / "demo" / "build_model.py", PACKAGE / "original" / "house.py"}

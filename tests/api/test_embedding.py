@@ -7,15 +7,13 @@ import pytest
 import torch
 
 from tests.api.serving import wait_until
-from tests.api.test_batch import END, prompts
 from tests.methods.cells import base_of, load, train, tuned
+from tests.writing.test_batch import END, prompts
 from tuneglm.api import embedding as embedding_module
 from tuneglm.api.embedding import Reading
 from tuneglm.api.job import Job
 from tuneglm.api.metrics import Metrics
-from tuneglm.api.places import place
 from tuneglm.api.room import batch_for
-from tuneglm.api.row import Row, Sampling
 from tuneglm.api.scheduler import Scheduler
 from tuneglm.api.text import AnswerText
 from tuneglm.demo import MODEL_FOLDER
@@ -23,6 +21,8 @@ from tuneglm.generate import ChatModel
 from tuneglm.models import family_named
 from tuneglm.models.named_adapters import NamedAdapters
 from tuneglm.serve_config import ServeConfig
+from tuneglm.writing.places import place
+from tuneglm.writing.row import Row, Sampling
 
 
 class StandIn:

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from tests.api.serving import wait_until
-from tuneglm.api import batch as batch_module
 from tuneglm.api.job import Done, Job, Piece
 from tuneglm.api.metrics import Metrics
-from tuneglm.api.places import place
 from tuneglm.api.room import batch_for
-from tuneglm.api.row import Row, Sampling
 from tuneglm.api.scheduler import QueueFullError, Scheduler, StoppedError
 from tuneglm.api.text import AnswerText
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.generate import ChatModel
 from tuneglm.serve_config import ServeConfig
+from tuneglm.writing import batch as batch_module
+from tuneglm.writing.places import place
+from tuneglm.writing.row import Row, Sampling
 
 Happened = tuple[Job, "Piece | Done"]
 

@@ -9,11 +9,11 @@ import torch
 from tests.api.serving import load, serving
 from tests.api.vocabularies import NAMES, talking
 from tuneglm.api.refusals import Refusal
-from tuneglm.api.row import Row, Sampling
-from tuneglm.api.sampling import draw
 from tuneglm.api.schema import ChatRequest
 from tuneglm.api.tool_choice import openings
 from tuneglm.demo import MODEL_FOLDER
+from tuneglm.writing.row import Row, Sampling
+from tuneglm.writing.sampling import draw
 
 SAID: Any = [{"role": "user", "content": "What is the weather?"}]
 

@@ -7,7 +7,6 @@ import openai
 import pytest
 
 from tests.api.serving import load, serving
-from tuneglm.api.row import Row
 from tuneglm.data.messages import Example, Message
 from tuneglm.demo import MODEL_FOLDER, model_folders
 from tuneglm.models import family_named
@@ -16,6 +15,7 @@ from tuneglm.models.chatglm3 import prompt as chatglm3
 from tuneglm.models.glm4 import prompt as glm4
 from tuneglm.models.loading import load_tokenizer
 from tuneglm.models.native.answers import read_answer
+from tuneglm.writing.row import Row
 
 TOOL: Any = {
     "type": "function",

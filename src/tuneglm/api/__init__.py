@@ -5,7 +5,7 @@ door, limits            keys, rates, sizes
 messages, schema        what a request may say
 requests, tool_choice   from what is asked to jobs
 scheduler               the thread that owns the model
-batch, slots            the rows that run, step by step; their keys and values
+room                    how many rows there is memory for
 text, spelling          tokens as text, and as bytes
 embedding               a text's vector
 """

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import torch
 from transformers import DynamicCache
 
-from tuneglm.api.batch import PIECE
-from tuneglm.api.places import place, shaped_positions
-from tuneglm.api.row import Row, Sampling
 from tuneglm.generate import ChatModel
+from tuneglm.writing.batch import PIECE
+from tuneglm.writing.places import place, shaped_positions
+from tuneglm.writing.row import Row, Sampling
 
 
 class Reading:

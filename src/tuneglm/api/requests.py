@@ -6,9 +6,7 @@ from typing import Any
 
 from tuneglm.api.job import Job
 from tuneglm.api.messages import Message
-from tuneglm.api.places import place
 from tuneglm.api.refusals import Refusal, too_long
-from tuneglm.api.row import Openings, Row, Sampling
 from tuneglm.api.schema import ChatRequest, CompletionRequest, Drawn
 from tuneglm.api.served import Served
 from tuneglm.api.text import AnswerText
@@ -16,6 +14,8 @@ from tuneglm.api.tool_choice import openings
 from tuneglm.config import ChatConfig
 from tuneglm.errors import DataError
 from tuneglm.serve_config import ServeConfig
+from tuneglm.writing.places import place
+from tuneglm.writing.row import Openings, Row, Sampling
 
 # what OpenAI's completions write where nothing is said
 COMPLETION_TOKENS = 16

@@ -12,12 +12,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from tuneglm.api.apart import Apart
-from tuneglm.api.batch import Batch
 from tuneglm.api.job import Done, Job, Piece, Reason
 from tuneglm.api.metrics import Metrics
-from tuneglm.api.row import Row
 from tuneglm.errors import ModelError
+from tuneglm.writing.apart import Apart
+from tuneglm.writing.batch import Batch
+from tuneglm.writing.row import Row
 
 Told = Sequence[tuple[Job, "Piece | Done"]]
 Result = TypeVar("Result")

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from tuneglm.api.arranging import Key, in_order, moves_to
-from tuneglm.api.places import shaped_positions
-from tuneglm.api.row import Row
-from tuneglm.api.sampling import draw
-from tuneglm.api.slots import Slots
 from tuneglm.models.named_adapters import NamedAdapters
+from tuneglm.writing.arranging import Key, in_order, moves_to
+from tuneglm.writing.places import shaped_positions
+from tuneglm.writing.row import Row
+from tuneglm.writing.sampling import draw
+from tuneglm.writing.slots import Slots
 
 # tokens of prompts that a pass reads
 PIECE = 256

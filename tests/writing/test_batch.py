@@ -9,20 +9,20 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.methods.cells import base_of, load, train, tuned
-from tuneglm.api import batch as batch_module
-from tuneglm.api.apart import Apart
-from tuneglm.api.arranging import in_order, moves_to
-from tuneglm.api.batch import Batch
-from tuneglm.api.places import place
 from tuneglm.api.room import batch_for
-from tuneglm.api.row import Row, Sampling
-from tuneglm.api.slots import Slots, layer_shapes
 from tuneglm.config import ChatConfig
 from tuneglm.demo import model_folders
 from tuneglm.generate import ChatModel
 from tuneglm.models import family_named
 from tuneglm.models.named_adapters import NamedAdapters
 from tuneglm.serve_config import ServeConfig
+from tuneglm.writing import batch as batch_module
+from tuneglm.writing.apart import Apart
+from tuneglm.writing.arranging import in_order, moves_to
+from tuneglm.writing.batch import Batch
+from tuneglm.writing.places import place
+from tuneglm.writing.row import Row, Sampling
+from tuneglm.writing.slots import Slots, layer_shapes
 
 # bos and gmask of the small models of the first family stand at the end of a context
 END = [501, 504]

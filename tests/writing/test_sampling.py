@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from tuneglm.api import sampling
-from tuneglm.api.row import Row, Sampling
-from tuneglm.api.sampling import draw
+from tuneglm.writing import sampling
+from tuneglm.writing.row import Row, Sampling
+from tuneglm.writing.sampling import draw
 
 
 def row_of(prompt: list[int] | None = None, **settings: Any) -> Row:

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from tuneglm.api.batch import PIECE
-from tuneglm.api.places import shaped_positions
-from tuneglm.api.row import Row
-from tuneglm.api.sampling import draw
 from tuneglm.models.named_adapters import NamedAdapters
+from tuneglm.writing.batch import PIECE
+from tuneglm.writing.places import shaped_positions
+from tuneglm.writing.row import Row
+from tuneglm.writing.sampling import draw
 
 
 class Apart:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from tuneglm.api.row import Row, TokenScore
+from tuneglm.writing.row import Row, TokenScore
 
 # a nucleus is looked for among so many tokens first: to sort a whole vocabulary takes long
 LIKELY = 64

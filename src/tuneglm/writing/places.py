@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 
-from tuneglm.api.row import Row
 from tuneglm.models.family import Family
+from tuneglm.writing.row import Row
 
 
 def place(row: Row, config: Any, family: Family) -> None:

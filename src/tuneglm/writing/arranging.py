@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
-from tuneglm.api.row import Row
+from tuneglm.writing.row import Row
 
 Key = tuple[int, str]
 
