@@ -1,6 +1,7 @@
 """ChatModel: a model and its tokenizer, loaded once, that answers conversations."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -21,6 +22,8 @@ from tuneglm.models.loading import load_model, load_tokenizer, local_folder, res
 from tuneglm.models.named_adapters import NamedAdapters
 from tuneglm.models.precision import Width
 from tuneglm.models.prompt import example_of
+from tuneglm.writing.alone import Alone, alone_for
+from tuneglm.writing.row import Row, Sampling
 
 Conversation = Sequence[Mapping[str, Any]]
 
@@ -73,6 +76,10 @@ class ChatModel:
         for name in [*named][:1]:
             self.adapters.choose(name)
         self.end_tokens = self.family.end_tokens(self.tokenizer)
+        self._alone: Alone | None = None
+        if self.model.device.type == "cuda":
+            prompt = self.prompt([{"role": "user", "content": "1 2 3"}])
+            self._alone = alone_for(self.model, self.adapters, self.family, prompt)
 
     @classmethod
     def around(cls, model: Any, tokenizer: Any, family: Family) -> Self:
@@ -80,6 +87,8 @@ class ChatModel:
         chat = cls.__new__(cls)
         chat.family, chat.tokenizer, chat.model = family, tokenizer, model
         chat.end_tokens = family.end_tokens(tokenizer)
+        # its weights change, and so may what it is made of
+        chat._alone = None
         return chat
 
     def prompt(
@@ -99,7 +108,11 @@ class ChatModel:
     ) -> Generator[str, None, None]:
         """The answer in pieces as it is drawn; leaving the loop stops the model."""
         config = config or ChatConfig()
-        ids = torch.tensor([self.prompt(self._with_system(conversation, config))])
+        prompt = self.prompt(self._with_system(conversation, config))
+        if self._alone is not None:
+            yield from _without_leading_space(self._written(self._alone, prompt, config))
+            return
+        ids = torch.tensor([prompt])
         pieces = _Pieces(self.decode)
         stop = Event()
         worker = Thread(target=self._generate, args=(ids, config, pieces, stop), daemon=True)
@@ -205,6 +218,23 @@ class ChatModel:
             return conversation
         return [{"role": "system", "content": config.system}, *conversation]
 
+    def _written(self, alone: Alone, prompt: list[int], config: ChatConfig) -> Iterator[str]:
+        """Pieces of an answer, as a server would write it."""
+        sampling = Sampling(
+            temperature=config.temperature,
+            top_p=config.top_p,
+            repetition=config.repetition_penalty,
+            seed=config.seed,
+        )
+        row = Row(prompt, self._room(len(prompt), config), sampling, self.adapters.chosen[0])
+        text = _Text(self.decode)
+        with closing(alone.tokens(row)) as tokens:
+            for token in tokens:
+                if token in self.end_tokens:
+                    break
+                yield text.add([token])
+        yield text.end()
+
     def _generate(
         self, ids: torch.Tensor, config: ChatConfig, pieces: "_Pieces", stop: Event
     ) -> None:
@@ -230,15 +260,7 @@ class ChatModel:
     ) -> torch.Tensor:
         ids = ids.to(self.model.device)
         mask = torch.ones_like(ids) if mask is None else mask.to(ids.device)
-        positions = self.longest
-        room = config.max_new_tokens
-        if positions is not None:
-            room = min(room, positions - ids.shape[1])
-        if room <= 0:
-            raise DataError(
-                f"The conversation has {ids.shape[1]} tokens, and the model reads {positions}.",
-                "begin anew (`/clear`), or ask with less text",
-            )
+        room = self._room(ids.shape[1], config)
         if config.seed is not None:
             torch.manual_seed(config.seed)
         drawn: torch.Tensor = self.model.generate(
@@ -248,6 +270,19 @@ class ChatModel:
             **options,
         )
         return drawn
+
+    def _room(self, tokens: int, config: ChatConfig) -> int:
+        """The most tokens of an answer to a prompt of so many; raises DataError for none."""
+        positions = self.longest
+        room = config.max_new_tokens
+        if positions is not None:
+            room = min(room, positions - tokens)
+        if room <= 0:
+            raise DataError(
+                f"The conversation has {tokens} tokens, and the model reads {positions}.",
+                "begin anew (`/clear`), or ask with less text",
+            )
+        return room
 
     def _settings(self, config: ChatConfig, room: int) -> GenerationConfig:
         sampling = (
@@ -293,8 +328,8 @@ class _WhenSaid(StoppingCriteria):
         return torch.tensor(ended, device=input_ids.device)  # type: ignore[return-value]
 
 
-class _Pieces(BaseStreamer):  # type: ignore[no-untyped-call]
-    """Tokens put in by `generate` in one thread, pieces of text taken out in another.
+class _Text:
+    """Tokens → pieces of their text.
 
     Text is held back while its last character is incomplete: with byte fallback
     a character may be made of several tokens.
@@ -302,25 +337,45 @@ class _Pieces(BaseStreamer):  # type: ignore[no-untyped-call]
 
     def __init__(self, decode: Callable[[list[int]], str]) -> None:
         self._decode = decode
-        self._queue: SimpleQueue[str | BaseException | None] = SimpleQueue()
-        self._ids: list[int] | None = None
+        self._ids: list[int] = []
         self._shown = ""
+
+    def add(self, ids: list[int]) -> str:
+        """What more tokens let us show."""
+        self._ids += ids
+        text = self._decode(self._ids)
+        return "" if text.endswith(_INCOMPLETE) else self._new(text)
+
+    def end(self) -> str:
+        """What was held back."""
+        return self._new(self._decode(self._ids))
+
+    def _new(self, text: str) -> str:
+        new = text[len(self._shown) :]
+        if new:
+            self._shown = text
+        return new
+
+
+class _Pieces(BaseStreamer):  # type: ignore[no-untyped-call]
+    """Tokens put in by `generate` in one thread, pieces of text taken out in another."""
+
+    def __init__(self, decode: Callable[[list[int]], str]) -> None:
+        self._text = _Text(decode)
+        self._queue: SimpleQueue[str | BaseException | None] = SimpleQueue()
+        self._has_begun = self._has_ended = False
 
     def put(self, value: torch.Tensor) -> None:
         """Take the prompt first, then each token."""
-        if self._ids is None:
-            self._ids = []
-            return
-        self._ids += value.flatten().tolist()
-        text = self._decode(self._ids)
-        if not text.endswith(_INCOMPLETE):
-            self._show(text)
+        if self._has_begun:
+            self._show(self._text.add(value.flatten().tolist()))
+        self._has_begun = True
 
     def end(self) -> None:
         """Show what was held back and close; a second call does nothing."""
-        if self._ids is not None:
-            self._show(self._decode(self._ids))
-            self._ids = None
+        if not self._has_ended:
+            self._has_ended = True
+            self._show(self._text.end())
             self._queue.put(None)
 
     def fail(self, error: BaseException) -> None:
@@ -334,9 +389,8 @@ class _Pieces(BaseStreamer):  # type: ignore[no-untyped-call]
             yield piece
 
     def _show(self, text: str) -> None:
-        if len(text) > len(self._shown):
-            self._queue.put(text[len(self._shown) :])
-            self._shown = text
+        if text:
+            self._queue.put(text)
 
 
 def _without_leading_space(pieces: Iterator[str] | _Pieces) -> Iterator[str]:

@@ -12,7 +12,7 @@ from tuneglm.serve_config import ServeConfig
 from tuneglm.writing.apart import Apart
 from tuneglm.writing.batch import Batch
 from tuneglm.writing.fitting import fits_slots, kept_shapes
-from tuneglm.writing.slots import LayerShape, Slots
+from tuneglm.writing.slots import LayerShape, Slots, slots_held
 
 SHARE = {"cuda": 0.8}
 OTHER_SHARE = 0.25
@@ -57,10 +57,10 @@ def room_for(model: Any, shapes: list[LayerShape], config: ServeConfig) -> Room:
     slots = config.slots or max(
         1, min(MOST_SLOTS.get(kind, OTHER_SLOTS), budget // (token * context) - 1)
     )
-    # one more is for moving rows
+    held_slots = slots_held(slots)
     if config.context is None:
-        context = max(SHORTEST, min(context, budget // (token * (slots + 1))))
-    size = token * context * (slots + 1)
+        context = max(SHORTEST, min(context, budget // (token * held_slots)))
+    size = token * context * held_slots
     if size > free:
         raise ConfigError(
             f"{slots} answers of {context:,} tokens take {gib(size)} GiB; {gib(free)} are free.",

@@ -59,6 +59,8 @@ class NamedAdapters:
         self._hook: Any = None
         self._layers: list[Any] = []
         self._added = 0
+        # counts up when one comes or goes
+        self.version = 0
         if BASE in folders:
             raise ModelError("An adapter cannot be called `base`: that is the model without one.")
         self.folders = {name: adapter_folder(path) for name, path in folders.items()}
@@ -83,6 +85,7 @@ class NamedAdapters:
         finally:
             self.choose(BASE)
         doubt_bases([folder], str(self._model.name_or_path))
+        self.version += 1
         self.names = (*self.names, name)
         self.folders[name] = folder
 
@@ -92,6 +95,7 @@ class NamedAdapters:
         if name == BASE:
             raise ModelError("`base` cannot be taken away: that is the model without adapters.")
         self.choose(BASE)
+        self.version += 1
         self.names = tuple(each for each in self.names if each != name)
         del self.folders[name]
         self._forget(name)
@@ -133,6 +137,11 @@ class NamedAdapters:
     def layers_of(self, name: str) -> str:
         """What two names have in common whose rows can share a batch."""
         return self._lora.get(name, BASE)
+
+    @property
+    def given(self) -> Mapping[str, torch.Tensor]:
+        """What the attention is told of the chosen ones' prefixes, until others are chosen."""
+        return self._given
 
     def _add(self, name: str, folder: Path) -> None:
         _refuse_what_stays(folder)

@@ -6,6 +6,7 @@ step's, like each drawn one after it. A network whose context sees itself reads 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 
 from tuneglm.models.named_adapters import NamedAdapters
 from tuneglm.writing.arranging import Key, in_order, moves_to
+from tuneglm.writing.graphs import COLUMNS, Graphs, can_be_recorded
 from tuneglm.writing.places import shaped_positions
 from tuneglm.writing.row import Row
 from tuneglm.writing.sampling import draw
@@ -24,13 +26,19 @@ WRITES, READS, READS_ON = range(3)
 
 
 class Batch:
-    """Rows in the slots of one cache."""
+    """Rows in the slots of one cache.
 
-    def __init__(self, model: Any, adapters: NamedAdapters, slots: Slots) -> None:
+    graphs  of steps; by default where the model's are kernels of a GPU
+    """
+
+    def __init__(
+        self, model: Any, adapters: NamedAdapters, slots: Slots, graphs: Graphs | None = None
+    ) -> None:
         self.rows: list[Row] = []
         self._model, self._adapters, self._slots = model, adapters, slots
         self._names: tuple[str, ...] = ()
         self._turn = 0
+        self._graphs = graphs or (Graphs() if can_be_recorded(model) else None)
 
     @property
     def has_room(self) -> bool:
@@ -99,26 +107,35 @@ class Batch:
         columns = torch.arange(start + width)
         seen = (columns <= places[:, None]) | (columns < contexts)
         self._slots.open(rows[0].slot, rows[-1].slot + 1, start, start + width)
-        self._forward(self._model.base_model, rows, torch.tensor(ids), positions, seen[:, None])
+        self._choose(rows)
+        self._forward(self._model.base_model, torch.tensor(ids), positions, seen[:, None])
         for row in rows:
             row.filled = min(start + width, row.to_fill)
 
     def _write(self, rows: Sequence[Row]) -> torch.Tensor:
         """Logits (rows, vocabulary) after each row's last token."""
-        device = self._model.device
         told = [[row.token, row.filled, *row.positions[row.filled]] for row in rows]
-        state = torch.tensor(told).to(device)
+        state = torch.tensor(told).to(self._model.device)
         seen = max(row.filled for row in rows) + 1
+        first, end = rows[0].slot, rows[-1].slot + 1
+        self._choose(rows)
+        if self._graphs is None:
+            return self._step(first, end, seen, state)
+        columns = min(-(-seen // COLUMNS) * COLUMNS, self._slots.capacity)
+        key = first, end, columns, self._names, self._adapters.version
+        step = partial(self._step, first, end, columns)
+        return self._graphs.run(key, step, state, keeps=self._adapters.given)
+
+    def _step(self, first: int, end: int, columns: int, state: torch.Tensor) -> torch.Tensor:
+        """Logits (rows, vocabulary) of the rows in some slots, which see so many columns.
+
+        state  (rows, 3 or 4) on the device: last token, its column, and its positions
+        """
         places = state[:, 1]
-        mask = torch.arange(seen, device=device) <= places[:, None]
-        self._slots.open(rows[0].slot, rows[-1].slot + 1, seen - 1, seen, places)
+        mask = torch.arange(columns, device=places.device) <= places[:, None]
+        self._slots.open(first, end, columns - 1, columns, places)
         output = self._forward(
-            self._model,
-            rows,
-            state[:, :1],
-            state[:, None, 2:],
-            mask[:, None, None],
-            logits_to_keep=1,
+            self._model, state[:, :1], state[:, None, 2:], mask[:, None, None], logits_to_keep=1
         )
         logits: torch.Tensor = output.logits[:, -1]
         return logits
@@ -126,17 +143,12 @@ class Batch:
     def _forward(
         self,
         network: Any,
-        rows: Sequence[Row],
         ids: torch.Tensor,
         positions: torch.Tensor,
         seen: torch.Tensor,
         **options: Any,
     ) -> Any:
         """A pass: ids (rows, new), positions (rows, new, 1 or 2), seen (rows, 1, new, columns)."""
-        names = _names(rows)
-        if names != self._names:
-            self._adapters.choose(*names)
-            self._names = names
         device = self._model.device
         if self._model.config._attn_implementation == "eager":
             kind = self._model.dtype
@@ -150,6 +162,13 @@ class Batch:
             use_cache=True,
             **options,
         )
+
+    def _choose(self, rows: Sequence[Row]) -> None:
+        """Let their adapters answer."""
+        names = _names(rows)
+        if names != self._names:
+            self._adapters.choose(*names)
+            self._names = names
 
     def _arrange(self) -> None:
         moves = moves_to(self.rows, self._pass_of)

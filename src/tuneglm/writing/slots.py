@@ -36,8 +36,13 @@ def layer_shapes(cache: DynamicCache) -> list[LayerShape]:
     ]
 
 
+def slots_held(slots: int) -> int:
+    """So many, and one in which rows are moved: a row alone never is."""
+    return slots + (slots > 1)
+
+
 class Slots(Cache):  # type: ignore[no-untyped-call]
-    """Of each layer (slots + 1, heads, capacity, dim); the last slot is for moving rows.
+    """Of each layer (slots, heads, capacity, dim), and one slot more in which rows are moved.
 
     A pass of the network is over neighbouring slots: `open` says which, and where their new
     tokens go. Nothing is ever as long as it could be: each pass sees the columns in use.
@@ -48,16 +53,27 @@ class Slots(Cache):  # type: ignore[no-untyped-call]
     ) -> None:
         super().__init__(layers=[])
         self.slots, self.capacity = slots, capacity
+        self._shapes, self._device = shapes, device
         # whatever is masked is still multiplied, by nought: it must be a number
         self._tensors = [
             tuple(
-                torch.zeros(slots + 1, heads, capacity, dim, dtype=shape.dtype, device=device)
+                torch.zeros(
+                    slots_held(slots), heads, capacity, dim, dtype=shape.dtype, device=device
+                )
                 for heads, dim in (shape.keys, shape.values)
             )
             for shape in shapes
         ]
         self._first = self._end = self._start = self._seen = 0
         self._where: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def grown(self, capacity: int) -> "Slots":
+        """Larger ones that hold the same."""
+        larger = Slots(self._shapes, self.slots, capacity, self._device)
+        for mine, theirs in zip(self._tensors, larger._tensors, strict=True):
+            for tensor, target in zip(mine, theirs, strict=True):
+                target[:, :, : self.capacity] = tensor
+        return larger
 
     def open(
         self, first: int, end: int, start: int, seen: int, places: torch.Tensor | None = None
