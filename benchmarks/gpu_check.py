@@ -2,6 +2,7 @@
 
     python benchmarks/gpu_check.py attention              packed rows by each kernel
     python benchmarks/gpu_check.py runs --family chatglm  small models tuned by the command line
+    python benchmarks/gpu_check.py decoding               steps as graphs, and how fast they are
     python benchmarks/gpu_check.py make FOLDER …          a ChatGLM3-6B of random weights
     python benchmarks/gpu_check.py speed FOLDER           runs on it beside transformers' Trainer
 
@@ -325,7 +326,11 @@ class Runs:
         code, printed = command(
             "train",
             f"model.path={model or self.model}",
-            f"data.train={self.rows}",
+            *(
+                []
+                if any(each.startswith("data.train=") for each in settings)
+                else [f"data.train={self.rows}"]
+            ),
             "data.cutoff=128",
             f"training.output_dir={output}",
             "training.max_steps=3",
@@ -537,6 +542,110 @@ def _chat(made: Runs) -> dict[str, Any]:
     if code:
         raise CommandError(printed)
     return {"printed": len(printed)}
+
+
+# decoding ----------------------------------------------------------------------------------------
+
+WRITTEN = 128  # tokens of an answer
+PROMPT = 64
+ROWS_AT_ONCE = (1, 8)
+
+
+def decoding(report: Report, size: str) -> None:
+    """Answers by graphs against answers by `generate`; then tokens a second of a large model."""
+    from tuneglm.demo import model_folders
+
+    for family, folder in model_folders().items():
+        for bits in (16, 4):
+            _checked(report, f"{family}, {bits} bits · a chat by graphs", folder, bits)
+    model = random_model(size).eval()
+    for rows in ROWS_AT_ONCE:
+        generated = _generated(model, rows)
+        plain, _ = _by_batch(model, rows, is_recorded=False)
+        recorded, graphs = _by_batch(model, rows, is_recorded=True)
+        report.add(
+            f"{rows} at once",
+            graphs > 0 or DEVICE.type == "cpu",
+            by_generate=generated,
+            by_batch=plain,
+            by_graphs=recorded,
+            graphs=graphs,
+        )
+
+
+def _checked(report: Report, name: str, folder: Path, bits: int) -> None:
+    """A conversation of three answers, greedily, both ways; the type is float32."""
+    from tuneglm import ChatConfig, ChatModel
+
+    settings = ChatConfig(temperature=0, max_new_tokens=40)
+    try:
+        chat = ChatModel(folder, dtype="float32", bits=bits)  # type: ignore[arg-type]
+        said = [
+            [{"role": "user", "content": words}] for words in ("你是谁？", "3+4=", "hello " * 9)
+        ]
+        found = [chat.reply(each, settings) for each in said]
+        alone, chat._alone = chat._alone, None
+        wanted = [chat.reply(each, settings) for each in said]
+    except Exception:
+        report.add(name, False, error=traceback.format_exc())
+        return
+    graphs = 0 if alone is None else len(alone._batch._graphs._graphs)  # type: ignore[union-attr]
+    report.add(
+        name,
+        found == wanted and (graphs > 0 or DEVICE.type == "cpu"),
+        graphs=graphs,
+        equal=sum(one == other for one, other in zip(found, wanted, strict=True)),
+    )
+
+
+def _prompts(model: Any, rows: int) -> Tensor:
+    draw = torch.Generator().manual_seed(0)
+    return torch.randint(10, model.config.vocab_size - 10, (rows, PROMPT), generator=draw)
+
+
+def _generated(model: Any, rows: int) -> float:
+    """Tokens a second of transformers' own loop, with its usual cache."""
+    ids = _prompts(model, rows).to(DEVICE)
+    options = {"do_sample": False, "eos_token_id": None, "pad_token_id": 0}
+    times = []
+    for _ in range(2):
+        began = synchronized()
+        model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=WRITTEN, **options)
+        times.append(synchronized() - began)
+    return rows * WRITTEN / times[-1]
+
+
+def _by_batch(model: Any, count: int, is_recorded: bool) -> tuple[float, int]:
+    """Tokens a second of a running batch, and how many graphs it has recorded."""
+    from tuneglm.models import family_named
+    from tuneglm.models.named_adapters import NamedAdapters
+    from tuneglm.writing.batch import Batch
+    from tuneglm.writing.fitting import kept_shapes
+    from tuneglm.writing.places import place
+    from tuneglm.writing.row import Row, Sampling
+    from tuneglm.writing.slots import Slots
+
+    family, prompts = family_named("chatglm3"), _prompts(model, count).tolist()
+    slots = Slots(kept_shapes(model, prompts[0]), count, PROMPT + WRITTEN + 8, model.device)
+    batch = Batch(model, NamedAdapters(model, {}, family), slots)
+    if not is_recorded:
+        batch._graphs = None
+    seconds = 0.0
+    for _ in range(2):
+        rows = [Row(each, WRITTEN, Sampling(temperature=0), "base") for each in prompts]
+        began = synchronized()
+        for row in rows:
+            place(row, model.config, family)
+            batch.join(row)
+        while not all(row.is_ready for row in rows):
+            batch.read()
+        for _ in range(WRITTEN):
+            batch.write()
+        seconds = synchronized() - began
+        for row in rows:
+            batch.leave(row)
+    graphs = 0 if batch._graphs is None else len(batch._graphs._graphs)
+    return count * WRITTEN / seconds, graphs
 
 
 # speed -------------------------------------------------------------------------------------------
@@ -828,6 +937,8 @@ def main() -> None:
     part = parts.add_parser("runs")
     part.add_argument("--family", default="chatglm3", choices=("chatglm", "chatglm3"))
     part.add_argument("--only", default="", help="checks whose name this expression finds")
+    part = parts.add_parser("decoding")
+    part.add_argument("--size", choices=tuple(SIZES), default="6b")
     for name in ("make", "speed"):
         part = parts.add_parser(name)
         part.add_argument("folder", type=Path)
@@ -845,6 +956,8 @@ def main() -> None:
         attention(report, given.only)
     elif given.part == "runs":
         runs(report, given.family, given.only)
+    elif given.part == "decoding":
+        decoding(report, given.size)
     elif given.part == "make":
         make(report, given.folder, given.size, given.tokenizer, given.data)
     else:
