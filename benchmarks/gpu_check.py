@@ -278,8 +278,8 @@ def _attention_of(report: Report, name: str, config: Any, family: str, prefix: b
 # kernels -----------------------------------------------------------------------------------------
 
 TOKENS, CALLS = 2048, 50
-# of the largest number: sums in another order, and one rounding of bfloat16's
-APART = {torch.float32: 3e-6, torch.bfloat16: 2.0**-8}
+# of the largest number: sums in another order, and one step of bfloat16's
+APART = {torch.float32: 3e-6, torch.bfloat16: 2.0**-7}
 
 
 class Case(NamedTuple):
@@ -415,7 +415,7 @@ def kernels_of(case: Case, arriving: Sequence[Tensor]) -> int | None:
             there_and_back(case, arriving)
             torch.cuda.synchronize()
         events = [each for each in profiled.events() or [] if each.device_type.name == "CUDA"]
-    except RuntimeError:
+    except (RuntimeError, AssertionError):  # a profiler that cannot look into this GPU
         return None
     return len(events) or None
 
@@ -447,13 +447,13 @@ def _by_kernels_of(report: Report, name: str, case: Case) -> None:
             found = there_and_back(case, arriving)
             ready = time.perf_counter() - began
             again = there_and_back(case, arriving)
-        pairs = list(zip(found, right, strict=True))
+        pairs = [(one.detach(), other.detach()) for one, other in zip(found, right, strict=True)]
         apart = [
             float((one.float() - other.float()).abs().max() / other.float().abs().max())
             for one, other in pairs
         ]
-        allowed = [APART[other.dtype] for _, other in pairs]
-        ok = all(one <= other for one, other in zip(apart, allowed, strict=True))
+        # what comes out in float32 was rounded on its way, where anything that went in was
+        ok = max(apart) <= max(APART[each.dtype] for each in case.given)
         ok = ok and all(one.dtype == other.dtype for one, other in pairs)
         same = all(torch.equal(one, other) for one, other in zip(found, again, strict=True))
         launched = tuple(names) == 2 * case.kernels and kernels._state["works"]

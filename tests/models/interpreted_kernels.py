@@ -19,8 +19,8 @@ from tuneglm.models.rotary import FORMS, Form
 
 WHOLE, HALF = torch.float32, torch.bfloat16
 TYPES = pytest.mark.parametrize("dtype", [WHOLE, HALF], ids=["float32", "bfloat16"])
-# of the largest number: float32's rounding of sums, and one rounding of bfloat16's
-CLOSE = {WHOLE: 1e-6, HALF: 2.0**-8}
+# of the largest number: float32's rounding of sums, and one step of bfloat16's
+CLOSE = {WHOLE: 1e-6, HALF: 2.0**-7}
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +82,8 @@ def assert_alike(
     assert len(found) == len(wanted)
     for one, other in zip(found, wanted):
         assert one.dtype == other.dtype and one.shape == other.shape
-        within = CLOSE[one.dtype] * other.abs().max()
+        # what comes out in float32 was rounded on its way, where anything that went in was
+        within = max(CLOSE[each.dtype] for each in given) * other.float().abs().max()
         assert (one.float() - other.float()).abs().max() <= within
 
 
