@@ -1,6 +1,7 @@
 """What a GPU computes, against what is known to be right, and what it takes.
 
     python benchmarks/gpu_check.py attention              packed rows by each kernel
+    python benchmarks/gpu_check.py kernels                norm, gate, rotation by Triton and torch
     python benchmarks/gpu_check.py runs --family chatglm  small models tuned by the command line
     python benchmarks/gpu_check.py decoding               steps as graphs, and how fast they are
     python benchmarks/gpu_check.py make FOLDER …          a ChatGLM3-6B of random weights
@@ -18,6 +19,7 @@ import io
 import json
 import re
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -25,7 +27,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from plan_accuracy import CONFIGS, GIB, Run, build, write_rows
@@ -272,6 +274,204 @@ def _attention_of(report: Report, name: str, config: Any, family: str, prefix: b
             varlen=calls["kernel"],
             seconds=time.perf_counter() - began,
         )
+
+
+# kernels -----------------------------------------------------------------------------------------
+
+TOKENS, CALLS = 2048, 50
+# of the largest number: sums in another order, and one step of bfloat16's
+APART = {torch.float32: 3e-6, torch.bfloat16: 2.0**-7}
+
+
+class Case(NamedTuple):
+    """Something that is computed by kernels of these names, from these tensors."""
+
+    name: str
+    compute: Callable[..., Any]
+    given: tuple[Tensor, ...]
+    kernels: tuple[str, ...]
+
+
+def kernel_cases(dtype: torch.dtype) -> list[Case]:
+    """At the sizes of ChatGLM3-6B and of others; some in half precision alone."""
+    from transformers.models.glm import modeling_glm
+    from transformers.models.llama import modeling_llama
+
+    from tuneglm.models import fast
+    from tuneglm.models.chatglm import modeling_chatglm
+
+    def drawn(*shape: int, trained: bool = True, dtype: torch.dtype = dtype) -> Tensor:
+        draw = torch.Generator().manual_seed(len(shape) + shape[-1])
+        return torch.randn(shape, generator=draw).to(DEVICE, dtype).requires_grad_(trained)
+
+    def norm(states: Tensor, weight: Tensor) -> Any:
+        return fast._Norm.apply(states, weight, 1e-5)
+
+    wide, ways = drawn(1, TOKENS, 4096), ("norm", "norm_back")
+    gate, values = drawn(1, TOKENS, 13696), drawn(1, TOKENS, 13696)
+    cases = [
+        Case("norm of 4096, trained", norm, (wide, drawn(4096)), ways),
+        Case("gate of 13696", fast._Gated.apply, (gate, values), ("gated", "gated_back")),
+        Case(
+            "gate of halves of 27392",
+            fast._GatedPair.apply,
+            (drawn(1, TOKENS, 27392),),
+            ("gated", "gated_back"),
+        ),
+        _rotation("neighbours of half a head", modeling_glm, drawn, (32, 2), 64),
+    ]
+    if dtype == torch.float32:
+        return cases
+    whole = torch.float32
+    heads = drawn(1, TOKENS, 32, 128)
+    return [
+        *cases,
+        Case("norm of 4096, frozen", norm, (wide, drawn(4096, trained=False)), ways),
+        Case("norm of 4096, trained in float32", norm, (wide, drawn(4096, dtype=whole)), ways),
+        Case("norm of heads of 128", norm, (heads, drawn(128, trained=False)), ways),
+        _rotation("halves of a head", modeling_llama, drawn, (32, 8), 128),
+        _rotation("quarters of a head", modeling_chatglm, drawn, (32, 32), 128),
+    ]
+
+
+def _rotation(name: str, file: Any, drawn: Any, heads: tuple[int, int], turned: int) -> Case:
+    """Queries and keys with heads of 128 by a file's function, and by what stands in for it."""
+    from tuneglm.models import rotary
+
+    form = rotary.form_of(file.apply_rotary_pos_emb)
+    assert form is not None, file
+    turn = rotary.by_kernel(file.apply_rotary_pos_emb, form)
+    angles = torch.arange(TOKENS)[:, None] / 10_000 ** torch.linspace(0, 1, turned // 2)
+    angles = torch.cat((angles, angles), dim=-1)[None].to(DEVICE)
+    given = tuple(drawn(1, TOKENS, each, 128) for each in heads)
+    tables = [each.to(given[0].dtype) for each in (angles.cos(), angles.sin())]
+
+    def compute(query: Tensor, key: Tensor) -> Any:
+        return turn(query.transpose(1, 2), key.transpose(1, 2), *tables)
+
+    return Case(f"rotation of {name}", compute, given, ("turn", "turn"))
+
+
+@contextlib.contextmanager
+def launches(by_kernels: bool) -> Iterator[list[str]]:
+    """Kernels taken, or nothing by them; the names of those that were launched."""
+    from tuneglm.models import kernels
+
+    names, own, take = list[str](), kernels._kernel, kernels.take
+
+    def kernel(name: str) -> Any:
+        names.append(name)
+        return own(name)
+
+    kernels._kernel = kernel  # type: ignore[assignment]
+    if not by_kernels:
+        kernels.take = lambda states: False
+    try:
+        yield names
+    finally:
+        kernels._kernel, kernels.take = own, take
+
+
+def arriving_at(case: Case) -> list[Tensor]:
+    """A gradient for each of what a case computes, the same each time."""
+    with torch.no_grad():
+        found = case.compute(*case.given)
+    outputs = found if isinstance(found, tuple) else (found,)
+    draw = torch.Generator(DEVICE).manual_seed(1)
+    return [
+        torch.randn(each.shape, generator=draw, device=DEVICE).to(each.dtype) for each in outputs
+    ]
+
+
+def there_and_back(case: Case, arriving: Sequence[Tensor]) -> list[Tensor]:
+    """What is computed, and the gradients of what it is computed from."""
+    found = case.compute(*case.given)
+    outputs = found if isinstance(found, tuple) else (found,)
+    trained = [each for each in case.given if each.requires_grad]
+    return [*outputs, *torch.autograd.grad(outputs, trained, arriving)]
+
+
+def microseconds(case: Case, arriving: Sequence[Tensor]) -> tuple[float, float]:
+    """Of a call forward and back: on the GPU, and until all of it was handed over; medians."""
+    spans, handed = [], []
+    for _ in range(CALLS):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        begin.record()
+        there_and_back(case, arriving)
+        end.record()
+        handed.append(time.perf_counter() - began)
+        torch.cuda.synchronize()
+        spans.append(begin.elapsed_time(end))
+    return 1e3 * statistics.median(spans), 1e6 * statistics.median(handed)
+
+
+def kernels_of(case: Case, arriving: Sequence[Tensor]) -> int | None:
+    """How many kernels a call is, where the profiler can say."""
+    from torch.profiler import ProfilerActivity, profile
+
+    try:
+        with profile(activities=[ProfilerActivity.CUDA]) as profiled:
+            there_and_back(case, arriving)
+            torch.cuda.synchronize()
+        events = [each for each in profiled.events() or [] if each.device_type.name == "CUDA"]
+    except (RuntimeError, AssertionError):  # a profiler that cannot look into this GPU
+        return None
+    return len(events) or None
+
+
+def by_kernels(report: Report, only: str) -> None:
+    """Each kernel against torch: values and gradients, the same bits twice, what it takes."""
+    from tuneglm.models import kernels
+
+    if not kernels.are_at_hand():
+        report.add("kernels", False, error="They need a GPU, and triton.")
+        return
+    for dtype in APART:
+        for case in kernel_cases(dtype):
+            name = f"{case.name} · {str(dtype).removeprefix('torch.')}"
+            if only in name:
+                _by_kernels_of(report, name, case)
+
+
+def _by_kernels_of(report: Report, name: str, case: Case) -> None:
+    from tuneglm.models import kernels
+
+    began = time.perf_counter()
+    try:
+        with launches(False):
+            arriving = arriving_at(case)
+            right = there_and_back(case, arriving)
+        with launches(True) as names, warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = there_and_back(case, arriving)
+            ready = time.perf_counter() - began
+            again = there_and_back(case, arriving)
+        pairs = [(one.detach(), other.detach()) for one, other in zip(found, right, strict=True)]
+        apart = [
+            float((one.float() - other.float()).abs().max() / other.float().abs().max())
+            for one, other in pairs
+        ]
+        # what comes out in float32 was rounded on its way, where anything that went in was
+        ok = max(apart) <= max(APART[each.dtype] for each in case.given)
+        ok = ok and all(one.dtype == other.dtype for one, other in pairs)
+        same = all(torch.equal(one, other) for one, other in zip(found, again, strict=True))
+        launched = tuple(names) == 2 * case.kernels and kernels._state["works"]
+        figures: dict[str, Any] = {"apart": [float(f"{each:.2g}") for each in apart]}
+        if not launched:
+            figures["error"] = f"{names} {[str(each.message) for each in said]}"
+        for title, chosen in (("triton", True), ("torch", False)):
+            with launches(chosen):
+                taken, handed = microseconds(case, arriving)
+                figures[title] = f"{taken:.0f}us/{handed:.0f}us/{kernels_of(case, arriving)}"
+    except Exception:
+        report.add(name, False, error=traceback.format_exc())
+    else:
+        figures |= {"same_bits": same, "first_call": ready}
+        report.add(name, ok and same and launched, **figures)
+    finally:
+        kernels._state["works"] = True  # for the next ones
 
 
 # runs --------------------------------------------------------------------------------------------
@@ -934,6 +1134,8 @@ def main() -> None:
     parts = parser.add_subparsers(dest="part", required=True)
     part = parts.add_parser("attention")
     part.add_argument("--only", default="", help="networks whose name holds this")
+    part = parts.add_parser("kernels")
+    part.add_argument("--only", default="", help="checks whose name holds this")
     part = parts.add_parser("runs")
     part.add_argument("--family", default="chatglm3", choices=("chatglm", "chatglm3"))
     part.add_argument("--only", default="", help="checks whose name this expression finds")
@@ -954,6 +1156,8 @@ def main() -> None:
     report = Report(given.json)
     if given.part == "attention":
         attention(report, given.only)
+    elif given.part == "kernels":
+        by_kernels(report, given.only)
     elif given.part == "runs":
         runs(report, given.family, given.only)
     elif given.part == "decoding":

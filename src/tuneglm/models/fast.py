@@ -8,7 +8,9 @@ that they compute just that:
     LoRA of peft's          one step forward and one back: input and x·Aᵀ are kept, no sum
     RMSNorm                 the input is kept, not what it is divided by or became in between
     gated MLP               gate and values are kept, not the activated gate
+    rotation                on a GPU, of queries and keys at once (rotary.py)
 
+On a GPU with Triton, norms, gates and rotations are one kernel forward and one back (kernels.py).
 All else is left alone, and so are modules that somebody else has changed already.
 """
 
@@ -22,7 +24,9 @@ from peft.tuners.lora.layer import Linear as LoraLinear
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tuneglm.models import kernels
 from tuneglm.models.products import by_onednn, linear, multiply, multiply_back
+from tuneglm.models.rotary import turned_forward
 
 TRIED = 8  # width of the small modules that are tried
 CLOSE = 1e-5
@@ -52,7 +56,7 @@ def _forward_of(module: nn.Module) -> Any:
         return _norm_forward
     if hasattr(module, "down_proj"):
         return gated_forward(module)
-    return None
+    return turned_forward(kind) if kernels.are_at_hand() else None
 
 
 def _linear_forward(module: Any, states: Tensor) -> Tensor:
@@ -156,6 +160,10 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, weight: Tensor, epsilon: float) -> Tensor:  # type: ignore[override]
+        done = kernels.norm(states, weight, epsilon)
+        if done is not None:
+            ctx.save_for_backward(states, weight, done[1])
+            return done[0]
         wide = states.float()
         norm = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
         inverse = norm.square_().div_(wide.shape[-1]).add_(epsilon).rsqrt_()
@@ -165,6 +173,9 @@ class _Norm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
         states, weight, inverse = ctx.saved_tensors
+        done = kernels.norm_back(gradient, states, weight, inverse, ctx.needs_input_grad[1])
+        if done is not None:
+            return *done, None
         wide = states.float()
         of_weight = None
         if ctx.needs_input_grad[1]:
@@ -217,7 +228,7 @@ class _Gated(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gate: Tensor, values: Tensor) -> Tensor:  # type: ignore[override]
         ctx.save_for_backward(gate, values)
-        return functional.silu(gate).mul_(values)
+        return _gated(gate, values)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
@@ -233,8 +244,7 @@ class _GatedPair(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, both: Tensor) -> Tensor:  # type: ignore[override]
         ctx.save_for_backward(both)
-        gate, values = both.chunk(2, dim=-1)
-        return functional.silu(gate).mul_(values)
+        return _gated(*both.chunk(2, dim=-1))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
@@ -244,10 +254,17 @@ class _GatedPair(torch.autograd.Function):
         return of_both
 
 
+def _gated(gate: Tensor, values: Tensor) -> Tensor:
+    done = kernels.gated(gate, values)
+    return functional.silu(gate).mul_(values) if done is None else done
+
+
 def _gated_back(
     gradient: Tensor, gate: Tensor, values: Tensor, of_gate: Tensor, of_values: Tensor
 ) -> None:
     """Fill the last two: the gradients of gate and values. What comes in between lies in them."""
+    if kernels.gated_back(gradient, gate, values, of_gate, of_values):
+        return
     torch.ops.aten.silu.out(gate, out=of_gate)
     torch.mul(of_gate, gradient, out=of_values)
     torch.mul(gradient, values, out=of_gate)

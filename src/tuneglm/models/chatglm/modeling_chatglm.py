@@ -82,13 +82,21 @@ class ChatGLMRotaryEmbedding(nn.Module):
         return angles.cos().to(x.dtype), angles.sin().to(x.dtype)
 
 
-def apply_rotary_pos_emb(
-    states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
-) -> torch.Tensor:
-    """Turn each half of each head by its own angles: (batch, heads, length, head_dim)."""
+def rotate_quarters(states: torch.Tensor) -> torch.Tensor:
+    """In each half of each head, −second quarter before first: (batch, heads, length, head_dim)."""
     quarters = states.unflatten(-1, (2, 2, -1))
-    turned = torch.stack((-quarters[..., 1, :], quarters[..., 0, :]), dim=-2).flatten(-3)
-    return states * cos.unsqueeze(1) + turned * sin.unsqueeze(1)
+    return torch.stack((-quarters[..., 1, :], quarters[..., 0, :]), dim=-2).flatten(-3)
+
+
+def apply_rotary_pos_emb(
+    query: torch.Tensor, key: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Turn each half of each head by its own angles: (batch, heads, length, head_dim) both."""
+    cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
+    return (
+        query * cos + rotate_quarters(query) * sin,
+        key * cos + rotate_quarters(key) * sin,
+    )
 
 
 def eager_attention_forward(
@@ -137,8 +145,7 @@ class ChatGLMAttention(nn.Module):
         shape = hidden_states.shape[:-1]
         fused = self.query_key_value(hidden_states).view(*shape, -1, 3 * self.head_dim)
         query, key, value = fused.transpose(1, 2).chunk(3, dim=-1)
-        query = apply_rotary_pos_emb(query, *position_embeddings)
-        key = apply_rotary_pos_emb(key, *position_embeddings)
+        query, key = apply_rotary_pos_emb(query, key, *position_embeddings)
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
         attend: Callable[..., Any] = ALL_ATTENTION_FUNCTIONS.get_interface(
