@@ -862,8 +862,10 @@ LOOKED_AT = 3
 PEER = "transformers' Trainer and peft, lora, padded by 4"
 SAID = ("Memory", "Time", "Loss")
 SPEED_RUNS = {
-    "lora, padded by 4": ("method=lora",),
     "lora, packed by 1,024": ("method=lora", "packed"),
+    "lora, packed by 1,024, without Triton": ("method=lora", "packed", "torch"),
+    "lora, padded by 4": ("method=lora",),
+    "lora, padded by 4, without Triton": ("method=lora", "torch"),
     "lora, 4 bits, packed by 1,024": ("method=lora", "model.bits=4", "packed"),
     "p_tuning, padded by 4": ("method=p_tuning",),
     "lora, 8 bits, padded by 4": ("method=lora", "model.bits=8"),
@@ -1069,12 +1071,14 @@ def _settings(folder: Path) -> list[str]:
 
 def _ours(folder: Path, settings: Sequence[str]) -> dict[str, Any]:
     from tuneglm.config import load_config
+    from tuneglm.models import kernels
     from tuneglm.plan.planning import plan
     from tuneglm.plan.records import PROCESS
     from tuneglm.reports.run import Progression
 
     batching = BY_TOKENS if "packed" in settings else BY_FOUR
-    given = [*_settings(folder), *batching, *(each for each in settings if each != "packed")]
+    given = [*_settings(folder), *batching, *(each for each in settings if "=" in each)]
+    kernels._state["works"] = "torch" not in settings
     started = time.perf_counter()
     planned = plan(load_config(None, given), choices=False)
     planning = time.perf_counter() - started
