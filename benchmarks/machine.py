@@ -44,6 +44,16 @@ def available_gib() -> int:
     return int(free.split()[0]) // 2**20
 
 
+def whole_cores() -> int:
+    """Cores that this process may run on; two threads of one core compute as one."""
+    folder = Path("/sys/devices/system/cpu")
+    files = (
+        folder / f"cpu{number}" / "topology" / "thread_siblings_list"
+        for number in os.sched_getaffinity(0)
+    )
+    return len({file.read_text() if file.is_file() else str(file) for file in files})
+
+
 def machine_words(known: dict[str, Any]) -> str:
     """The same in two lines."""
     versions = ", ".join(f"{name} {number}" for name, number in known["versions"].items())

@@ -11,7 +11,8 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 # its files find each other as they do when one is started
 sys.path.append(str(BENCHMARKS))
 
-from training_growth import exponent  # noqa: E402
+from growth_sweeps import exponent, shared_cores, sweeps  # noqa: E402
+from growth_verdict import verdicts  # noqa: E402
 from training_race import Contender, ContenderError, race  # noqa: E402
 from training_shapes import SHAPES, TINY, material  # noqa: E402
 from training_speed import Row  # noqa: E402
@@ -78,6 +79,41 @@ def test_operations_are_those_of_the_products() -> None:
 
 def test_the_exponent_is_the_slope() -> None:
     assert exponent([1, 2, 4, 8], [3, 12, 48, 192]) == pytest.approx(2)
+
+
+def test_processes_need_no_longer_unless_they_share_cores() -> None:
+    assert shared_cores((1, 2), threads=1, cores=2) == 0
+    assert shared_cores((1, 2), threads=1, cores=1) == pytest.approx(1)
+    # one process has two of three cores to itself
+    assert shared_cores((1, 2), threads=2, cores=3) == pytest.approx(0.415, abs=1e-3)
+    named = {sweep.name: sweep.lines for sweep in sweeps(False, threads=1, cores=1)}
+    assert named["processes"][""].most == pytest.approx(1) and named["batch"][""].most == 0
+
+
+def faults(most: float, sizes: list[int], times: list[float], noise: float) -> list[str]:
+    """Of three turns, of which the last one was disturbed the more the larger the size."""
+    worse = [1 + noise * place / (len(sizes) - 1) for place in range(len(sizes))]
+    turns = [[each, each, each * factor] for each, factor in zip(times, worse)]
+    return [each.fault for each in verdicts("rank", most, sizes, turns)]
+
+
+def test_a_cost_that_outgrows_its_mathematics_is_told() -> None:
+    sizes = [1, 2, 4, 8]
+    constant, linear, square = ([10 + each**power for each in sizes] for power in (0, 1, 2))
+    assert faults(0, sizes, constant, noise=0) == ["", ""]
+    assert faults(1, sizes, linear, noise=0.1) == ["", ""]
+    whole, end = faults(0, sizes, linear, noise=0)
+    assert "grows with 0.24, by mathematics at most 0.00" in whole and "0.29" in end
+    # what does not grow hides the square along the whole line, and at its end no longer
+    whole, end = faults(1, sizes, square, noise=0)
+    assert whole == "" and "grows with 1.20" in end
+
+
+def test_turns_that_differ_too_much_are_no_pass() -> None:
+    assert all("measure again" in each for each in faults(0, [1, 2, 4, 8], [1] * 4, noise=2))
+    # of one turn nothing is judged
+    alone = verdicts("rank", 0, [1, 2], [[1.0], [2.0]])
+    assert [each.fault for each in alone] == [""]
 
 
 @pytest.mark.parametrize("name", ["A", "C"])
