@@ -15,7 +15,7 @@ from growth_sweeps import exponent, shared_cores, sweeps  # noqa: E402
 from growth_verdict import verdicts  # noqa: E402
 from training_race import Contender, ContenderError, race  # noqa: E402
 from training_shapes import SHAPES, TINY, material  # noqa: E402
-from training_speed import Row  # noqa: E402
+from training_table import Row  # noqa: E402
 from training_turns import Turns  # noqa: E402
 
 
