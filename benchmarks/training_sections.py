@@ -21,7 +21,9 @@ from training_table import Measured, Row, speed_and_memory
 from training_turns import MIB
 
 TRAINER = ("padded", "by length", "flattened", "one row × 4")
-PRODUCTS_BY, PRODUCTS = "products by ", 50  # GFLOP of a turn
+PRODUCTS_BY = "products by "
+PRODUCTS, TINY_PRODUCTS = 50, 1  # GFLOP of a turn
+TINY_ROWS = 200  # of a second start
 GIB_OF_A_CONTENDER = 4
 UNUSED = 1.5  # oneDNN this much faster than torch.mm: the processor's float32 is left unused
 
@@ -31,6 +33,7 @@ class Settings:
     """How much is measured, and of what.
 
     rounds, tokens  turns of each contender, and the real tokens of one
+    quick, tiny     smaller models and fewer contenders; what only shows that all of it runs
     """
 
     rounds: int
@@ -83,8 +86,9 @@ def lora(settings: Settings, name: str) -> Measured:
     made = settings.material(name)
     job = settings.job(name)
     sizes = (made.shape.hidden, made.shape.inner, settings.threads)
+    work = TINY_PRODUCTS if settings.tiny else PRODUCTS
     ways = [
-        Contender(f"{PRODUCTS_BY}{way}", rates_in_turns, (*sizes, way), work=PRODUCTS)
+        Contender(f"{PRODUCTS_BY}{way}", rates_in_turns, (*sizes, way), work=work)
         for way in product_ways(None)
     ]
     names = ("padded", "one row × 4") if settings.quick else TRAINER
@@ -206,7 +210,8 @@ def bfloat16(settings: Settings) -> Measured:
 
     from tuneglm.models.precision import Capability
 
-    if not Capability.of(torch.device("cpu")).bfloat16:
+    # in a tiny run its speed is no matter
+    if not settings.tiny and not Capability.of(torch.device("cpu")).bfloat16:
         return Measured(details={"left out": "this processor has no bfloat16"})
     jobs = {name: settings.job("A", dtype=name) for name in ("bfloat16", "float32")}
     contenders = [Contender(name, contend, ("ours", job)) for name, job in jobs.items()]
@@ -273,8 +278,8 @@ def _decoded(several: int, against: str, ours: Result, theirs: Result, goal: flo
 def starting(settings: Settings) -> Measured:
     """From the command to what it does."""
     model = settings.material("A").model
-    times = 2 if settings.quick else 5
-    rows = 5_000 if settings.quick else ROWS
+    times = 1 if settings.tiny else 2 if settings.quick else 5
+    rows = TINY_ROWS if settings.tiny else 5_000 if settings.quick else ROWS
     helped, refused = help_seconds(times), refusal_seconds(model, times)
     folder = settings.folder / "starting"
     found = second_start(model, folder, settings.data, rows, 1 if settings.quick else 3)

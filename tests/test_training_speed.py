@@ -1,7 +1,11 @@
 """The parts of `make bench`: its contenders' turns, what it counts, the models that it makes."""
 
+import json
+import math
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ sys.path.append(str(BENCHMARKS))
 from growth_sweeps import exponent, shared_cores, sweeps  # noqa: E402
 from growth_verdict import verdicts  # noqa: E402
 from training_race import Contender, ContenderError, race  # noqa: E402
+from training_sections import SECTIONS  # noqa: E402
 from training_shapes import SHAPES, TINY, material  # noqa: E402
 from training_table import Row  # noqa: E402
 from training_turns import Turns  # noqa: E402
@@ -127,3 +132,34 @@ def test_both_sides_train_the_same_tokens(name: str, tmp_path: Path) -> None:
     assert made.operations == pytest.approx(
         TINY[name].operations(made.trained / made.tokens, made.square / made.tokens / 2)
     )
+
+
+def numbers(value: Any) -> Iterator[float]:
+    """All that stand anywhere in some JSON."""
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from numbers(each)
+    elif isinstance(value, int | float):
+        yield value
+
+
+def test_every_section_runs_to_its_lines(tmp_path: Path) -> None:
+    """All in one command: contenders of all sections come from one process that has imported."""
+    file = tmp_path / "figures.json"
+    line = [sys.executable, str(BENCHMARKS / "training_speed.py"), "--tiny", "--json", str(file)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(file.read_text(encoding="utf-8"))
+    for name in SECTIONS:
+        section = figures[name]
+        assert "failed" not in section and "left out" not in section, f"{name}: {section}"
+        assert all(map(math.isfinite, numbers(section))), f"{name}: {section}"
+    works = {row["work"] for row in figures["table"]}
+    for work in ("LoRA, A", "LoRA, B", "LoRA, C", "freeze", "P-tuning", "full", "4-bit", "bf16"):
+        assert any(each.startswith(work) for each in works), works
+    assert len(figures["table"]) == 28
+    for row in figures["table"]:
+        assert row["value"] is not None and math.isfinite(row["value"]), row
+        # as a line of the table that is printed
+        words = Row(**{key: value for key, value in row.items() if key != "met"}).words
+        assert words in done.stdout
