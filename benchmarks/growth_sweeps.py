@@ -52,7 +52,7 @@ class Sweep:
     lines: dict[str, Line]
 
 
-def sweeps(quick: bool, threads: int, cores: int) -> Iterator[Sweep]:
+def sweeps(quick: bool, threads: int, cores: float) -> Iterator[Sweep]:
     """All of them; each size doubles from point to point."""
     contexts = QUICK_CONTEXTS if quick else CONTEXTS
     lines = {}
@@ -74,7 +74,7 @@ def sweeps(quick: bool, threads: int, cores: int) -> Iterator[Sweep]:
     yield _single("layers", "layers", 1, [_shaped(size, layers=size) for size in (2, 4, 8, 16)])
 
 
-def shared_cores(counts: Sequence[int], threads: int, cores: int) -> float:
+def shared_cores(counts: Sequence[int], threads: int, cores: float) -> float:
     """Exponent of a token's time where processes have to share cores; 0 where they need not."""
     return exponent(counts, [max(1, count * threads / cores) for count in counts])
 

@@ -66,6 +66,7 @@ LEVELS = (
         "lock",
         "manifest",
         "packages",
+        "processors",
         "run_file",
         "trainer_options",
     ),

@@ -21,6 +21,7 @@ from tuneglm.models.loading import load_model, load_tokenizer, local_folder, res
 from tuneglm.models.named_adapters import NamedAdapters
 from tuneglm.models.precision import Width
 from tuneglm.models.prompt import example_of
+from tuneglm.processors import use_threads
 
 Conversation = Sequence[Mapping[str, Any]]
 
@@ -56,6 +57,7 @@ class ChatModel:
                   `self.adapters.choose` takes another
         """
         refuse_unfinished(Path(path).expanduser())
+        use_threads()
         self.family = resolved_family(local_folder(path), family)
         self.tokenizer = load_tokenizer(path, family=self.family.name)
         self.model: Any = load_model(
