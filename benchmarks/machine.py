@@ -44,6 +44,20 @@ def available_gib() -> int:
     return int(free.split()[0]) // 2**20
 
 
+def whole_cores() -> float:
+    """Cores that this process may keep busy; two threads of one core compute as one."""
+    # here, since contenders' processes import this file and are to be without tuneglm
+    from tuneglm.processors import quota
+
+    folder = Path("/sys/devices/system/cpu")
+    files = (
+        folder / f"cpu{number}" / "topology" / "thread_siblings_list"
+        for number in os.sched_getaffinity(0)
+    )
+    whole = len({file.read_text() if file.is_file() else str(file) for file in files})
+    return min(whole, quota() or whole)
+
+
 def machine_words(known: dict[str, Any]) -> str:
     """The same in two lines."""
     versions = ", ".join(f"{name} {number}" for name, number in known["versions"].items())

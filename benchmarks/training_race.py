@@ -65,15 +65,18 @@ class Result:
         }
 
 
-def prepare(threads: int) -> None:
-    """Before the first race: how many threads the processes have, and what they hold."""
+def prepare(threads: int, also: Sequence[str] = ()) -> None:
+    """Before the first race: how many threads the processes have, and what they hold.
+
+    also  modules beside PRELOADED
+    """
     os.environ.update(
         OMP_NUM_THREADS=str(threads),
         HF_HUB_OFFLINE="1",
         TOKENIZERS_PARALLELISM="false",
         PYTHONWARNINGS="ignore",
     )
-    multiprocessing.set_forkserver_preload(PRELOADED)
+    multiprocessing.set_forkserver_preload([*PRELOADED, *also])
 
 
 def race(contenders: Sequence[Contender], rounds: int, work: float) -> dict[str, Result]:

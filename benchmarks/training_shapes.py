@@ -13,20 +13,24 @@ from typing import Any
 
 HEAD_WIDTH = 64
 GROUPS = 2  # of keys and values, as in the published models
-ROWS = 256
+ROWS, TINY_ROWS = 256, 16
 PUBLISHED = {"chatglm": "chatglm-6b", "chatglm3": "chatglm3-6b"}
 EXAMPLE = dict[str, list[int]]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A model's sizes; `family` renders its rows, and `chatglm` is a network of its own."""
+    """A model's sizes; `family` renders its rows, and `chatglm` is a network of its own.
+
+    rows  of its material
+    """
 
     name: str
     family: str
     hidden: int
     layers: int
     vocabulary: int
+    rows: int = ROWS
 
     @property
     def inner(self) -> int:
@@ -75,9 +79,11 @@ QUICK = {
     )
     for name, shape in SHAPES.items()
 }
-# what a test needs: seconds
+# what a test needs: seconds. Fewer words than the demo's tokenizers have there cannot be, and
+# fewer layers than are tuned by `freeze`
 TINY = {
-    name: replace(shape, hidden=128, layers=4, vocabulary=6_144) for name, shape in SHAPES.items()
+    name: replace(shape, hidden=64, layers=4, vocabulary=6_144, rows=TINY_ROWS)
+    for name, shape in SHAPES.items()
 }
 
 
@@ -117,7 +123,7 @@ def material(shape: Shape, folder: Path, data: Path | None, tokenizers: Path | N
     tokenizer = _tokenizer(shape, tokenizers)
     build_model(shape, folder / "model", tokenizer)
     rows = folder / "rows.json"
-    rows.write_text(json.dumps(_rows(data), ensure_ascii=False), encoding="utf-8")
+    rows.write_text(json.dumps(_rows(data, shape.rows), ensure_ascii=False), encoding="utf-8")
     examples = _longest_first(encoded(folder / "model", rows))
     (folder / "examples.json").write_text(json.dumps(examples))
     lengths = [len(each["input_ids"]) for each in examples]
@@ -132,14 +138,14 @@ def material(shape: Shape, folder: Path, data: Path | None, tokenizers: Path | N
     )
 
 
-def _rows(data: Path | None) -> list[dict[str, Any]]:
+def _rows(data: Path | None, count: int) -> list[dict[str, Any]]:
     if data is None:
         # here, since contenders' processes import this file and are to be without tuneglm
         from batching_speed import wide_rows
 
-        return wide_rows(ROWS)
+        return wide_rows(count)
     rows: list[dict[str, Any]] = json.loads(data.read_text(encoding="utf-8"))
-    return random.Random(0).sample(rows, min(ROWS, len(rows)))
+    return random.Random(0).sample(rows, min(count, len(rows)))
 
 
 def _longest_first(examples: list[EXAMPLE]) -> list[EXAMPLE]:

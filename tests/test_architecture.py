@@ -67,6 +67,7 @@ LEVELS = (
         "lock",
         "manifest",
         "packages",
+        "processors",
         "run_file",
         "trainer_options",
     ),

@@ -1,7 +1,11 @@
 """The parts of `make bench`: its contenders' turns, what it counts, the models that it makes."""
 
+import json
+import math
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +15,12 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 # its files find each other as they do when one is started
 sys.path.append(str(BENCHMARKS))
 
-from training_growth import exponent  # noqa: E402
+from growth_sweeps import exponent, shared_cores, sweeps  # noqa: E402
+from growth_verdict import verdicts  # noqa: E402
 from training_race import Contender, ContenderError, race  # noqa: E402
+from training_sections import SECTIONS  # noqa: E402
 from training_shapes import SHAPES, TINY, material  # noqa: E402
-from training_speed import Row  # noqa: E402
+from training_table import Row  # noqa: E402
 from training_turns import Turns  # noqa: E402
 
 
@@ -80,6 +86,41 @@ def test_the_exponent_is_the_slope() -> None:
     assert exponent([1, 2, 4, 8], [3, 12, 48, 192]) == pytest.approx(2)
 
 
+def test_processes_need_no_longer_unless_they_share_cores() -> None:
+    assert shared_cores((1, 2), threads=1, cores=2) == 0
+    assert shared_cores((1, 2), threads=1, cores=1) == pytest.approx(1)
+    # one process has two of three cores to itself
+    assert shared_cores((1, 2), threads=2, cores=3) == pytest.approx(0.415, abs=1e-3)
+    named = {sweep.name: sweep.lines for sweep in sweeps(False, threads=1, cores=1)}
+    assert named["processes"][""].most == pytest.approx(1) and named["batch"][""].most == 0
+
+
+def faults(most: float, sizes: list[int], times: list[float], noise: float) -> list[str]:
+    """Of three turns, of which the last one was disturbed the more the larger the size."""
+    worse = [1 + noise * place / (len(sizes) - 1) for place in range(len(sizes))]
+    turns = [[each, each, each * factor] for each, factor in zip(times, worse)]
+    return [each.fault for each in verdicts("rank", most, sizes, turns)]
+
+
+def test_a_cost_that_outgrows_its_mathematics_is_told() -> None:
+    sizes = [1, 2, 4, 8]
+    constant, linear, square = ([10 + each**power for each in sizes] for power in (0, 1, 2))
+    assert faults(0, sizes, constant, noise=0) == ["", ""]
+    assert faults(1, sizes, linear, noise=0.1) == ["", ""]
+    whole, end = faults(0, sizes, linear, noise=0)
+    assert "grows with 0.24, by mathematics at most 0.00" in whole and "0.29" in end
+    # what does not grow hides the square along the whole line, and at its end no longer
+    whole, end = faults(1, sizes, square, noise=0)
+    assert whole == "" and "grows with 1.20" in end
+
+
+def test_turns_that_differ_too_much_are_no_pass() -> None:
+    assert all("measure again" in each for each in faults(0, [1, 2, 4, 8], [1] * 4, noise=2))
+    # of one turn nothing is judged
+    alone = verdicts("rank", 0, [1, 2], [[1.0], [2.0]])
+    assert [each.fault for each in alone] == [""]
+
+
 @pytest.mark.parametrize("name", ["A", "C"])
 def test_both_sides_train_the_same_tokens(name: str, tmp_path: Path) -> None:
     from tuneglm.models.loading import load_model
@@ -91,3 +132,34 @@ def test_both_sides_train_the_same_tokens(name: str, tmp_path: Path) -> None:
     assert made.operations == pytest.approx(
         TINY[name].operations(made.trained / made.tokens, made.square / made.tokens / 2)
     )
+
+
+def numbers(value: Any) -> Iterator[float]:
+    """All that stand anywhere in some JSON."""
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from numbers(each)
+    elif isinstance(value, int | float):
+        yield value
+
+
+def test_every_section_runs_to_its_lines(tmp_path: Path) -> None:
+    """All in one command: contenders of all sections come from one process that has imported."""
+    file = tmp_path / "figures.json"
+    line = [sys.executable, str(BENCHMARKS / "training_speed.py"), "--tiny", "--json", str(file)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(file.read_text(encoding="utf-8"))
+    for name in SECTIONS:
+        section = figures[name]
+        assert "failed" not in section and "left out" not in section, f"{name}: {section}"
+        assert all(map(math.isfinite, numbers(section))), f"{name}: {section}"
+    works = {row["work"] for row in figures["table"]}
+    for work in ("LoRA, A", "LoRA, B", "LoRA, C", "freeze", "P-tuning", "full", "4-bit", "bf16"):
+        assert any(each.startswith(work) for each in works), works
+    assert len(figures["table"]) == 28
+    for row in figures["table"]:
+        assert row["value"] is not None and math.isfinite(row["value"]), row
+        # as a line of the table that is printed
+        words = Row(**{key: value for key, value in row.items() if key != "met"}).words
+        assert words in done.stdout

@@ -22,6 +22,7 @@ from tuneglm.models.loading import load_model, load_tokenizer, local_folder, res
 from tuneglm.models.named_adapters import NamedAdapters
 from tuneglm.models.precision import Width
 from tuneglm.models.prompt import example_of
+from tuneglm.processors import use_threads
 from tuneglm.writing.alone import Alone, alone_for
 from tuneglm.writing.row import Row, Sampling
 
@@ -59,6 +60,7 @@ class ChatModel:
                   `self.adapters.choose` takes another
         """
         refuse_unfinished(Path(path).expanduser())
+        use_threads()
         self.family = resolved_family(local_folder(path), family)
         self.tokenizer = load_tokenizer(path, family=self.family.name)
         self.model: Any = load_model(

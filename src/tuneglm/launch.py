@@ -73,9 +73,7 @@ def launch(arguments: Sequence[str], count: int) -> int:
 
 
 def _started(arguments: Sequence[str], rank: int, count: int, port: int) -> Worker:
-    threads = max(1, (os.cpu_count() or 1) // count)
     environment = {
-        "OMP_NUM_THREADS": str(threads),
         # what torch's C++ parts say of a partner that was lost, and of speed
         "TORCH_CPP_LOG_LEVEL": "FATAL",
         **os.environ,

@@ -62,6 +62,7 @@ from tuneglm.plan.records import Foreseen
 from tuneglm.plan.step import Step
 from tuneglm.probing import Probing, probes_of
 from tuneglm.processes import agreed
+from tuneglm.processors import use_threads
 from tuneglm.reports.closing import Closing, print_closing
 from tuneglm.reports.data import EncodingProgress, print_data, print_streamed
 from tuneglm.reports.run import (
@@ -109,6 +110,7 @@ def train(config: RunConfig) -> TrainingResult:
     """
     refuse_taken(config)
     give_large_blocks_back()
+    use_threads()
     terminal = console()
     folder = model_folder(config.model)
     family = family_of(folder, config.model.family)
@@ -283,7 +285,7 @@ def _summary(
         family=family.name,
         method=config.method.name,
         precision=f"weights in {held}, computed in {autocast}{library}",
-        device=str(arguments.device),
+        device=_device(arguments),
         trained=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
         parameters=parameter_count(model),
         steps=math.ceil(steps),
@@ -293,6 +295,12 @@ def _summary(
         doubts=tuple(_doubts(config, arguments, _count(rows), math.ceil(steps))),
         batches=given.sentence,
     )
+
+
+def _device(arguments: TrainingArguments) -> str:
+    """Where it computes, and with how many threads where those do."""
+    device = arguments.device
+    return f"{device}, {use_threads().words}" if device.type == "cpu" else str(device)
 
 
 def _doubts(

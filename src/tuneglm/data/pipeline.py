@@ -45,9 +45,10 @@ from tuneglm.data.mix import (
 )
 from tuneglm.data.placeholders import placeholder_note
 from tuneglm.data.unused import unused_note
-from tuneglm.data.workers import made_of_blocks, processors
+from tuneglm.data.workers import made_of_blocks
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import DataError
+from tuneglm.processors import usable
 
 if TYPE_CHECKING:
     from tuneglm.data.stream import StreamedSet
@@ -233,7 +234,7 @@ def _fill(
     first = list(islice(blocks, MANY_BLOCKS))
     if len(first) == MANY_BLOCKS:
         job.encoder.prepare()
-    count = config.workers or processors()
+    count = config.workers or usable()
     for size, (encoded, more) in made_of_blocks(
         job.block, chain(first, blocks), count, job.examples.name
     ):

@@ -4,7 +4,6 @@ import gc
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections import deque
@@ -52,13 +51,6 @@ def made_of_blocks(
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def processors() -> int:
-    """Those that this process may use."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 _given: Work[Any, Any] | None = None

@@ -15,6 +15,7 @@ from tuneglm.hub import Hub, reached
 from tuneglm.models.precision import Capability
 from tuneglm.packages import missing
 from tuneglm.plan.capacity import GIB, device_memory, gib
+from tuneglm.processors import use_threads
 
 # a model of 6 billion weights in 16 bits, and its checkpoints
 DISK = 20 * GIB
@@ -28,9 +29,7 @@ def machine() -> Iterator[Finding]:
     if torch.backends.mps.is_available():
         yield _device("mps", torch.device("mps"), "Apple GPU")
     count = os.cpu_count() or 1
-    threads = torch.get_num_threads()
-    used = "1 thread" if threads == 1 else f"{threads} threads"
-    yield _device("cpu", torch.device("cpu"), f"{count} cores, {used}")
+    yield _device("cpu", torch.device("cpu"), f"{count} cores, {use_threads().words}")
     yield from _disks()
     yield from _hubs()
 

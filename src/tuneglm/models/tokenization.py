@@ -9,7 +9,6 @@ save_pretrained    a folder that plain transformers reads, and we too
 
 import json
 import multiprocessing
-import os
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
@@ -26,6 +25,7 @@ from tuneglm.errors import ModelError
 from tuneglm.models.family import Render
 from tuneglm.models.ids_first import IdsFirstTokenizer
 from tuneglm.models.prompt import example_of
+from tuneglm.processors import usable
 
 BulkEncoder = Callable[[list[str]], list[list[int]]]
 
@@ -287,7 +287,7 @@ def threads(texts: Sequence[str]) -> int:
     """
     if multiprocessing.parent_process() is not None:
         return 1
-    return max(1, min(os.cpu_count() or 1, len(texts) // 64))
+    return max(1, min(usable(), len(texts) // 64))
 
 
 def _is_ours(folder: Path) -> bool:
