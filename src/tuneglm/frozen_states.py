@@ -28,6 +28,7 @@ from tuneglm.data.encoded import Encoded, MixedRows, placed
 from tuneglm.manifest import read_manifest
 from tuneglm.method_config import FreezeConfig
 from tuneglm.models.frozen import draws_numbers, frozen_below, handing_on, states_below
+from tuneglm.models.quantization import is_quantized
 from tuneglm.plan.capacity import GIB, MIB, gib
 from tuneglm.plan.ledger import Ledger
 from tuneglm.reports.data import EncodingProgress
@@ -126,7 +127,7 @@ def reason_of_work(trainer: StageTrainer, rows: MixedRows, once: MixedRows) -> s
         saving = work_of(trainer, rows).saving(epochs)
         if saving < WORTH_IT:
             return f"it would save too little ({saving:.2f} times)"
-        return _misfit(trainer, first_group(trainer, once))
+        return _misfit(trainer, first_group(trainer, once), once[len(once) - 1])
     except torch.OutOfMemoryError:
         raise
     except STOPS as error:
@@ -167,8 +168,11 @@ def work_of(trainer: StageTrainer, rows: MixedRows) -> Work:
     return Work(counted.operations, below)
 
 
-def _misfit(trainer: StageTrainer, rows: Sequence[Encoded]) -> str | None:
-    """Whether a network that begins with states says something else than it would: it is tried."""
+def _misfit(trainer: StageTrainer, rows: Sequence[Encoded], other: Encoded) -> str | None:
+    """Whether a network that begins with states says something else than it would: it is tried.
+
+    other  a row that it reads in between: what a layer may leave behind for others is then its
+    """
     model, inputs = trainer.tuned.model, batch_of(trainer, rows)
     given, below = for_network(inputs), frozen_below(model)
     if not _are_alike(trainer, states_of(trainer, rows), states_of(trainer, rows, training=True)):
@@ -176,7 +180,9 @@ def _misfit(trainer: StageTrainer, rows: Sequence[Encoded]) -> str | None:
     model.eval()
     with torch.no_grad(), trainer.accelerator.autocast():
         whole = model.base_model(**given, use_cache=False)[0]
-        with handing_on(below, states_below(model, below, given)):
+        states = states_below(model, below, given)
+        model.base_model(**for_network(batch_of(trainer, [other])), use_cache=False)
+        with handing_on(below, states):
             begun = model.base_model(**given, use_cache=False)[0]
     real = is_of_row(inputs)
     if not _are_alike(trainer, begun[real], whole[real]):
@@ -186,8 +192,8 @@ def _misfit(trainer: StageTrainer, rows: Sequence[Encoded]) -> str | None:
 
 def _are_alike(trainer: StageTrainer, one: Tensor, other: Tensor) -> bool:
     """Whether two differ by no more than half of the digits of the type that is computed in."""
-    is_half = trainer.accelerator.mixed_precision != "no" or one.dtype.itemsize == 2
-    allowed = torch.finfo(torch.bfloat16 if is_half else one.dtype).eps ** 0.5
+    is_rough = trainer.accelerator.mixed_precision != "no" or is_quantized(trainer.tuned.model)
+    allowed = torch.finfo(torch.bfloat16 if is_rough else one.dtype).eps ** 0.5
     difference = (one.float() - other.float()).norm() / other.float().norm()
     return bool(difference <= allowed)
 
