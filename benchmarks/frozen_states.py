@@ -14,7 +14,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,9 @@ def measured(model: Path, rows: Path, output: Path, way: str) -> tuple[float, fl
         keep(*given)
         before.append(time.perf_counter() - begun)
 
-    with contextlib.redirect_stdout(io.StringIO()), in_place_of(timed, keep):
+    with contextlib.redirect_stdout(io.StringIO()) as printed, in_place_of(timed, keep):
         result = training.train(config)
+    assert ("computed once" in printed.getvalue()) == (way == "auto")
     entries = [json.loads(line) for line in (result.folder / "log.jsonl").open()]
     seconds = sum(before) + entries[-1]["train_runtime"]
     assert result.loss is not None
@@ -65,7 +66,8 @@ def measured(model: Path, rows: Path, output: Path, way: str) -> tuple[float, fl
 
 
 @contextlib.contextmanager
-def in_place_of(other: Callable[..., None], own: Callable[..., None]) -> Any:
+def in_place_of(other: Callable[..., None], own: Callable[..., None]) -> Iterator[None]:
+    """Within it a run calls the one in place of the other."""
     training.keep_frozen_states = other
     try:
         yield

@@ -37,6 +37,7 @@ from tuneglm.training import train
 
 FREEZE = (
     *("method=freeze", "method.layers=1", "training.max_steps=-1", "training.num_train_epochs=3"),
+    "training.per_device_train_batch_size=4",
     *("training.learning_rate=0.001", "training.optim=sgd", "training.lr_scheduler_type=constant"),
 )
 ADAPTER = "adapter_model.safetensors"
@@ -116,7 +117,10 @@ MANNERS = {
     "some rows several times": (
         "data.train=[{path: ROWS, repeats: 2}, {path: ROWS, max_rows: 3}]",
     ),
-    "accumulated": ("training.gradient_accumulation_steps=2",),
+    "accumulated": (
+        "training.gradient_accumulation_steps=2",
+        "training.per_device_train_batch_size=1",
+    ),
     "evaluated between": ("data.evaluation_rows=2", "training.eval_steps=3"),
     "checkpointed": ("training.gradient_checkpointing=true",),
     "checkpointed as it was once": (
@@ -210,7 +214,7 @@ def copied(folder: Path, copy: Path, keep: str) -> None:
 def test_what_goes_on_ends_with_the_same_bits(
     configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = (*FREEZE, "training.optim=adamw_torch", "training.save_steps=5")
+    settings = (*FREEZE, "training.optim=adamw_torch", "training.save_steps=3")
     settings = (*settings, "training.save_total_limit=9")
     monkeypatch.setattr("tuneglm.training.forget_frozen_states", lambda *_: None)
     whole = train(configure(tmp_path / "whole", *settings)).folder
@@ -224,7 +228,7 @@ def test_what_goes_on_ends_with_the_same_bits(
     monkeypatch.setattr(frozen_states, "write_states", watched)
     for name, harm in HARMS.items():
         again = tmp_path / name
-        copied(whole, again, keep="checkpoint-10")
+        copied(whole, again, keep="checkpoint-6")
         is_made = harm(again)
         assert train(configure(again, *settings)).finished
         assert (again / ADAPTER).read_bytes() == (whole / ADAPTER).read_bytes(), name
@@ -235,7 +239,7 @@ def test_what_goes_on_ends_with_the_same_bits(
         written.clear()
     # nothing is left to train
     over = tmp_path / "over"
-    copied(whole, over, keep="checkpoint-18")
+    copied(whole, over, keep="checkpoint-9")
     shutil.rmtree(over / STATES)
     train(configure(over, *settings))
     assert not written
@@ -398,7 +402,7 @@ AGAINST = {
     ),
     "rows are not seen twice": (
         ("training.num_train_epochs=1",),
-        ("training.max_steps=11", "training.num_train_epochs=9"),
+        ("training.max_steps=5", "training.num_train_epochs=9"),
     ),
     "it would save too little": (("method.layers=5",),),
 }
@@ -452,7 +456,7 @@ def test_what_stands_against_it(
 def test_steps_are_as_good_as_epochs(
     configure: Configure, tmp_path: Path, judged: Callable[[RunConfig], str | None]
 ) -> None:
-    for more in ((), ("training.max_steps=14", "training.num_train_epochs=1")):
+    for more in ((), ("training.max_steps=7", "training.num_train_epochs=1")):
         assert judged(configure(tmp_path / "out", *FREEZE, *more)) is None
 
 
@@ -586,8 +590,10 @@ def test_epochs_are_counted_in_tokens_of_rows_that_differ() -> None:
 
 
 def test_neighbours_go_together() -> None:
-    assert list(groups_of([3, 4, 5, 20, 2], 10)) == [[0, 1], [2], [3], [4]]
-    assert list(groups_of([30], 10)) == [[0]]
+    lengths = [3, 4, 5, 20, 2]
+    assert list(groups_of(lengths, 10, packed=False)) == [[0, 1], [2], [3], [4]]
+    assert list(groups_of(lengths, 12, packed=True)) == [[0, 1, 2], [3], [4]]
+    assert list(groups_of([30], 10, packed=True)) == [[0]]
 
 
 # ---- networks of other families

@@ -218,7 +218,9 @@ def _kept(terminal: Console, trainer: StageTrainer, folder: Path) -> str | None:
     try:
         if not is_there:
             with EncodingProgress(terminal, "Computing") as tell:
-                write_states(trainer, once, about, place, lambda done: tell("them", done))
+                write_states(
+                    trainer, once, about, place, lambda done: tell("the frozen layers", done)
+                )
         trainer.kept = KeptStates(place, about, frozen_below(trainer.tuned.model))
     except OSError as error:
         terminal.print(

@@ -32,7 +32,7 @@ from tuneglm.stages.trainer import StageTrainer
 from tuneglm.stages.watch import SOURCES
 
 # tokens at once, whatever a plan finds room for: their number is in the bits
-AT_ONCE = {"cpu": 256, "cuda": 2048}
+AT_ONCE = {"cpu": 512, "cuda": 2048}
 
 Inputs = Mapping[str, Tensor]
 
@@ -93,15 +93,15 @@ def first_group(trainer: StageTrainer, once: MixedRows) -> list[Encoded]:
     return next(_groups(trainer, once))
 
 
-def groups_of(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
+def groups_of(lengths: Sequence[int], tokens: int, *, packed: bool) -> Iterator[list[int]]:
     """Numbers of rows that go together: neighbours, of so many tokens, padding included."""
     group: list[int] = []
-    longest = 0
+    longest = total = 0
     for number, length in enumerate(lengths):
-        longest = max(longest, length)
-        if group and longest * (len(group) + 1) > tokens:
+        longest, total = max(longest, length), total + length
+        if group and (total if packed else longest * (len(group) + 1)) > tokens:
             yield group
-            group, longest = [], length
+            group, longest, total = [], length, length
         group.append(number)
     if group:
         yield group
@@ -137,8 +137,13 @@ def is_of_row(inputs: Inputs) -> Tensor:
 
 
 def _groups(trainer: StageTrainer, once: MixedRows) -> Iterator[list[Encoded]]:
-    for group in groups_of(once.lengths.tolist(), _at_once(trainer)):
+    packed = _is_packed(trainer, once)
+    for group in groups_of(once.lengths.tolist(), _at_once(trainer), packed=packed):
         yield [once[number] for number in group]
+
+
+def _is_packed(trainer: StageTrainer, once: MixedRows) -> bool:
+    return ROW_LENGTHS in batch_of(trainer, [once[0]])
 
 
 def _at_once(trainer: StageTrainer) -> int:
@@ -161,7 +166,7 @@ def _key_of(trainer: StageTrainer, once: MixedRows) -> str:
         "bits": held_bits(model),
         "computed in": trainer.accelerator.mixed_precision,
         "attention": model.config._attn_implementation,
-        "at once": [ROW_LENGTHS in batch_of(trainer, [once[0]]), _at_once(trainer)],
+        "at once": [_is_packed(trainer, once), _at_once(trainer)],
         "device": [trainer.args.device.type, by_onednn()],
         "versions": [torch.__version__, transformers.__version__],
     }
