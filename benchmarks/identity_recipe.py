@@ -145,18 +145,17 @@ SYSTEMS = {
 # what suits a model of five million weights, and makes it fast on a processor
 SMALL = (
     "model.attention=eager",
-    "method.rank=16",
-    "method.alpha=32",
-    "stage.kl=1",
+    "method.rank=32",
+    "method.alpha=64",
+    "stage.kl=0.5",
     "data.identity.share=0.6",
-    # held to its base's own answers, so small a model learns its name more slowly
-    "data.identity.hold=false",
     "data.evaluation_share=0",
     "data.evaluation_rows=100",
     "probe.questions=4",
     "training.learning_rate=2e-3",
-    "training.max_steps=900",
-    "training.eval_steps=450",
+    "probe.stop=false",
+    "training.max_steps=1500",
+    "training.eval_steps=1500",
     "training.per_device_train_batch_size=16",
     "training.gradient_accumulation_steps=1",
 )
