@@ -42,6 +42,7 @@ LEVELS = (
         "generate",
         "evaluation",
         "export",
+        "frozen_states",
         "reports",
         "model_card",
         "checkpoints",

@@ -30,6 +30,8 @@ LOG_FILE = "log.jsonl"
 # what trackers write of a run
 TRACKERS = "trackers"
 PROBE_FILE = "probe.json"
+# what the frozen layers of a run hand on
+STATES = "frozen_states"
 RESULTS = (
     "adapter_model.safetensors",
     "model.safetensors",
@@ -292,7 +294,7 @@ class writing:  # noqa: N801 - read as a phrase: with writing(folder)
 
 
 def _leave(folder: Path) -> None:
-    for name in (UNFINISHED, TRACKERS):
+    for name in (UNFINISHED, TRACKERS, STATES):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in (RUN_FILE, LOG_FILE, PROBE_FILE):
         (folder / name).unlink(missing_ok=True)

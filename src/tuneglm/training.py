@@ -36,6 +36,7 @@ from tuneglm.data.mix import EncodedSet
 from tuneglm.data.pipeline import EncodedData, encode_data
 from tuneglm.data.stream import StreamedRows, StreamedSet
 from tuneglm.errors import ConfigError
+from tuneglm.frozen_states import forget_frozen_states, keep_frozen_states
 from tuneglm.generate import ChatModel
 from tuneglm.interruption import SaveOnInterrupt
 from tuneglm.manifest import Course
@@ -163,6 +164,7 @@ def train(config: RunConfig) -> TrainingResult:
     probing = Probing(terminal, config.probe, probes, chat, trainer)
     _listen(trainer, progression, probing, interrupt, *_asked_for(config, trainer))
     with _held_open(terminal, config, output, trainer):
+        keep_frozen_states(terminal, config, trainer, output)
         try:
             trainer.train(
                 resume_from_checkpoint=str(output.checkpoint) if output.checkpoint else None
@@ -176,6 +178,8 @@ def train(config: RunConfig) -> TrainingResult:
             asked = probing.finish()
             used = used_sets(sets.train, rows.sets)
             card = partial(run_card, config, family.name, used, asked)
+            # before the result, beside which nothing is cleared up any more
+            forget_frozen_states(trainer, output.folder)
             _save(trainer, output.folder, progression, card, merged_adapters(config.model))
             trainer.leave_best()
     result = _result(output.folder, trainer, progression, interrupt.stopped_by)

@@ -42,9 +42,7 @@ def test_each_choice_is_one_that_the_config_takes() -> None:
             written = "" if choice is None else str(choice)
             tree = filled({field.key: field}, {field.key: written}, {"model": {"path": "x"}})
             if field.key.startswith("method."):
-                tree.setdefault("method", {})["name"] = (
-                    "prompt" if "words" in field.choices else "lora"
-                )
+                tree.setdefault("method", {})["name"] = field.method
             load(tree)
 
 

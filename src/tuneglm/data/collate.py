@@ -6,10 +6,13 @@ from itertools import chain
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from tuneglm.data.encoded import UNTRAINED, Encoded
 
 REPLAY = "replay"  # in a batch, for the stage: the model never sees it
+PLACES = "places"  # in a batch, for the stage: see `MixedRows.places`
+NO_PLACE = -1  # in it, what is no token of a row
 HELD = 2  # in it, a token of a row that is held to the base, and not learnt
 
 # what a batch is put together from: rows, or groups of rows that belong together
@@ -32,7 +35,8 @@ class Collator:
 def collate(rows: Sequence[Encoded], *, pad_token_id: int) -> dict[str, Tensor]:
     """`input_ids`, `labels` and `attention_mask` as int64 of shape (batch, longest row).
 
-    Padding carries the label -100 and the mask 0. For `replay` see `replayed`.
+    Padding carries the label -100 and the mask 0. For `replay` see `replayed`, for `places`
+    `MixedRows.places`: they are there where the rows know theirs.
     """
     shape = (len(rows), max(row.length for row in rows))
     input_ids = torch.full(shape, pad_token_id, dtype=torch.int64)
@@ -43,6 +47,9 @@ def collate(rows: Sequence[Encoded], *, pad_token_id: int) -> dict[str, Tensor]:
         labels[i, : row.length] = torch.tensor(row.labels, dtype=torch.int64)
         attention_mask[i, : row.length] = 1
     batch = {"input_ids": input_ids, "labels": labels, "attention_mask": attention_mask}
+    places = _places(rows)
+    if places:
+        batch[PLACES] = pad_sequence(places, batch_first=True, padding_value=NO_PLACE)
     return batch | replayed(_flags(rows)[:, None].expand(shape))
 
 
@@ -63,6 +70,9 @@ def concatenate(rows: Sequence[Encoded]) -> dict[str, Tensor]:
         "attention_mask": torch.ones_like(input_ids),
         "row_lengths": row_lengths,
     }
+    places = _places(rows)
+    if places:
+        batch[PLACES] = torch.cat(places)[None]
     return batch | replayed(_flags(rows).repeat_interleave(row_lengths[0])[None])
 
 
@@ -73,6 +83,14 @@ def replayed(flags: Tensor) -> dict[str, Tensor]:
     """
     # each token has a place of its own: memory is pinned for a GPU by writing to a copy like it
     return {REPLAY: flags.contiguous()} if flags.any() else {}
+
+
+def _places(rows: Sequence[Encoded]) -> list[Tensor]:
+    """Of each row, (length,), its tokens' places; nothing where a row does not know its own."""
+    known = [(row.place, row.length) for row in rows if row.place is not None]
+    if len(known) < len(rows):
+        return []
+    return [torch.arange(place, place + length) for place, length in known]
 
 
 def _flags(rows: Sequence[Encoded]) -> Tensor:

@@ -49,6 +49,7 @@ class Encoded:
     cut      whether something of the row was left out to fit the cutoff
     replay   whether it is of a set that keeps the model as it is (`data.train[].replay`), and how
     kind     what kind of task it is, where the set says it
+    place    where its first token lies among those of all different rows; see `MixedRows.places`
     """
 
     input_ids: list[int]
@@ -58,6 +59,7 @@ class Encoded:
     cut: bool = False
     replay: Replay = False
     kind: str = ""
+    place: int | None = None
 
     @property
     def length(self) -> int:
@@ -148,11 +150,13 @@ class MixedRows(Sequence[Encoded]):
 
     order   (rows, 2) int64: number of the part, number of the row in it
     replay  of each part, whether its rows keep the model as it is, and how; empty: of none
+    places  (rows,) int64: how many tokens of different rows lie before each; see `placed`
     """
 
     parts: tuple[EncodedRows, ...]
     order: Array
     replay: tuple[Replay, ...] = ()
+    places: Array | None = None
 
     def __len__(self) -> int:
         return len(self.order)
@@ -168,7 +172,8 @@ class MixedRows(Sequence[Encoded]):
             return [self[i] for i in range(*index.indices(len(self)))]
         part, number = self.order[index]
         row = self.parts[part][int(number)]
-        return replace(row, replay=self.replay[part]) if self.replay else row
+        row = replace(row, replay=self.replay[part]) if self.replay else row
+        return row if self.places is None else replace(row, place=int(self.places[index]))
 
     def of_each(self, what: str) -> Array:
         """(rows,) one of the arrays of EncodedRows (`lengths`, `trained_lengths`, `texts`)."""
@@ -183,6 +188,14 @@ class MixedRows(Sequence[Encoded]):
     def lengths(self) -> Array:
         """(rows,) number of tokens of each row."""
         return self.of_each("lengths")
+
+
+def placed(rows: MixedRows) -> tuple[MixedRows, MixedRows]:
+    """Rows that know their places, and each different one of them once, in the places' order."""
+    order, number = np.unique(rows.order, axis=0, return_inverse=True)
+    once = MixedRows(rows.parts, order)
+    places = np.cumsum(once.lengths) - once.lengths
+    return replace(rows, places=places[number.reshape(-1)]), replace(once, places=places)
 
 
 def lengths_of(rows: Sequence[Encoded]) -> Array:

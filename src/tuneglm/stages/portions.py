@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from tuneglm.data.collate import NO_PLACE, PLACES
 from tuneglm.data.encoded import UNTRAINED
 from tuneglm.data.pack import packs
 
@@ -72,7 +73,7 @@ def _with(each: Tensor, name: str, place: int, added: int, mask: int) -> Tensor:
         # any token will do
         more = each[:, place - 1 : place].expand(-1, added)
     else:
-        value = {"labels": UNTRAINED, "attention_mask": mask}.get(name, 0)
+        value = {"labels": UNTRAINED, "attention_mask": mask, PLACES: NO_PLACE}.get(name, 0)
         more = each.new_full((len(each), added), value)
     return torch.cat((each[:, :place], more, each[:, place:]), -1)
 

@@ -20,7 +20,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from tuneglm.config import SftConfig
 from tuneglm.data.batches import Batches
-from tuneglm.data.collate import HELD, REPLAY, Collator, Item
+from tuneglm.data.collate import HELD, PLACES, REPLAY, Collator, Item
 from tuneglm.data.encoded import UNTRAINED, lengths_of
 from tuneglm.errors import ModelError
 from tuneglm.methods.tuned import Tuned
@@ -246,7 +246,7 @@ class SftTrainer(StageTrainer):
         those that are only held it stands alone.
         """
         inputs = dict(inputs)
-        replay = inputs.pop(REPLAY, None)
+        replay, places = inputs.pop(REPLAY, None), inputs.pop(PLACES, None)
         targets = inputs.pop("labels")[:, 1:]
         positions = (targets != UNTRAINED).any(dim=0).nonzero().squeeze(1)
         targets = targets[:, positions]
@@ -257,7 +257,8 @@ class SftTrainer(StageTrainer):
         if self._kl and model.training:
             replay = None if replay is None else replay[:, 1:][:, positions]
             self._ask_base(inputs, positions, replay, question)
-        total = summed_loss(model, inputs, positions, question, self._way)
+        with self._below(places):
+            total = summed_loss(model, inputs, positions, question, self._way)
         if not model.training:
             assert question.losses is not None
             kinds = [self._kinds.index(kind) for kind in self._watch.sources.kinds]

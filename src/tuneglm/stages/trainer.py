@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ from transformers import Trainer
 from transformers.trainer import SCHEDULER_NAME
 from transformers.training_args import OptimizerNames
 
+from tuneglm.data.collate import PLACES
 from tuneglm.errors import ConfigError
 from tuneglm.manifest import UNFINISHED, Course, discard, problem_of, publish, seal
 from tuneglm.methods.tuned import Tuned
 from tuneglm.models.products import EVEN
 from tuneglm.stages.averaging import Average
+from tuneglm.stages.kept_states import KeptStates
 from tuneglm.stages.locate import Place, first_not_finite
 from tuneglm.stages.portions import added_up_apart, evened, portions
 from tuneglm.stages.sharing import SHARDED, load_parts, save_parts, sharing_of, trained_weights
@@ -40,6 +42,8 @@ class StageTrainer(Trainer):
 
     course = Course()
     average: Average | None = None
+    # what stands for the frozen layers while it trains; None: they are computed
+    kept: KeptStates | None = None
 
     def __init__(self, tuned: Tuned, at_once: int | None = None, **arguments: Any) -> None:
         with _judged_by_what_is_trained(tuned.model):
@@ -260,6 +264,8 @@ class StageTrainer(Trainer):
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             return None
         network = self.accelerator.unwrap_model(self.model)
+        # the frozen layers are looked at, too
+        batch = {name: each for name, each in batch.items() if name != PLACES}
 
         def loss_of(inputs: Any) -> torch.Tensor:
             with self.compute_loss_context_manager():
@@ -267,6 +273,12 @@ class StageTrainer(Trainer):
             return torch.as_tensor(loss)
 
         return first_not_finite(network, super()._prepare_inputs(batch), loss_of)
+
+    def _below(self, places: torch.Tensor | None) -> AbstractContextManager[None]:
+        """Within it the frozen layers hand on what is kept of a batch, where something is."""
+        if self.kept is None or places is None:
+            return nullcontext()
+        return self.kept.handed_on(places)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """The Trainer's own, watched, for a portion of the batch after the other."""
