@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from tuneglm.models import pieces
+from tuneglm.models import pieces, varlen
 from tuneglm.models.pieces import attend_pieces
 from tuneglm.models.segments import KeysValues, Segments
 
@@ -141,3 +141,16 @@ def test_what_the_kernel_does_not_know_goes_to_sdpa() -> None:
         attend_pieces(module_of(1), *states, segments, None, softcap=30.0)
     dropped = attend_pieces(module_of(1), *states, segments, None, dropout=1.0)
     assert not dropped.any()
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_taken"),
+    [({}, True), ({"softcap": 30.0}, False), ({"dropout": 0.1}, False)],
+)
+def test_what_the_one_kernel_does_not_know_is_not_given_to_it(
+    asked: dict[str, Any], is_taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would leave it out without a word. Here a processor is said to be a fit GPU."""
+    monkeypatch.setattr(varlen, "_is_fit", lambda query: True)
+    monkeypatch.setattr(varlen, "_kernel", lambda: torch.add)
+    assert varlen.has_varlen(torch.zeros(1, 2, 3, 64), False, **asked) is is_taken

@@ -88,11 +88,12 @@ def has_varlen(
     has_prefix: bool,
     dropout: float = 0.0,
     sliding_window: int | None = None,
+    softcap: float | None = None,
     **_: Any,
 ) -> bool:
     """Whether the kernel can take packed rows."""
-    # it has no dropout, and its window would hide the prefix
-    can = not dropout and not (has_prefix and sliding_window is not None)
+    # it has no dropout and no cap, and its window would hide the prefix
+    can = not dropout and softcap is None and not (has_prefix and sliding_window is not None)
     return can and _is_fit(query) and _kernel() is not None
 
 
