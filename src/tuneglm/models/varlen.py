@@ -88,11 +88,12 @@ def has_varlen(
     has_prefix: bool,
     dropout: float = 0.0,
     sliding_window: int | None = None,
+    softcap: float | None = None,
     **_: Any,
 ) -> bool:
     """Whether the kernel can take packed rows."""
-    # it has no dropout, and its window would hide the prefix
-    can = not dropout and not (has_prefix and sliding_window is not None)
+    # it has no dropout and no cap, and its window would hide the prefix
+    can = not dropout and softcap is None and not (has_prefix and sliding_window is not None)
     return can and _is_fit(query) and _kernel() is not None
 
 
@@ -101,7 +102,7 @@ def _is_fit(query: Tensor) -> bool:
     head = query.shape[-1]
     return (
         query.is_cuda
-        and _computed_type(query).itemsize == 2
+        and computed_type(query).itemsize == 2
         and head <= LARGEST_HEAD
         and head % 8 == 0
         and torch.cuda.get_device_capability(query.device) >= (8, 0)
@@ -162,10 +163,10 @@ def _behind(prefix: tuple[Tensor, Tensor] | None, keys: Keys) -> Keys:
 
 def _laid_out(states: Tensor) -> Tensor:
     """(1, heads, length, head_dim) → (length, heads, head_dim), in the type that is computed in."""
-    return states[0].transpose(0, 1).to(_computed_type(states)).contiguous()
+    return states[0].transpose(0, 1).to(computed_type(states)).contiguous()
 
 
-def _computed_type(states: Tensor) -> torch.dtype:
+def computed_type(states: Tensor) -> torch.dtype:
     """What autocast would compute an attention in: the kernel stands outside its list."""
     device = states.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else states.dtype
