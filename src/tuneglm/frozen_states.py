@@ -80,8 +80,15 @@ def keep_frozen_states(
     """
     reason = reason_against(config, trainer)
     if reason is None and not _is_over(trainer, output):
-        with undisturbed(trainer):
-            reason = _kept(terminal, trainer, output.folder)
+        try:
+            with undisturbed(trainer):
+                reason = _kept(terminal, trainer, output.folder)
+        except torch.OutOfMemoryError:
+            reason = "memory is short"
+            terminal.print(
+                "[yellow]Note:[/] Memory is too short to compute the frozen layers at once: they "
+                "are computed in every step."
+            )
     if reason is not None:
         log.debug("The frozen layers are computed in every step: %s.", reason)
 
@@ -104,6 +111,8 @@ def _reasons_against(config: RunConfig, trainer: StageTrainer) -> Iterator[str]:
     arguments, model = trainer.args, trainer.tuned.model
     if not isinstance(config.method, FreezeConfig) or config.method.frozen_states == "off":
         yield "it is not asked for"
+    elif config.method.frozen_states == "auto" and arguments.device.type != "cpu":
+        yield "whether reading pays is not known of a GPU"
     if config.data.streaming:
         yield "rows are streamed"
     if arguments.world_size > 1 or arguments.n_gpu > 1 or trainer.sharing.kind != "copies":

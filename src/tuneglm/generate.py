@@ -1,7 +1,7 @@
 """ChatModel: a model and its tokenizer, loaded once, that answers conversations."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -79,9 +79,8 @@ class ChatModel:
             self.adapters.choose(name)
         self.end_tokens = self.family.end_tokens(self.tokenizer)
         self._alone: Alone | None = None
-        if self.model.device.type == "cuda":
-            prompt = self.prompt([{"role": "user", "content": "1 2 3"}])
-            self._alone = alone_for(self.model, self.adapters, self.family, prompt)
+        # to be found out when the first answer is streamed
+        self._may_be_alone = True
 
     @classmethod
     def around(cls, model: Any, tokenizer: Any, family: Family) -> Self:
@@ -90,7 +89,7 @@ class ChatModel:
         chat.family, chat.tokenizer, chat.model = family, tokenizer, model
         chat.end_tokens = family.end_tokens(tokenizer)
         # its weights change, and so may what it is made of
-        chat._alone = None
+        chat._alone, chat._may_be_alone = None, False
         return chat
 
     def prompt(
@@ -111,8 +110,13 @@ class ChatModel:
         """The answer in pieces as it is drawn; leaving the loop stops the model."""
         config = config or ChatConfig()
         prompt = self.prompt(self._with_system(conversation, config))
-        if self._alone is not None:
-            yield from _without_leading_space(self._written(self._alone, prompt, config))
+        room = self._room(len(prompt), config)
+        alone = self._own_slot()
+        if alone is not None and alone.take():
+            try:
+                yield from _without_leading_space(self._written(alone, prompt, room, config))
+            finally:
+                alone.leave()
             return
         ids = torch.tensor([prompt])
         pieces = _Pieces(self.decode)
@@ -220,7 +224,18 @@ class ChatModel:
             return conversation
         return [{"role": "system", "content": config.system}, *conversation]
 
-    def _written(self, alone: Alone, prompt: list[int], config: ChatConfig) -> Iterator[str]:
+    def _own_slot(self) -> Alone | None:
+        """What writes one answer at a time, where a GPU can be given its steps at once."""
+        if self._may_be_alone:
+            self._may_be_alone = False
+            prompt = self.prompt([{"role": "user", "content": "1 2 3"}])
+            with suppress(torch.OutOfMemoryError):
+                self._alone = alone_for(self.model, self.adapters, self.family, prompt)
+        return self._alone
+
+    def _written(
+        self, alone: Alone, prompt: list[int], room: int, config: ChatConfig
+    ) -> Iterator[str]:
         """Pieces of an answer, as a server would write it."""
         sampling = Sampling(
             temperature=config.temperature,
@@ -228,7 +243,7 @@ class ChatModel:
             repetition=config.repetition_penalty,
             seed=config.seed,
         )
-        row = Row(prompt, self._room(len(prompt), config), sampling, self.adapters.chosen[0])
+        row = Row(prompt, room, sampling, self.adapters.chosen[0])
         text = _Text(self.decode)
         with closing(alone.tokens(row)) as tokens:
             for token in tokens:

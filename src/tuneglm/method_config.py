@@ -63,10 +63,10 @@ class FreezeConfig(Section):
     """Train the embeddings of the tokens too."""
     head: bool = False
     """Train the head too; where it is tied to the embeddings, both are one."""
-    frozen_states: Literal["auto", "off"] = "auto"
+    frozen_states: Literal["auto", "on", "off"] = "auto"
     """What the frozen layers below the trained ones compute is the same in each epoch: `auto`
-    computes it once and keeps it in the output folder until the run ends, where that saves enough
-    and the disk has room; `off` computes it each time."""
+    computes it once on a processor and keeps it in the output folder until the run ends, where that
+    saves enough and the disk has room; `on` does so on a GPU too; `off` computes it each time."""
 
     _names = field_validator("modules", mode="before")(_listed)
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from zlib import crc32
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -69,9 +70,13 @@ class KeptStates:
 
         The file is mapped for as long as it is read: its pages are the system's, not the run's.
         """
-        content = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
-        every = torch.frombuffer(content, dtype=self.about.type).view(-1, self.about.hidden)
-        return every[places.cpu().clamp(min=0)].to(places.device)
+        # only to be read: memory is asked for pages alone, and not for a copy of all of them
+        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            every = np.frombuffer(content, dtype=np.uint8).reshape(self.about.tokens, -1)
+            taken = every[places.cpu().clamp(min=0).numpy()]
+            # nothing may look into the file when it is let go of
+            del every
+        return torch.from_numpy(taken).view(self.about.type).to(places.device)
 
     def handed_on(self, places: Tensor) -> AbstractContextManager[None]:
         """Within it the layers hand on the states of these places, (rows, tokens)."""

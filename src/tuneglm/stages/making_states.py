@@ -150,9 +150,9 @@ def _at_once(trainer: StageTrainer) -> int:
     return AT_ONCE.get(trainer.args.device.type, AT_ONCE["cuda"])
 
 
-def _bytes_of(tensor: Tensor) -> bytes:
+def _bytes_of(tensor: Tensor) -> memoryview:
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return flat.view(torch.uint8).numpy().tobytes()
+    return flat.view(torch.uint8).numpy().data
 
 
 def _key_of(trainer: StageTrainer, once: MixedRows) -> str:

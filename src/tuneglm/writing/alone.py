@@ -1,6 +1,7 @@
 """One answer at a time, in a slot that grows with it."""
 
 from collections.abc import Generator
+from threading import Lock
 from typing import Any
 
 from tuneglm.models.family import Family
@@ -13,6 +14,8 @@ from tuneglm.writing.row import Row
 from tuneglm.writing.slots import LayerShape, Slots
 
 SMALLEST = 2 * COLUMNS  # tokens of a slot
+GROWS = 1.25  # times as long as it has to be: each time all is recorded anew
+TOO_LARGE = 4  # times as long as an answer's prompt: it is made anew
 
 
 class Alone:
@@ -22,13 +25,22 @@ class Alone:
         self, model: Any, adapters: NamedAdapters, family: Family, shapes: list[LayerShape]
     ) -> None:
         self._model, self._adapters, self._family = model, adapters, family
-        self._slots = Slots(shapes, 1, SMALLEST, model.device)
-        self._batch = Batch(model, adapters, self._slots)
+        self._shapes = shapes
+        self._lock = Lock()
+        self._make(SMALLEST)
+
+    def take(self) -> bool:
+        """Have it for an answer, and `leave` it then; False while another has it."""
+        return self._lock.acquire(blocking=False)
+
+    def leave(self) -> None:
+        """Let others have it."""
+        self._lock.release()
 
     def tokens(self, row: Row) -> Generator[int, None, None]:
         """The answer of a row whose prompt is not read yet, token by token, up to its longest."""
         place(row, self._model.config, self._family)
-        self._grow_to(len(row.prompt))
+        self._fit(len(row.prompt))
         # another one may have been chosen meanwhile
         self._batch.adapters_changed()
         self._batch.join(row)
@@ -42,17 +54,22 @@ class Alone:
         finally:
             self._batch.leave(row)
 
+    def _fit(self, tokens: int) -> None:
+        """Make room for a prompt; what a long conversation took is given back."""
+        least = max(SMALLEST, _whole(tokens + COLUMNS))
+        if self._slots.capacity > TOO_LARGE * least:
+            self._make(least)
+        self._grow_to(tokens)
+
     def _grow_to(self, tokens: int) -> None:
-        """Let the slot hold so many, at least twice as many as before where it has to grow."""
-        if tokens <= self._slots.capacity:
-            return
-        rows = self._batch.rows
-        self._slots = self._slots.grown(
-            max(2 * self._slots.capacity, -(-tokens // COLUMNS) * COLUMNS)
-        )
+        """Let the slot hold so many, and some more where it has to grow."""
+        if tokens > self._slots.capacity:
+            self._batch.slots_changed()
+            self._slots.grow(_whole(int(GROWS * tokens)))
+
+    def _make(self, capacity: int) -> None:
+        self._slots = Slots(self._shapes, 1, capacity, self._model.device)
         self._batch = Batch(self._model, self._adapters, self._slots)
-        for row in rows:
-            self._batch.join(row)
 
 
 def alone_for(
@@ -65,3 +82,7 @@ def alone_for(
     if not fits_slots(model, adapters, family, shapes, prompt):
         return None
     return Alone(model, adapters, family, shapes)
+
+
+def _whole(tokens: int) -> int:
+    return -(-tokens // COLUMNS) * COLUMNS

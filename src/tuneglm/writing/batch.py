@@ -38,7 +38,9 @@ class Batch:
         self._model, self._adapters, self._slots = model, adapters, slots
         self._names: tuple[str, ...] = ()
         self._turn = 0
-        self._graphs = graphs or (Graphs() if can_be_recorded(model) else None)
+        if graphs is None and can_be_recorded(model):
+            graphs = Graphs()
+        self._graphs, self._version = graphs, adapters.version
 
     @property
     def has_room(self) -> bool:
@@ -62,6 +64,11 @@ class Batch:
     def adapters_changed(self) -> None:
         """Choose them anew before the next pass."""
         self._names = ()
+
+    def slots_changed(self) -> None:
+        """They lie elsewhere: what was recorded reads where they were."""
+        if self._graphs is not None:
+            self._graphs.forget()
 
     @torch.inference_mode()
     def read(self) -> None:
@@ -121,8 +128,11 @@ class Batch:
         self._choose(rows)
         if self._graphs is None:
             return self._step(first, end, seen, state)
+        if self._version != self._adapters.version:
+            self._version = self._adapters.version
+            self._graphs.forget()
         columns = min(-(-seen // COLUMNS) * COLUMNS, self._slots.capacity)
-        key = first, end, columns, self._names, self._adapters.version
+        key = first, end, columns, self._names
         step = partial(self._step, first, end, columns)
         return self._graphs.run(key, step, state, keeps=self._adapters.given)
 

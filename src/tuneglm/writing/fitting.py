@@ -54,11 +54,13 @@ def fits_slots(
     slots = Slots(shapes, 2, len(long) + STEPS, model.device)
     ordinary = Apart(model, adapters, 2)
     places = model.config, family
-    try:
-        found = _tried(Batch(model, adapters, slots), [prompt, long], *places)
-    except NOT_FOR_SLOTS:
-        return False
-    for row, other in zip(found, _tried(ordinary, [prompt, long], *places), strict=True):
+    with adapters.for_rows(adapters.chosen):
+        try:
+            found = _tried(Batch(model, adapters, slots), [prompt, long], *places)
+        except NOT_FOR_SLOTS:
+            return False
+        wanted = _tried(ordinary, [prompt, long], *places)
+    for row, other in zip(found, wanted, strict=True):
         for mine, theirs in zip(row.scores, other.scores, strict=True):
             if not abs(mine.logprob - theirs.logprob) < CLOSE:
                 return False

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.nn import functional
 from transformers import Cache, DynamicCache
 
 
@@ -53,9 +54,8 @@ class Slots(Cache):  # type: ignore[no-untyped-call]
     ) -> None:
         super().__init__(layers=[])
         self.slots, self.capacity = slots, capacity
-        self._shapes, self._device = shapes, device
         # whatever is masked is still multiplied, by nought: it must be a number
-        self._tensors = [
+        self._tensors: list[tuple[torch.Tensor, ...]] = [
             tuple(
                 torch.zeros(
                     slots_held(slots), heads, capacity, dim, dtype=shape.dtype, device=device
@@ -67,13 +67,13 @@ class Slots(Cache):  # type: ignore[no-untyped-call]
         self._first = self._end = self._start = self._seen = 0
         self._where: tuple[torch.Tensor, torch.Tensor] | None = None
 
-    def grown(self, capacity: int) -> "Slots":
-        """Larger ones that hold the same."""
-        larger = Slots(self._shapes, self.slots, capacity, self._device)
-        for mine, theirs in zip(self._tensors, larger._tensors, strict=True):
-            for tensor, target in zip(mine, theirs, strict=True):
-                target[:, :, : self.capacity] = tensor
-        return larger
+    def grow(self, capacity: int) -> None:
+        """Make them larger, layer by layer: what they hold stays, and little is held twice."""
+        for layer, tensors in enumerate(self._tensors):
+            self._tensors[layer] = tuple(
+                functional.pad(tensor, (0, 0, 0, capacity - self.capacity)) for tensor in tensors
+            )
+        self.capacity = capacity
 
     def open(
         self, first: int, end: int, start: int, seen: int, places: torch.Tensor | None = None
