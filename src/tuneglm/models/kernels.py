@@ -25,6 +25,10 @@ TILE = 2048  # numbers of some narrow rows or heads that one program takes
 BLOCK = 1024  # of a gated row
 PARTS = 256  # of the sum that is a weight's gradient
 WARPS = 4
+# short memory, and what a kernel before this one did wrong
+NOT_OURS = tuple(
+    getattr(torch, name) for name in ("OutOfMemoryError", "AcceleratorError") if hasattr(torch, name)
+)
 
 _state = {"works": True}
 
@@ -260,6 +264,8 @@ def _launch(name: str, grid: tuple[int, ...], given: tuple[Any, ...], warps: int
             with torch.cuda.device(device):
                 kernel(*given, num_warps=warps)
     except Exception as error:  # no list says what compilers, linkers and drivers may raise
+        if isinstance(error, NOT_OURS):
+            raise
         _give_up(name, error)
         return False
     return True
