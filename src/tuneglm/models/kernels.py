@@ -27,7 +27,9 @@ PARTS = 256  # of the sum that is a weight's gradient
 WARPS = 4
 # short memory, and what a kernel before this one did wrong
 NOT_OURS = tuple(
-    getattr(torch, name) for name in ("OutOfMemoryError", "AcceleratorError") if hasattr(torch, name)
+    getattr(torch, name)
+    for name in ("OutOfMemoryError", "AcceleratorError")
+    if hasattr(torch, name)
 )
 
 _state = {"works": True}
