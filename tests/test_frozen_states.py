@@ -282,7 +282,7 @@ from tuneglm.training import train
 made = making_states.crc32
 calls = []
 def killed(*args):
-    if isinstance(args[0], bytes) and len(args) == 2:
+    if isinstance(args[0], memoryview) and len(args) == 2:
         calls.append(1)
         if len(calls) == 2:
             os.kill(os.getpid(), 9)

@@ -16,7 +16,7 @@ from tuneglm.packages import EXTRAS, install, missing, need
 
 ROOT = Path(__file__).parents[1]
 # packages that no extra installs, or that all have
-OTHERS = {"flash_attn", "transformers", "torch.nn.attention.varlen"}
+OTHERS = {"flash_attn", "transformers", "torch.nn.attention.varlen", "triton"}
 
 
 def test_each_extra_is_one_of_the_projects() -> None:

@@ -71,11 +71,9 @@ class KeptStates:
         The file is mapped for as long as it is read: its pages are the system's, not the run's.
         """
         # only to be read: memory is asked for pages alone, and not for a copy of all of them
-        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            every = np.frombuffer(content, dtype=np.uint8).reshape(self.about.tokens, -1)
-            taken = every[places.cpu().clamp(min=0).numpy()]
-            # nothing may look into the file when it is let go of
-            del every
+        content = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        every = np.frombuffer(content, dtype=np.uint8).reshape(self.about.tokens, -1)
+        taken = every[places.cpu().clamp(min=0).numpy()]
         return torch.from_numpy(taken).view(self.about.type).to(places.device)
 
     def handed_on(self, places: Tensor) -> AbstractContextManager[None]:
