@@ -144,20 +144,24 @@ def numbers(value: Any) -> Iterator[float]:
 
 
 def test_every_section_runs_to_its_lines(tmp_path: Path) -> None:
-    """All in one command: contenders of all sections come from one process that has imported."""
+    """All in one command: contenders of all sections come from one process that has imported.
+
+    But for the starts of commands, which take as long as all others: tests start these anyway.
+    """
     file = tmp_path / "figures.json"
     line = [sys.executable, str(BENCHMARKS / "training_speed.py"), "--tiny", "--json", str(file)]
+    line += ["--only", "^(?!starting)"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     figures = json.loads(file.read_text(encoding="utf-8"))
-    for name in SECTIONS:
+    for name in [each for each in SECTIONS if each != "starting"]:
         section = figures[name]
         assert "failed" not in section and "left out" not in section, f"{name}: {section}"
         assert all(map(math.isfinite, numbers(section))), f"{name}: {section}"
     works = {row["work"] for row in figures["table"]}
     for work in ("LoRA, A", "LoRA, B", "LoRA, C", "freeze", "P-tuning", "full", "4-bit", "bf16"):
         assert any(each.startswith(work) for each in works), works
-    assert len(figures["table"]) == 28
+    assert len(figures["table"]) == 25
     for row in figures["table"]:
         assert row["value"] is not None and math.isfinite(row["value"]), row
         # as a line of the table that is printed

@@ -196,7 +196,7 @@ def test_a_conversation_on_a_gpu_goes_as_on_a_processor(
     monkeypatch.setattr(alone_module, "COLUMNS", 8)
     usual = ChatModel(model_folders()[family], dtype="float32", device="cpu")
     chat, recorder = recording(family, monkeypatch)
-    config = ChatConfig(temperature=0, max_new_tokens=24)
+    config = ChatConfig(temperature=0, max_new_tokens=10)
     for question in ("你是谁？", "3+4=", "法国的首都是哪里？" * 6):
         assert chat.reply(said(question), config) == usual.reply(said(question), config)
     assert recorder.replayed > recorder.recorded > 1
