@@ -13,22 +13,17 @@ on the weight's shape, and is found out for each when it first meets so few whil
     few_by_onednn  and for few rows of one weight
 """
 
-import json
 import os
-import platform
-import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tuneglm.data.encoded_store import store_folder
 from tuneglm.errors import ConfigError
+from tuneglm.models.measured import found, seconds
 
 # says which library, in place of what is measured: `onednn`, or `torch` for what torch takes
 VARIABLE = "TUNEGLM_PRODUCTS"
@@ -45,7 +40,6 @@ MEASURED = (256, 1024, 1024)  # rows, and the sides of a weight
 MEASURED_FEW = {1: 1, 2: 3, 4: 8}
 CACHE = 2**27  # bytes, more than most processors keep of what they read last
 LEAST = 2**18  # bytes of a weight for which asking oneDNN does not take longer than multiplying
-REPEATS = 5
 
 
 def linear(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -126,7 +120,7 @@ def by_onednn() -> bool:
     if asked == "onednn":
         return True
     rows, *sides = MEASURED
-    return _found(_machine(), lambda: _times_as_fast(rows, [torch.ones(*sides)]) >= WORTH_IT)
+    return found("", lambda: _times_as_fast(rows, [torch.ones(*sides)]) >= WORTH_IT)
 
 
 def few_by_onednn(rows: int, weight: Tensor) -> bool:
@@ -141,8 +135,8 @@ def few_by_onednn(rows: int, weight: Tensor) -> bool:
         measured = MEASURED_FEW[like]
         # how many threads wait for memory decides as well
         threads = torch.get_num_threads()
-        _FEW[like, outs, ins] = _found(
-            f"{_machine()}, threads: {threads}, rows: {measured}, {outs} × {ins}",
+        _FEW[like, outs, ins] = found(
+            f"threads: {threads}, rows: {measured}, {outs} × {ins}",
             lambda: _times_as_fast(measured, _copies(weight.detach())) >= FEW_WORTH_IT,
         )
     return _FEW[like, outs, ins]
@@ -156,64 +150,11 @@ def _copies(weight: Tensor) -> list[Tensor]:
     return [weight, *(weight.clone() for _ in range(CACHE // weight.nbytes))]
 
 
-def _found(what: str, is_worth_it: Callable[[], bool]) -> bool:
-    """Whether oneDNN is worth it for something: as it was kept, or measured and kept."""
-    file = _kept_in()
-    kept = _kept(file)
-    if isinstance(kept.get(what), bool):
-        return bool(kept[what])
-    found = is_worth_it()
-    # meanwhile another process may have found something
-    kept = _kept(file)
-    with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        beside = file.with_suffix(f".{os.getpid()}")
-        beside.write_text(json.dumps(kept | {what: found}), encoding="utf-8")
-        beside.replace(file)
-    return found
-
-
 def _times_as_fast(rows: int, weights: Sequence[Tensor]) -> float:
     """How many times as fast oneDNN is as what torch takes by itself, with weights of one shape."""
     # no random numbers: whoever draws some goes on as if nothing had been measured
     states = torch.ones(rows, weights[0].shape[1])
     with torch.no_grad():
-        usual = _seconds(lambda weight: functional.linear(states, weight), weights)
-        other = _seconds(lambda weight: _multiplied(states, weight, None), weights)
+        usual = seconds(lambda weight: functional.linear(states, weight), weights)
+        other = seconds(lambda weight: _multiplied(states, weight, None), weights)
     return usual / other
-
-
-def _seconds(work: Callable[[Tensor], Any], weights: Sequence[Tensor]) -> float:
-    """Of all weights, the shortest of several times: what came between only makes them longer."""
-    work(weights[0])
-    times = []
-    for _ in range(REPEATS):
-        begun = time.perf_counter()
-        for weight in weights:
-            work(weight)
-        times.append(time.perf_counter() - begun)
-    return min(times)
-
-
-def _kept_in() -> Path:
-    return store_folder("auto").parent / "products.json"
-
-
-def _kept(file: Path) -> dict[str, Any]:
-    """What was found on every machine that shares this cache."""
-    with suppress(OSError, ValueError):
-        content = json.loads(file.read_text("utf-8"))
-        if isinstance(content, dict):
-            return content
-    return {}
-
-
-@cache
-def _machine() -> str:
-    """The processor's name and its widest instructions, and torch's version."""
-    name = platform.processor() or platform.machine()
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-        name = next((line for line in lines if line.startswith("model name")), name)
-    name = name.partition(":")[2].strip() or name
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
