@@ -18,6 +18,8 @@ import torch
 
 from tuneglm.data.encoded_store import store_folder
 
+# says which library multiplies, in place of what is measured
+VARIABLE = "TUNEGLM_PRODUCTS"
 REPEATS = 5
 
 

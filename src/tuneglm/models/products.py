@@ -5,8 +5,9 @@ instructions half as wide as it has. oneDNN, which lies in torch as well, asks w
 processor can do and not who made it. Which of the two is faster for many rows is measured
 once, in a tenth of a second, and kept: a run that goes on goes on with the same.
 
-A handful of rows, as one answer or several at once have them, is another matter: there it depends
-on the weight's shape, and is found out for each when it first meets so few while answers are drawn.
+A handful of rows, as one answer or several at once have them, is another matter: they wait for
+memory. A weight that is kept in half the bytes for them (halves.py) is read so; for another it
+depends on its shape, and is found out when it first meets so few while answers are drawn.
 
     linear       x · Wᵀ + b with its way back, for weights that are trained or frozen
     by_onednn    what was found out for many rows, or TUNEGLM_PRODUCTS says
@@ -23,10 +24,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from tuneglm.errors import ConfigError
-from tuneglm.models.measured import found, seconds
+from tuneglm.models.halves import Halves, halves_for
+from tuneglm.models.measured import VARIABLE, found, seconds
 
-# says which library, in place of what is measured: `onednn`, or `torch` for what torch takes
-VARIABLE = "TUNEGLM_PRODUCTS"
 MANY_ROWS = 16  # from which on it is many
 # so many times as fast, and no less, is another library worth it: for many rows, and for few,
 # whose products wait for memory with either
@@ -44,6 +44,9 @@ LEAST = 2**18  # bytes of a weight for which asking oneDNN does not take longer 
 
 def linear(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """(…, in) × (out, in) → (…, out), as `torch.nn.functional.linear`."""
+    halves = _halves(states, weight)
+    if halves is not None:
+        return halves.multiply(states, bias)
     if not is_for_onednn(states, weight):
         return functional.linear(states, weight, bias)
     output: Tensor = _Linear.apply(states, weight, bias)
@@ -52,8 +55,7 @@ def linear(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 def is_for_onednn(states: Tensor, weight: Tensor) -> bool:
     """Whether a product goes to oneDNN: float32 on a processor where that is faster."""
-    plain = torch.float32 == states.dtype == weight.dtype and states.device.type == "cpu"
-    if not plain or torch.is_autocast_enabled("cpu"):
+    if not _is_plain(states, weight):
         return False
     rows = states.numel() // states.shape[-1]
     if rows >= MANY_ROWS:
@@ -62,8 +64,24 @@ def is_for_onednn(states: Tensor, weight: Tensor) -> bool:
     return torch.is_inference_mode_enabled() and few_by_onednn(rows, weight)
 
 
+def _halves(states: Tensor, weight: Tensor) -> Halves | None:
+    """What multiplies the few rows of an answer, where a model keeps it for that."""
+    if not torch.is_inference_mode_enabled() or not _is_plain(states, weight):
+        return None
+    return halves_for(states.numel() // states.shape[-1], weight)
+
+
+def _is_plain(states: Tensor, weight: Tensor) -> bool:
+    """Whether a product is of float32 on a processor."""
+    plain = torch.float32 == states.dtype == weight.dtype and states.device.type == "cpu"
+    return plain and not torch.is_autocast_enabled("cpu")
+
+
 def multiply(states: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x · Wᵀ + b without a way back."""
+    halves = _halves(states, weight)
+    if halves is not None:
+        return halves.multiply(states, bias)
     if is_for_onednn(states, weight):
         return _multiplied(states, weight, bias)
     return functional.linear(states, weight, bias)
