@@ -74,7 +74,7 @@ def keep_halves(model: nn.Module, most: int | None) -> int:
         return 0
     # packing is work of one thread, which lets others run beside it
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        made = [each for each in zip(weights, pool.map(_halves, weights), strict=True) if each[1]]
+        made = [each for each in zip(weights, pool.map(packed, weights), strict=True) if each[1]]
     for weight, halves in made:
         _HALVES[weight] = halves
     return sum(2 * weight.numel() for weight, _ in made)
@@ -110,8 +110,8 @@ def _weights(model: nn.Module) -> list[Tensor]:
     ]
 
 
-def _halves(weight: Tensor) -> Halves | None:
-    """None where float16 does not hold a weight."""
+def packed(weight: Tensor) -> Halves | None:
+    """A weight in halves; None where float16 does not hold it."""
     values = weight.detach()
     if not _fits(values):
         return None
@@ -173,5 +173,5 @@ def _tried() -> Tried:
     if ENGINE not in torch.backends.quantized.supported_engines:
         return ()
     weights = [torch.ones(TRIED) for _ in range(LEAST // (4 * TRIED[0] * TRIED[1]))]
-    made = [(weight, _halves(weight)) for weight in weights]
+    made = [(weight, packed(weight)) for weight in weights]
     return [(weight, halves) for weight, halves in made if halves is not None]
