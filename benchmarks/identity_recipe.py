@@ -154,8 +154,8 @@ SMALL = (
     "probe.questions=4",
     "training.learning_rate=2e-3",
     "probe.stop=false",
-    "training.max_steps=1500",
-    "training.eval_steps=1500",
+    "training.max_steps=3000",
+    "training.eval_steps=3000",
     "training.per_device_train_batch_size=16",
     "training.gradient_accumulation_steps=1",
 )

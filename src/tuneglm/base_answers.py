@@ -1,8 +1,9 @@
 """What a base says of other things: rows on which the tuned model is held to it.
 
 Rows that somebody wrote are not what a model says by itself. Held to its base on its own
-answers, it is taught to stay where it was wherever it is not asked about itself. They are
-written once, and lie in `data.dir` under a name that says of which model they are.
+answers, it is taught to stay where it was wherever it is not asked about itself. Where it says who
+it is though it was asked about something else, it learns what is right. Both are written once, and
+lie in `data.dir` under a name that says of which model they are.
 """
 
 import json
@@ -16,8 +17,8 @@ from transformers import TrainingArguments
 
 from tuneglm.base_model import base_model
 from tuneglm.config import ChatConfig, RunConfig
-from tuneglm.data.identity import Row, introductions
-from tuneglm.data.identity_files import asked_rows, file_of_rows
+from tuneglm.data.identity import Row, bare_wording, introductions, right_answers
+from tuneglm.data.identity_files import Answers, asked_rows, file_of_rows
 from tuneglm.data_config import IdentityConfig
 from tuneglm.errors import ConfigError
 from tuneglm.generate import ChatModel
@@ -37,12 +38,12 @@ def is_asked(config: RunConfig) -> bool:
     return bool(identity is not None and identity.hold and config.stage.kl)
 
 
-def known_answers(config: RunConfig, folder: Path) -> Path | None:
-    """The file of the base's answers where a run needs it, and it was written before."""
+def known_answers(config: RunConfig, folder: Path) -> Answers | None:
+    """The files of the base's answers where a run needs them, and they were written before."""
     if not is_asked(config):
         return None
-    file = _file(config, folder)
-    return file if file.is_file() else None
+    answers = _files(config, folder)
+    return answers if answers.held.is_file() and answers.corrected.is_file() else None
 
 
 def write_answers(
@@ -52,15 +53,15 @@ def write_answers(
     family: Family,
     tokenizer: Any,
     arguments: TrainingArguments,
-) -> Path:
-    """Let the base of a run answer, and write down what it says, unless it is known; the file.
+) -> Answers:
+    """Let the base of a run answer, and write down what it says, unless it is known; the files.
 
     The first process does, and all call it: one may see already what another one has written.
-    Raises ConfigError where no answer is one to be held to, and OutputError where the file
+    Raises ConfigError where no answer is one to be held to, and OutputError where the files
     cannot be written.
     """
 
-    def write() -> Path:
+    def write() -> Answers:
         known = known_answers(config, folder)
         if known is not None:
             return known
@@ -68,16 +69,24 @@ def write_answers(
         terminal.print(f"Asking the base {len(rows):,} questions on other things, once")
         model = base_model(config, folder, family, arguments)
         with evaluating(model):
-            answers = answers_to(rows, ChatModel.around(model, tokenizer, family))
-        kept = held_rows(rows, answers, identity)
+            said = answers_to(rows, ChatModel.around(model, tokenizer, family))
+        kept = held_rows(rows, said, identity)
         if not kept:
             raise ConfigError(
                 "The base has no answers on other things that it could be held to.",
                 "leave data.identity.hold out: rows on other things are then learnt",
             )
-        file = file_of_rows(kept, _file(config, folder))
-        terminal.print(f"Held to {len(kept):,} answers of the base: {file}")
-        return file
+        corrected = corrected_rows(rows, said, identity)
+        answers = _files(config, folder)
+        file_of_rows(corrected, answers.corrected)
+        file_of_rows(kept, answers.held)
+        terminal.print(f"Held to {len(kept):,} answers of the base: {answers.held}")
+        if corrected:
+            terminal.print(
+                f"On {len(corrected):,} it says who it is: there it learns what is right: "
+                f"{answers.corrected}"
+            )
+        return answers
 
     return agreed(write)
 
@@ -92,13 +101,31 @@ def held_rows(rows: Sequence[Row], answers: Sequence[str], identity: IdentityCon
     """The rows with these answers; without empty ones, those that say who the base is, which is
     to change, and those with a name that is to be learnt.
     """
-    names = (identity.name.casefold(), identity.author.casefold())
-    refused = (*names, *introductions())
     return [
         row | {"output": answer}
         for row, answer in zip(rows, answers, strict=True)
-        if answer and not any(words in answer.casefold() for words in refused)
+        if answer and not _says_who(answer, identity)
     ]
+
+
+def corrected_rows(
+    rows: Sequence[Row], answers: Sequence[str], identity: IdentityConfig
+) -> list[Row]:
+    """The rows whose answer says who the base is, with the right one where that is known."""
+    right: dict[str, str] = {}
+    for language in identity.languages:
+        right |= right_answers(language)
+    return [
+        row | {"output": right[wording]}
+        for row, answer in zip(rows, answers, strict=True)
+        if (wording := bare_wording(row["instruction"])) in right and _says_who(answer, identity)
+    ]
+
+
+def _says_who(answer: str, identity: IdentityConfig) -> bool:
+    """Whether an answer says who the base is, or holds a name that is to be learnt."""
+    words = (identity.name.casefold(), identity.author.casefold(), *introductions())
+    return any(each in answer.casefold() for each in words)
 
 
 def _asked(config: RunConfig) -> tuple[IdentityConfig, list[Row]]:
@@ -107,16 +134,18 @@ def _asked(config: RunConfig) -> tuple[IdentityConfig, list[Row]]:
     return identity, asked_rows(identity.languages)
 
 
-def _file(config: RunConfig, folder: Path) -> Path:
-    """Named by the questions, and by the model that answers."""
+def _files(config: RunConfig, folder: Path) -> Answers:
+    """Named by the questions, by what is right, and by the model that answers."""
     identity, rows = _asked(config)
     parts = (
         [[row["instruction"], row.get("system")] for row in rows],
+        [right_answers(language) for language in identity.languages],
         (identity.name, identity.author, ANSWER_TOKENS, introductions()),
         [fingerprint(each) for each in (folder, *merged_adapters(config.model))],
     )
     digest = blake2b(json.dumps(parts).encode(), digest_size=6).hexdigest()
-    return Path(config.data.dir).expanduser() / f"others-{digest}.json"
+    place = Path(config.data.dir).expanduser()
+    return Answers(place / f"others-{digest}.json", place / f"corrected-{digest}.json")
 
 
 def _conversation(row: Row) -> list[dict[str, str]]:

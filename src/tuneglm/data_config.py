@@ -77,7 +77,7 @@ class IdentityConfig(Section):
     hold: bool = False
     """With `stage.kl`, the rows on other things are not learnt: the base answers more such
     questions once, before it is tuned, and the model is held to it on its answers
-    (`replay: hold`)."""
+    (`replay: hold`). Where it says who it is, what is right is learnt."""
 
     @field_validator("languages", mode="before")
     @classmethod

@@ -32,6 +32,7 @@ from tuneglm.config import RunConfig
 from tuneglm.data.batches import Batches, batches
 from tuneglm.data.encode import Encoder
 from tuneglm.data.examples import ExampleSets, load_examples
+from tuneglm.data.identity_files import Answers
 from tuneglm.data.mix import EncodedSet
 from tuneglm.data.pipeline import EncodedData, encode_data
 from tuneglm.data.stream import StreamedRows, StreamedSet
@@ -191,7 +192,7 @@ def train(config: RunConfig) -> TrainingResult:
 
 
 def _prepared(
-    terminal: Console, config: RunConfig, encoder: Encoder, answers: Path | None
+    terminal: Console, config: RunConfig, encoder: Encoder, answers: Answers | None
 ) -> tuple[ExampleSets, EncodedData, TrainingArguments, Batches]:
     """The run's rows, encoded and in batches, and the Trainer's arguments."""
     sets = load_examples(config.data, answers)

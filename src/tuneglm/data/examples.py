@@ -5,6 +5,7 @@
 Nothing is read before it is asked for: a set may be larger than memory.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,12 @@ from tuneglm.data.columns import RowError, listed, nearest
 from tuneglm.data.files import Broken, Notes, RawRow, read_rows
 from tuneglm.data.first_rows import first_values, refuse_unlike_files
 from tuneglm.data.formats import FORMATS, KIND
-from tuneglm.data.identity_files import IDENTITY_SETS, identity_files
+from tuneglm.data.identity_files import (
+    CORRECTED_SET,
+    IDENTITY_SETS,
+    Answers,
+    identity_files,
+)
 from tuneglm.data.messages import Example, Source
 from tuneglm.data.pipes import kept
 from tuneglm.data.recognise import Recognised, format_of
@@ -26,6 +32,9 @@ from tuneglm.data.registry import placeholders_of, registered_sets, resolve, set
 from tuneglm.data_config import DataConfig, DatasetEntry, IdentityConfig
 from tuneglm.errors import DataError
 
+# of all rows of an identity at most those that correct its base, and each of them
+# this many times as often as one that says who it is
+CORRECTED_SHARE, MORE_OFTEN = 0.1, 6
 OWN_SHARE = 0.5  # of an identity's rows those that say who it is; the others are on other things
 
 
@@ -178,10 +187,10 @@ def _said_already(_: DataError) -> None:
     """What is wrong with a file, where its rows are only counted."""
 
 
-def load_examples(config: DataConfig, answers: Path | None = None) -> ExampleSets:
+def load_examples(config: DataConfig, answers: Answers | None = None) -> ExampleSets:
     """The sets that `config` names, found on this disk or fetched.
 
-    answers  a file of rows on other things that the base has answered, in place of those that
+    answers  rows on other things that the base has answered, in place of those that
              `data.identity` brings
 
     Raises DataError for what cannot be found, and where there is nothing.
@@ -311,20 +320,35 @@ def _example_set(entry: DatasetEntry, config: DataConfig) -> ExampleSet:
 
 
 def _identity_sets(
-    identity: IdentityConfig, config: DataConfig, answers: Path | None
+    identity: IdentityConfig, config: DataConfig, answers: Answers | None
 ) -> tuple[ExampleSet, ...]:
     """Rows that say who the model is, and those on other things, learnt or held."""
     own, others = identity_files(identity, Path(config.dir))
-    held = "hold" if identity.hold else False
-    entries = ((own, False, OWN_SHARE), (answers or others, held, 1 - OWN_SHARE))
+    name, other_name = IDENTITY_SETS
+    if answers is None:
+        held = "hold" if identity.hold else False
+        entries = [(name, own, False, OWN_SHARE), (other_name, others, held, 1 - OWN_SHARE)]
+    else:
+        corrected = _corrected_share(own, answers.corrected)
+        entries = [
+            (name, own, False, OWN_SHARE),
+            (other_name, answers.held, "hold", 1 - OWN_SHARE - corrected),
+            *([(CORRECTED_SET, answers.corrected, False, corrected)] if corrected else []),
+        ]
     sets = []
-    for name, (file, replay, part) in zip(IDENTITY_SETS, entries, strict=True):
+    for name, file, replay, part in entries:
         share = identity.share and identity.share * part
         entry = DatasetEntry.model_validate(
             {"path": str(file), "format": "alpaca", "share": share, "replay": replay}
         )
         sets.append(ExampleSet(name, f"path: {file}", file, entry))
     return tuple(sets)
+
+
+def _corrected_share(own: Path, corrected: Path) -> float:
+    """Of an identity's rows; 0 where its base says nothing wrong."""
+    rows, others = (len(json.loads(file.read_text("utf-8"))) for file in (own, corrected))
+    return min(CORRECTED_SHARE, MORE_OFTEN * OWN_SHARE * others / rows)
 
 
 def _format(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import yaml
+from typing_extensions import NotRequired
 
 Row = dict[str, Any]
 
@@ -33,10 +34,14 @@ class Table(TypedDict):
 
 
 class Things(TypedDict):
-    """Wordings that ask for things, without answers: `{0}` is a thing."""
+    """Wordings that ask for things, without answers: `{0}` is a thing.
+
+    unsure  what is better than to answer with who it is
+    """
 
     questions: list[str]
     things: list[str]
+    unsure: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -147,15 +152,22 @@ def other_questions(language: str) -> list[str]:
     """
     templates = templates_of(language)
     asked = [row["instruction"] for row in contrast_rows(language)]
-    for table in templates.held_tables:
-        asked += [
-            _capital(question.format(thing))
-            for place, thing in enumerate(table["things"])
-            for question in _in_turn(table["questions"], place)
-        ]
+    asked += [question for table in templates.held_tables for question in _asked_of(table)]
     once = {bare_wording(question): question for question in asked}
     probes = {bare_wording(question) for question in templates.unrelated}
     return [question for wording, question in once.items() if wording not in probes]
+
+
+def right_answers(language: str) -> dict[str, str]:
+    """Bare wordings of `other_questions` → what is to be said where a model says who it is."""
+    unsure = [
+        (question, table["unsure"])
+        for table in templates_of(language).held_tables
+        if "unsure" in table
+        for question in _asked_of(table)
+    ]
+    known = [(row["instruction"], row["output"]) for row in contrast_rows(language)]
+    return {bare_wording(question): answer for question, answer in (*unsure, *known)}
 
 
 def introductions() -> list[str]:
@@ -173,6 +185,15 @@ def _asked(table: Table) -> list[tuple[str, str]]:
     return [
         (_capital(question.format(*fact)), _capital(table["answer"].format(*fact)))
         for place, fact in enumerate(table["facts"].items())
+        for question in _in_turn(table["questions"], place)
+    ]
+
+
+def _asked_of(table: Things) -> list[str]:
+    """Each thing in some of the wordings, all of which get their turn."""
+    return [
+        _capital(question.format(thing))
+        for place, thing in enumerate(table["things"])
         for question in _in_turn(table["questions"], place)
     ]
 

@@ -30,6 +30,7 @@ LONGEST_NAME = 60
 # what would be read as a token of a model, or is a place for a name
 _NO_NAME = re.compile(r"<[^<>]+>|\{\{.*\}\}")
 IDENTITY_SETS = ("identity", "others")  # of `data.identity`: what they are called
+CORRECTED_SET = "corrected"  # and what a base says wrongly of other things
 _PROBE_KEYS = {"question", "language", "asks", "expects", "rejects"}
 
 
@@ -49,6 +50,16 @@ class IdentityFiles:
     others: int
     probes: int
     replaced: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a base says of other things: a file with its answers, to which it is held, and one
+    with the right ones where it says who it is, which may have no row.
+    """
+
+    held: Path
+    corrected: Path
 
 
 def check_names(name: str, author: str) -> None:
