@@ -1,9 +1,13 @@
 """How much of what a process lets go stays with it."""
 
+import os
 import subprocess
 import sys
 
 import pytest
+import torch
+
+from tuneglm.allocation import KERNEL_CACHES
 
 BLOCKS_OF_A_MEGABYTE = """
 from pathlib import Path
@@ -31,3 +35,40 @@ def test_small_blocks_stay_for_the_next_step() -> None:
     held, kept = map(float, output.split())
     assert held > 15
     assert kept > 15
+
+
+PRODUCTS_OF_MANY_LENGTHS = """
+import sys
+from pathlib import Path
+from tuneglm.allocation import keep_few_kernels
+
+if sys.argv[1] == "few":
+    keep_few_kernels()
+import torch
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+torch.set_num_threads(1)
+weight = torch.ones(64, 64)
+product = torch.ops.mkldnn._linear_pointwise
+product(torch.ones(8, 64), weight, None, "none", [], "")
+before = resident()
+for rows in range(16, 16 * 400, 16):
+    product(torch.ones(rows, 64), weight, None, "none", [], "")
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="by /proc")
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
+def test_not_every_number_of_rows_leaves_a_kernel_behind() -> None:
+    grown = {}
+    for kept in ("all", "few"):
+        asked = [sys.executable, "-c", PRODUCTS_OF_MANY_LENGTHS, kept]
+        environment = {k: v for k, v in os.environ.items() if k not in KERNEL_CACHES}
+        output = subprocess.run(
+            asked, capture_output=True, text=True, check=True, env=environment
+        ).stdout
+        grown[kept] = float(output)
+    assert grown["few"] < 0.5 * grown["all"], grown
