@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from transformers import Trainer
 from tests.conftest import ROWS, Configure
 from tests.test_patience import lowest_at_step_two
 from tests.test_training import unfinished
+from tuneglm import training
 from tuneglm.checkpoints import RESULTS
+from tuneglm.config import load_config
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.errors import ConfigError, OutputError
 from tuneglm.manifest import problem_of, read_manifest
+from tuneglm.plan.records import Foreseen
 from tuneglm.stages.trainer import StageTrainer
 from tuneglm.training import train
 
@@ -65,6 +69,23 @@ def test_what_the_trainer_forgets_when_it_resumes(
     assert train(config).finished
     assert losses(folder) == whole
     assert (folder / WEIGHTS).read_bytes() == weights
+
+
+def test_portions_that_memory_chose_are_kept(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is more memory when it goes on: by larger portions, sums would be rounded otherwise."""
+    config = configure(tmp_path / "out", "training.save_steps=3")
+    short = Foreseen("about 1 GiB; in portions of 8 tokens, to fit", 2**30, 8)
+    monkeypatch.setattr(training, "check_memory", lambda _: short)
+    folder = train(config).folder
+    whole, weights = losses(folder), (folder / WEIGHTS).read_bytes()
+    killed_after(folder, "checkpoint-3")
+    monkeypatch.setattr(training, "check_memory", lambda _: replace(short, at_once=None))
+    assert train(config).finished
+    assert losses(folder) == whole
+    assert (folder / WEIGHTS).read_bytes() == weights
+    assert load_config(folder / "run.yaml").data.tokens_at_once == 8
 
 
 def test_a_manifest_lists_what_a_checkpoint_holds(configure: Configure, tmp_path: Path) -> None:

@@ -77,13 +77,19 @@ class Output:
 
 
 def as_begun(config: RunConfig) -> RunConfig:
-    """With the bits that an unfinished run in the output folder chose, where this says `auto`."""
-    folder = Path(config.training["output_dir"]).expanduser()
-    saved = _saved_run(folder) if config.model.bits == "auto" else None
+    """With what an unfinished run in the output folder chose by the memory that there was.
+
+    Its bits, where this says `auto`, and its portions: by others sums are rounded otherwise.
+    """
+    saved = _saved_run(Path(config.training["output_dir"]).expanduser())
     if saved is None:
         return config
-    model = config.model.model_copy(update={"bits": saved.model.bits})
-    return config.model_copy(update={"model": model})
+    model, data = config.model, config.data
+    if model.bits == "auto":
+        model = model.model_copy(update={"bits": saved.model.bits})
+    if data.tokens_at_once is None:
+        data = data.model_copy(update={"tokens_at_once": saved.data.tokens_at_once})
+    return config.model_copy(update={"model": model, "data": data})
 
 
 def refuse_taken(config: RunConfig) -> None:

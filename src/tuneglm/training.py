@@ -145,8 +145,8 @@ def train(config: RunConfig) -> TrainingResult:
     )
     output = agreed(partial(check_output, config, course))
     arguments.output_dir = str(output.folder)
-    if memory is not None and memory.at_once is not None:
-        given = replace(given, at_once=memory.at_once)
+    if config.data.tokens_at_once is not None:
+        given = replace(given, at_once=config.data.tokens_at_once)
     set_seed(arguments.seed)
     with undivided():
         model = base_model(config, folder, family, arguments)
@@ -207,7 +207,7 @@ def _prepared(
 
 
 def _planned(terminal: Console, config: RunConfig, step: Step) -> tuple[RunConfig, Foreseen | None]:
-    """The run with its bits chosen, and the memory that it will take; both are said."""
+    """The run with its bits and portions chosen, and the memory that it will take; all is said."""
     says = step.arguments.process_index == 0
     if config.model.bits == "auto":
         bits, why = agreed(partial(bits_that_fit, step))
@@ -218,6 +218,10 @@ def _planned(terminal: Console, config: RunConfig, step: Step) -> tuple[RunConfi
     memory = agreed(partial(check_memory, step))
     if memory is not None and says:
         terminal.print(f"Memory   {memory.words}")
+    if memory is not None and memory.at_once is not None:
+        # in the run's file, where it finds them when it goes on
+        data = config.data.model_copy(update={"tokens_at_once": memory.at_once})
+        config = config.model_copy(update={"data": data})
     return config, memory
 
 
