@@ -85,14 +85,24 @@ def test_bfloat16_of_a_layer_fits() -> None:
     assert halves.keep_halves(one, None)
 
 
-def test_a_weight_that_was_changed_is_read_anew() -> None:
-    """As peft does it, when it merges an adapter: nothing tells of it."""
-    one, states = layer(), torch.randn(2, 24)
+@pytest.mark.parametrize("prompt", [2, 40])
+@pytest.mark.parametrize("changed", [(slice(None), slice(None)), (slice(None), slice(1, None))])
+def test_a_weight_that_was_changed_is_read_anew(prompt: int, changed: Any) -> None:
+    """As peft does it, when it merges an adapter between two answers: nothing tells of it."""
+    one, token = layer(), torch.randn(1, 24)
     halves.keep_halves(one, None)
-    one.weight.data += 1
+    product(token, one)
+    one.weight.data[changed] += 1
+    product(torch.randn(prompt, 24), one)
+    wanted = functional.linear(token, one.weight, one.bias)
+    assert torch.allclose(product(token, one), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_a_vector_is_left_to_torch() -> None:
+    one, states = layer(), torch.randn(24)
+    halves.keep_halves(one, None)
     wanted = functional.linear(states, one.weight, one.bias)
     assert torch.allclose(product(states, one), wanted, atol=1e-5, rtol=1e-5)
-    assert halves.halves_for(1, one.weight) is None
 
 
 def test_they_go_with_their_weight() -> None:

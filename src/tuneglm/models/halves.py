@@ -44,7 +44,7 @@ SAMPLE = 16
 
 @dataclass(frozen=True)
 class Halves:
-    """A packed weight, and some values of the weight by which a change is noticed."""
+    """A packed weight, and some values of the weight: merging an adapter changes them."""
 
     packed: Any
     sample: Tensor
@@ -82,16 +82,16 @@ def keep_halves(model: nn.Module, most: int | None) -> int:
 
 def halves_for(rows: int, weight: Tensor) -> Halves | None:
     """Those of a weight, where so many rows are multiplied faster by them."""
-    if not 0 < rows <= MOST_ROWS or not _HALVES:
+    halves: Halves | None = _HALVES.get(weight) if rows and _HALVES else None
+    if halves is None:
         return None
-    halves: Halves | None = _HALVES.get(weight)
-    if halves is None or not _faster()[max(each for each in MEASURED if each <= rows)]:
-        return None
+    # at a prompt, which comes before every answer, and not for each token
     if rows > 1 and not torch.equal(_sample(weight), halves.sample):
         # an adapter was merged into it
         del _HALVES[weight]
         return None
-    return halves
+    is_faster = rows <= MOST_ROWS and _faster()[max(each for each in MEASURED if each <= rows)]
+    return halves if is_faster else None
 
 
 _HALVES: Any = WeakTensorKeyDictionary()
@@ -127,9 +127,10 @@ def _fits(weight: Tensor) -> bool:
 
 
 def _sample(weight: Tensor) -> Tensor:
-    """Some of its values, from all over it."""
-    values = weight.detach().flatten()
-    return values[:: max(1, len(values) // SAMPLE)]
+    """Some of its values, along a diagonal."""
+    values = weight.detach()
+    rows, columns = (max(1, side // SAMPLE) for side in values.shape)
+    return values[::rows, ::columns].diagonal()
 
 
 def _faster() -> dict[int, bool]:

@@ -66,7 +66,7 @@ def is_for_onednn(states: Tensor, weight: Tensor) -> bool:
 
 def _halves(states: Tensor, weight: Tensor) -> Halves | None:
     """What multiplies the few rows of an answer, where a model keeps it for that."""
-    if not torch.is_inference_mode_enabled() or not _is_plain(states, weight):
+    if not torch.is_inference_mode_enabled() or not _is_plain(states, weight) or states.ndim < 2:
         return None
     return halves_for(states.numel() // states.shape[-1], weight)
 
