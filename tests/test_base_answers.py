@@ -10,11 +10,11 @@ from tests.conftest import Configure
 from tuneglm import base_answers
 from tuneglm.base_answers import corrected_rows, held_rows, known_answers
 from tuneglm.data.examples import load_examples
-from tuneglm.data.identity import Row
+from tuneglm.data.identity import Row, bare_wording, right_answers, templates_of
 from tuneglm.data.identity_files import Answers
 from tuneglm.data_config import DataConfig, IdentityConfig
 from tuneglm.demo import MODEL_FOLDER
-from tuneglm.errors import ConfigError
+from tuneglm.errors import ConfigError, DataError
 from tuneglm.generate import ChatModel
 from tuneglm.training import train
 
@@ -128,7 +128,7 @@ def test_where_a_base_says_who_it_is_it_learns_what_is_right(
             "I was created by Tune.",
             "I do not know who made that.",
         ),
-        ("Can you tell me who created Minecraft?", "Aurora did.", "I do not know who made that."),
+        ("Can you tell me who created Minecraft?", "Aurora did.", None),
         ("Can you tell me who created Minecraft?", "Mojang.", None),
         ("Can you swim?", "I am called Tune.", None),
     ],
@@ -158,3 +158,36 @@ def test_a_few_corrections_do_not_crowd_out_what_is_learnt(tmp_path: Path) -> No
         assert sum(filter(None, named.values())) == pytest.approx(0.5)
     rows = len(json.loads(next(tmp_path.glob("identity-*.json")).read_text(encoding="utf-8")))
     assert shares == pytest.approx([0, 6 * 0.25 / rows, 0.05])
+
+
+def test_without_a_share_corrections_are_a_tenth_at_most(tmp_path: Path) -> None:
+    """A base that calls everything its own must not fill the rows."""
+    corrected, held = tmp_path / "corrected.json", tmp_path / "held.json"
+    corrected.write_text(json.dumps(ASKED[:1] * 5000), encoding="utf-8")
+    held.write_text(json.dumps(ASKED), encoding="utf-8")
+    config = DataConfig(identity=IDENTITY.model_copy(update={"hold": True}), dir=str(tmp_path))
+    sets = {each.name: each for each in load_examples(config, Answers(held, corrected)).train}
+    own = json.loads(sets["identity"].file.read_text(encoding="utf-8"))
+    assert sets["corrected"].entry.max_rows == len(own) // 10
+
+
+def test_a_file_that_is_not_whole_is_named(tmp_path: Path) -> None:
+    held, corrected = tmp_path / "held.json", tmp_path / "corrected.json"
+    held.write_text(json.dumps(ASKED), encoding="utf-8")
+    corrected.write_text('[{"instruction": "3+', encoding="utf-8")
+    config = DataConfig(identity=IDENTITY, dir=str(tmp_path))
+    with pytest.raises(DataError, match="is not whole"):
+        load_examples(config, Answers(held, corrected))
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_what_some_row_knows_is_not_said_to_be_unknown(language: str) -> None:
+    """The Corolla is Toyota's in one row: in another its maker is not unknown."""
+    right = right_answers(language)
+    tables = templates_of(language).contrast_tables
+    things = {bare_wording(thing) for table in tables for thing in table["facts"]}
+    for table in templates_of(language).held_tables:
+        for thing in table["things"]:
+            if bare_wording(thing).removeprefix("the") in things and "unsure" in table:
+                asked = {bare_wording(each.format(thing)) for each in table["questions"]}
+                assert all(right.get(each) != table["unsure"] for each in asked)

@@ -78,8 +78,10 @@ def write_answers(
             )
         corrected = corrected_rows(rows, said, identity)
         answers = _files(config, folder)
-        file_of_rows(corrected, answers.corrected)
-        file_of_rows(kept, answers.held)
+        # where one is there, its other half was lost
+        for file, content in ((answers.corrected, corrected), (answers.held, kept)):
+            file.unlink(missing_ok=True)
+            file_of_rows(content, file)
         terminal.print(f"Held to {len(kept):,} answers of the base: {answers.held}")
         if corrected:
             terminal.print(
@@ -104,7 +106,7 @@ def held_rows(rows: Sequence[Row], answers: Sequence[str], identity: IdentityCon
     return [
         row | {"output": answer}
         for row, answer in zip(rows, answers, strict=True)
-        if answer and not _says_who(answer, identity)
+        if answer and not _holds(answer, (*introductions(), identity.name, identity.author))
     ]
 
 
@@ -118,14 +120,13 @@ def corrected_rows(
     return [
         row | {"output": right[wording]}
         for row, answer in zip(rows, answers, strict=True)
-        if (wording := bare_wording(row["instruction"])) in right and _says_who(answer, identity)
+        if (wording := bare_wording(row["instruction"])) in right
+        and _holds(answer, introductions())
     ]
 
 
-def _says_who(answer: str, identity: IdentityConfig) -> bool:
-    """Whether an answer says who the base is, or holds a name that is to be learnt."""
-    words = (identity.name.casefold(), identity.author.casefold(), *introductions())
-    return any(each in answer.casefold() for each in words)
+def _holds(answer: str, words: Sequence[str]) -> bool:
+    return any(each.casefold() in answer.casefold() for each in words)
 
 
 def _asked(config: RunConfig) -> tuple[IdentityConfig, list[Row]]:

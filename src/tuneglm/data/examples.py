@@ -338,17 +338,28 @@ def _identity_sets(
     sets = []
     for name, file, replay, part in entries:
         share = identity.share and identity.share * part
-        entry = DatasetEntry.model_validate(
-            {"path": str(file), "format": "alpaca", "share": share, "replay": replay}
-        )
+        known = {"path": str(file), "format": "alpaca", "share": share, "replay": replay}
+        if name == CORRECTED_SET and share is None:
+            known["max_rows"] = max(1, int(CORRECTED_SHARE * _count(own)))
+        entry = DatasetEntry.model_validate(known)
         sets.append(ExampleSet(name, f"path: {file}", file, entry))
     return tuple(sets)
 
 
 def _corrected_share(own: Path, corrected: Path) -> float:
     """Of an identity's rows; 0 where its base says nothing wrong."""
-    rows, others = (len(json.loads(file.read_text("utf-8"))) for file in (own, corrected))
+    rows, others = _count(own), _count(corrected)
     return min(CORRECTED_SHARE, MORE_OFTEN * OWN_SHARE * others / rows)
+
+
+def _count(file: Path) -> int:
+    """Rows of a file that was written here."""
+    try:
+        return len(json.loads(file.read_text("utf-8")))
+    except ValueError:
+        raise DataError(
+            f"`{file}` is not whole.", "remove it: it is written anew when it is missing"
+        ) from None
 
 
 def _format(

@@ -152,19 +152,35 @@ def other_questions(language: str) -> list[str]:
     """
     templates = templates_of(language)
     asked = [row["instruction"] for row in contrast_rows(language)]
-    asked += [question for table in templates.held_tables for question in _asked_of(table)]
+    asked += [
+        question
+        for table in templates.held_tables
+        for thing in table["things"]
+        for question in _asked_of(table, thing)
+    ]
     once = {bare_wording(question): question for question in asked}
     probes = {bare_wording(question) for question in templates.unrelated}
     return [question for wording, question in once.items() if wording not in probes]
 
 
 def right_answers(language: str) -> dict[str, str]:
-    """Bare wordings of `other_questions` → what is to be said where a model says who it is."""
+    """Bare wordings of `other_questions` → what is to be said where a model says who it is.
+
+    What some row knows is not said to be unknown.
+    """
+    templates = templates_of(language)
+    known_things = {
+        bare_wording(thing).removeprefix("the")
+        for facts in templates.contrast_tables
+        for thing in facts["facts"]
+    }
     unsure = [
         (question, table["unsure"])
-        for table in templates_of(language).held_tables
+        for table in templates.held_tables
         if "unsure" in table
-        for question in _asked_of(table)
+        for thing in table["things"]
+        if bare_wording(thing).removeprefix("the") not in known_things
+        for question in _asked_of(table, thing)
     ]
     known = [(row["instruction"], row["output"]) for row in contrast_rows(language)]
     return {bare_wording(question): answer for question, answer in (*unsure, *known)}
@@ -189,13 +205,10 @@ def _asked(table: Table) -> list[tuple[str, str]]:
     ]
 
 
-def _asked_of(table: Things) -> list[str]:
-    """Each thing in some of the wordings, all of which get their turn."""
-    return [
-        _capital(question.format(thing))
-        for place, thing in enumerate(table["things"])
-        for question in _in_turn(table["questions"], place)
-    ]
+def _asked_of(table: Things, thing: str) -> list[str]:
+    """A thing of a table in some of the wordings, all of which get their turn."""
+    wordings = _in_turn(table["questions"], table["things"].index(thing))
+    return [_capital(question.format(thing)) for question in wordings]
 
 
 def _in_turn(wordings: Sequence[str], place: int) -> list[str]:

@@ -1,6 +1,7 @@
 """Files of an identity: rows that say who it is, rows on other things, and questions to ask."""
 
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -168,13 +169,18 @@ def asked_rows(languages: Sequence[str]) -> list[Row]:
 def file_of_rows(rows: Sequence[Row], file: Path) -> Path:
     """Write a file that its content names, where it is not there."""
     if not file.is_file():
+        made = None
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             with NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as made:
                 made.write(_text(rows))
+                made.flush()
+                os.fsync(made.fileno())
             # several processes of a run write the same
             Path(made.name).replace(file)
         except OSError as error:
+            if made is not None:
+                Path(made.name).unlink(missing_ok=True)
             raise OutputError(
                 f"Cannot write `{file}`: {error.strerror}.", "name another folder: data.dir=FOLDER"
             ) from None

@@ -9,16 +9,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from tuneglm.base_answers import is_asked, known_answers
 from tuneglm.config import RunConfig
 from tuneglm.data.counts import Counts
 from tuneglm.data.encode import Encoder
 from tuneglm.data.encoded import UNTRAINED, Encoded
 from tuneglm.data.examples import ExampleSet, load_examples
+from tuneglm.data.identity_files import Answers
 from tuneglm.data.pipeline import encode_data, encode_set
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError, DataError
 from tuneglm.evaluation.findings import Note
 from tuneglm.evaluation.wanted import Wanted
+from tuneglm.models.loading import model_folder
 
 # rows that a page shows, and so many characters of their prompts
 SHOWN, PROMPT_END = 5, 300
@@ -93,11 +96,25 @@ def kept_sets(run: RunConfig, encoder: Encoder) -> list[EvaluatedSet]:
     config = run.data
     if not config.evaluation_share and not config.evaluation_rows:
         return _encoded(config, encoder) if config.evaluation else []
-    data = encode_data(load_examples(config), encoder, config)
+    data = encode_data(load_examples(config, _answers(run)), encoder, config)
     if data.evaluation is None:
         return []
     rows = data.evaluation.rows
     return [EvaluatedSet("kept for evaluation", rows, len(rows))]
+
+
+def _answers(run: RunConfig) -> Answers | None:
+    """What the run's base said of other things, where that was among its rows."""
+    if not is_asked(run):
+        return None
+    answers = known_answers(run, model_folder(run.model))
+    if answers is None:
+        raise DataError(
+            "What the run's base said of other things is no longer in `data.dir`, and so nobody "
+            "can say which rows were kept.",
+            "name rows: --data FILE",
+        )
+    return answers
 
 
 def some(one: EvaluatedSet, count: int, seed: int, tokenizer: Any) -> EvaluatedSet:
