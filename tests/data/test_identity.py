@@ -72,7 +72,7 @@ def test_rows_on_other_things_are_about_as_many_as_those_on_itself(language: str
     rows = contrast_rows(language)
     asked = [bare_wording(row["instruction"]) for row in rows]
     own = len(identity_rows("Aurora", "Northwind Labs", (language,)))
-    assert len(rows) > 0.85 * own and len(other_questions(language)) > 2 * own
+    assert len(rows) > 0.85 * own and len(other_questions(language)) > 1.5 * own
     assert len(asked) == len(set(asked))
     assert not any("{" in row["instruction"] + row["output"] for row in rows)
     assert set(asked).isdisjoint(map(bare_wording, unrelated_questions(language)))
