@@ -17,7 +17,7 @@ from tuneglm.config import load_config
 from tuneglm.data.batches import batches
 from tuneglm.data.encoded import Encoded
 from tuneglm.data_config import DataConfig
-from tuneglm.errors import ConfigError, UserError
+from tuneglm.errors import ConfigError, ModelError, UserError
 from tuneglm.methods import METHODS, tune
 from tuneglm.models import family_of
 from tuneglm.models.loading import load_model
@@ -31,7 +31,7 @@ from tuneglm.plan.planned_step import step_of
 from tuneglm.plan.planning import MOST_ROWS, TOLERANCE, check_memory, plan
 from tuneglm.plan.records import Plan, memory_of
 from tuneglm.plan.step import Step
-from tuneglm.plan.step_memory import _run, step_memory
+from tuneglm.plan.step_memory import StepMemory, _run, step_memory
 from tuneglm.reports.plan import plan_json
 from tuneglm.stages import head_blocks
 from tuneglm.stages.arguments import training_arguments
@@ -490,3 +490,31 @@ def test_a_plan_of_many_processes_needs_neither_library(tmp_path: Path) -> None:
         for processes in (1, 8)
     ]
     assert peaks[0] == pytest.approx(8 * peaks[1], rel=0.01)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("bits", [8, 4])
+def test_a_run_in_bits_that_is_evaluated(tmp_path: Path, bits: int) -> None:
+    """In 8 bits an evaluation looks for outliers in its data: there is none to be looked at."""
+    pytest.importorskip("bitsandbytes")
+    settings = [f"model.path={only_config(tmp_path)}", f"model.bits={bits}", "data.cutoff=64"]
+    whole = plan(load_config(None, settings), choices=False).memory
+    evaluated = plan(
+        load_config(None, [*settings, "data.evaluation_share=0.1"]), choices=False
+    ).memory
+    assert 0.9 * whole.peak < evaluated.peak < 1.2 * whole.peak
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_choice_of_which_nobody_can_tell_leaves_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def traced(step: Step) -> StepMemory:
+        if step.config.method.name == "p_tuning":
+            raise ModelError("It cannot be told.", "")
+        return step_memory(step)
+
+    monkeypatch.setattr(plan_module, "step_memory", traced)
+    settings = [f"model.path={only_config(tmp_path)}", "data.cutoff=64"]
+    methods = {choice.method for choice in plan(load_config(None, settings)).choices}
+    assert "lora" in methods and "p_tuning" not in methods

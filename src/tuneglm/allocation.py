@@ -24,7 +24,7 @@ M_MMAP_THRESHOLD = -3
 KEPT = 64 * 2**20
 M_TRIM_THRESHOLD = -1
 # how many kernels each of the two keeps; read with the first product
-KERNELS = 64
+KERNELS = 32
 KERNEL_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
 # torch asks for pages of 2 MB where this is set before its first tensor
 HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"

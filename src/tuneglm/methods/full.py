@@ -14,7 +14,7 @@ def check(model: PreTrainedModel, config: FullConfig, family: Family, holding: H
         raise ConfigError(
             f"`method=full` cannot train weights that are packed in {holding.bits} bits.",
             "leave model.bits out and take a 16-bit checkpoint (tuneglm export writes one), or "
-            "take method=lora, freeze or p_tuning",
+            "take method=lora, freeze, p_tuning or prompt",
         )
 
 

@@ -11,5 +11,5 @@ def check_length(model: PreTrainedModel, length: int) -> None:
     if context is not None and length >= context:
         raise ConfigError(
             f"`method.length` is {length}, and the model's context has {context} tokens.",
-            "a prefix has some 8 to 256",
+            "some 8 to 256 are usual",
         )

@@ -176,6 +176,12 @@ def local_folder(
         fetched = fetch(str(path), hub, patterns, revision=revision)
     except HubError as error:
         near = near_folder(folder)
+        if near is None and folder.parent.is_dir():
+            raise HubError(
+                f"`{folder.parent}` is a folder here, and has no `{folder.name}`; as an id of the "
+                f"hub: {error.sentence}",
+                error.hint,
+            ) from None
         if near is None:
             raise
         raise HubError(error.sentence, f"did you mean `{near}`? If not, {error.hint}") from None

@@ -71,6 +71,8 @@ def _hold_in_bits(layer: Any, placement: Placement) -> None:
         packed = torch.empty(rows, columns, dtype=torch.int8, device=META)
         scales = torch.empty(rows, device=META)
         layer.weight = Int8Params(packed, requires_grad=False, CB=packed, SCB=scales)
+        # how many columns have outliers, which an evaluation multiplies apart, is in the data
+        layer.state.threshold = 0.0
         return
     constants = -(-rows * columns // WEIGHTS_A_CONSTANT)
     state = QuantState(

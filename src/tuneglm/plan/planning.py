@@ -9,7 +9,7 @@ else each is taken to be as long as `data.cutoff` and trained throughout.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -140,8 +140,16 @@ class _Planner:
 
     def with_choices(self, planned: Plan, step: Step) -> Plan:
         """The same with the table."""
-        choices = tuple(self._choice(other, planned) for other in other_steps(step))
+        choices = tuple(self._choices(step, planned))
         return replace(planned, choices=choices, cheapest=_cheapest(choices, step))
+
+    def _choices(self, step: Step, planned: Plan) -> Iterator[Choice]:
+        """Without those of which nobody can tell: the others are told all the same."""
+        for other in other_steps(step):
+            try:
+                yield self._choice(other, planned)
+            except ModelError as error:
+                log.info("%s", error.sentence)
 
     def _traced(self, step: Step) -> StepMemory:
         """Larger batches are more of the same portions: what was seen is not run again."""

@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
+
 from tuneglm.config import RunConfig
 from tuneglm.models.precision import Bits
+from tuneglm.models.products import by_onednn
 from tuneglm.plan.batch_shape import Batch
 from tuneglm.plan.capacity import GIB, MIB, gib, resident
 from tuneglm.plan.divided import GATHERED, OFFLOADED, divided
@@ -16,6 +19,8 @@ RESERVED, PROCESS = "reserved", "process"
 # what libraries load and keep of themselves at a first step: with 112 MiB eleven measured runs of
 # small models took from 52 less to 84 more than was foreseen, in the middle 27 more
 FIRST_USE = 136 * MIB
+# and oneDNN's kernels, where it multiplies (allocation.py keeps them few)
+KERNELS = 64 * MIB
 # of a GPU: what CUDA and its libraries take, and what stays unused between tensors as a share of
 # those that come and go (measured, of runs on a model of 6 billion weights: 0.10 to 0.27)
 CONTEXT, FRAGMENTATION = GIB // 2, 0.15
@@ -135,11 +140,17 @@ def memory_of(step: Step, traced: StepMemory) -> Memory:
     parts = {part: round(fullest.get(part, 0)) for part in (*PARTS, GATHERED)}
     if step.device.type == "cpu":
         parts[RESERVED] = round(max(0.0, traced.kept_apart - whole.total))
-        parts[PROCESS] = resident() + FIRST_USE
+        parts[PROCESS] = resident() + FIRST_USE + (KERNELS if _by_onednn(step) else 0)
     else:
         changing = sum(parts.values()) - sum(parts[part] for part in PARTS[:2])
         parts[RESERVED], parts[PROCESS] = round(FRAGMENTATION * changing), CONTEXT
     return Memory(parts, round(offloaded))
+
+
+def _by_onednn(step: Step) -> bool:
+    """Whether it multiplies: bfloat16 on every processor, float32 where it is the faster one."""
+    computed = step.computed_in or step.placement.dtype
+    return computed == torch.bfloat16 or by_onednn()
 
 
 def memory_words(planned: Plan) -> str:

@@ -151,7 +151,9 @@ def _notes(result: TrainingResult, closing: Closing) -> Iterator[str]:
                 "patience=3 stops there and keeps the lowest."
             )
     losses = [value for _, value in closing.losses]
-    if len(losses) < LEAST:
+    # a line of training is of some rows, and may be of distances alone: evaluation knows better
+    fell = len(closing.held) > 1 and closing.held[-1][1] < closing.held[0][1]
+    if len(losses) < LEAST or fell:
         return
     part = max(1, len(losses) // PART)
     first, last = sum(losses[:part]) / part, sum(losses[-part:]) / part
@@ -160,7 +162,8 @@ def _notes(result: TrainingResult, closing: Closing) -> Iterator[str]:
         yield f"The loss has risen ({_means(part, first, last)}): {remedy}"
     elif first > SMALL and last > first * (1 - FELL):
         remedy = closing.doubt or "a higher training.learning_rate, or more steps, would show more."
-        yield f"The loss has hardly fallen ({_means(part, first, last)}): {remedy}"
+        how = "hardly" if last < first else "not"
+        yield f"The loss has {how} fallen ({_means(part, first, last)}): {remedy}"
 
 
 def _means(part: int, first: float, last: float) -> str:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -189,6 +190,11 @@ def _refuse_missing(training: dict[str, Any]) -> None:
     """Packages that an option needs and that are not installed."""
     asked = training.get("report_to") or ()
     for tracker in [asked] if isinstance(asked, str) else asked:
+        near = get_close_matches(str(tracker), [*TRACKERS], n=1, cutoff=0.8)
+        if near and tracker not in TRACKERS:
+            raise ConfigError(
+                f"`training.report_to` names no tracker `{tracker}`.", f"did you mean `{near[0]}`?"
+            )
         if tracker in TRACKERS and not TRACKERS[tracker]():
             raise ConfigError(
                 f"`training.report_to={tracker}` needs {tracker}, which is not installed.",
