@@ -102,6 +102,19 @@ def test_two_processes_equal_one(command: list[str], tmp_path: Path) -> None:
     assert_one_process_gives(command, tmp_path / "two")
 
 
+def test_accelerate_launch_equals_one(command: list[str], tmp_path: Path) -> None:
+    """By the file that lies here for it; a processor is asked for in the run."""
+    config = Path(__file__).parents[2] / "configs" / "accelerate" / "ddp.yaml"
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
+    command += ["training.max_steps=3", "training.save_strategy=no"]
+    launched = [*launch, *command[1:], "training.use_cpu=true"]
+    two = start(launched, f"training.output_dir={tmp_path / 'two'}")
+    printed, said = two.communicate(timeout=100)
+    assert two.returncode == 0, said
+    assert "4 rows each" in printed and printed.count("Model ") == 1
+    assert_one_process_gives(command, tmp_path / "two")
+
+
 def test_stopped_killed_and_gone_on(command: list[str], tmp_path: Path) -> None:
     """SIGTERM to the launcher, then a process killed, then to the end: as if nothing had been."""
     command += ["training.max_steps=24", "training.save_steps=6"]
