@@ -60,7 +60,7 @@ def main() -> None:
     try:
         settings = Settings(
             rounds=given.rounds or (1 if given.quick else 3),
-            tokens=50 if given.tiny else 300 if given.quick else 1_000,
+            tokens=50 if given.tiny else 300 if given.quick else 600,
             threads=given.threads,
             quick=given.quick,
             ours=(*(("memory_check=off",) if given.tiny else ()), *ours),
