@@ -88,7 +88,7 @@ def halves_for(rows: int, weight: Tensor) -> Halves | None:
     # at a prompt, which comes before every answer, and not for each token
     if rows > 1 and not torch.equal(_sample(weight), halves.sample):
         # an adapter was merged into it
-        del _HALVES[weight]
+        _HALVES.pop(weight, None)
         return None
     is_faster = rows <= MOST_ROWS and _faster()[max(each for each in MEASURED if each <= rows)]
     return halves if is_faster else None
