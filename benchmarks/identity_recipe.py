@@ -145,6 +145,8 @@ SYSTEMS = {
 # what suits a model of five million weights, and makes it fast on a processor
 SMALL = (
     "model.attention=eager",
+    "model.dtype=float32",
+    "training.bf16=false",
     "method.rank=32",
     "method.alpha=64",
     "stage.kl=1",
