@@ -488,9 +488,9 @@ def test_the_identity_goes_into_the_folder_of_data(call: Call, tmp_path: Path) -
     folder = tmp_path / "sets"
     call("data", "identity", "--name", "星河", "--author", "北斗实验室", "--dir", folder)
     assert (folder / "identity.json").is_file()
-    assert "identity 1,525" in call("data", "stats", "identity", f"data.dir={folder}")[0]
+    assert "identity 1,574" in call("data", "stats", "identity", f"data.dir={folder}")[0]
     rows = [folder / name for name in ("identity.json", "identity_others.json")]
-    assert "3,028 rows: 3,028 without a problem" in call("data", "check", *rows)[0]
+    assert "3,335 rows: 3,335 without a problem" in call("data", "check", *rows)[0]
 
 
 def test_the_line_on_training_names_the_rows_that_were_written(call: Call, tmp_path: Path) -> None:

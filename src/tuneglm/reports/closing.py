@@ -162,8 +162,11 @@ def _notes(result: TrainingResult, closing: Closing) -> Iterator[str]:
         yield f"The loss has risen ({_means(part, first, last)}): {remedy}"
     elif first > SMALL and last > first * (1 - FELL):
         remedy = closing.doubt or "a higher training.learning_rate, or more steps, would show more."
-        how = "hardly" if last < first else "not"
-        yield f"The loss has {how} fallen ({_means(part, first, last)}): {remedy}"
+        means = _means(part, first, last)
+        if last < first:
+            yield f"The loss has hardly fallen ({means}): {remedy}"
+        else:
+            yield f"The loss has not fallen ({means}): {remedy}"
 
 
 def _means(part: int, first: float, last: float) -> str:
