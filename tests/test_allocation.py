@@ -40,10 +40,12 @@ def test_small_blocks_stay_for_the_next_step() -> None:
 PRODUCTS_OF_MANY_LENGTHS = """
 import sys
 from pathlib import Path
-from tuneglm.allocation import keep_few_kernels
+from tuneglm import allocation
 
 if sys.argv[1] == "few":
-    keep_few_kernels()
+    # fewer than it says, so that some hundred show it
+    allocation.KERNELS = 32
+    allocation.bound_kernels()
 import torch
 
 def resident():

@@ -12,7 +12,7 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 from transformers.generation.streamers import BaseStreamer
 from typing_extensions import Self
 
-from tuneglm.allocation import keep_few_kernels
+from tuneglm.allocation import bound_kernels
 from tuneglm.checkpoints import refuse_unfinished
 from tuneglm.config import ChatConfig
 from tuneglm.errors import DataError
@@ -65,7 +65,7 @@ class ChatModel:
         """
         refuse_unfinished(Path(path).expanduser())
         use_threads()
-        keep_few_kernels()
+        bound_kernels()
         self.family = resolved_family(local_folder(path), family)
         self.tokenizer = load_tokenizer(path, family=self.family.name)
         self.model: Any = load_model(

@@ -16,7 +16,7 @@ from rich.console import Console
 from torch import nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
-from tuneglm.allocation import give_large_blocks_back, keep_few_kernels
+from tuneglm.allocation import bound_kernels, give_large_blocks_back
 from tuneglm.base_answers import is_asked, known_answers, write_answers
 from tuneglm.base_model import base_model
 from tuneglm.checkpoints import (
@@ -112,7 +112,7 @@ def train(config: RunConfig) -> TrainingResult:
     """
     refuse_taken(config)
     give_large_blocks_back()
-    keep_few_kernels()
+    bound_kernels()
     use_threads()
     terminal = console()
     folder = model_folder(config.model)

@@ -30,7 +30,7 @@ from tuneglm.models.measured import VARIABLE, found, seconds
 MANY_ROWS = 16  # from which on it is many
 # so many times as fast, and no less, is another library worth it: for many rows, and for few,
 # whose products wait for memory with either
-WORTH_IT, FEW_WORTH_IT = 1.1, 1.05
+WORTH_IT, FEW_WORTH_IT = 1.2, 1.05
 # rows are best a multiple of it: oneDNN makes a kernel for each number of them, which takes a
 # millisecond and half a megabyte, and keeps a thousand
 EVEN = {"cpu": 16}
