@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from tuneglm.config import RunConfig
-from tuneglm.data.examples import ExampleSet
+from tuneglm.data.example_set import ExampleSet
 from tuneglm.data.mix import SetSummary
 from tuneglm.data.registered_set import RegisteredSet
 from tuneglm.data.registry import restricted_by_name

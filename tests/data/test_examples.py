@@ -11,7 +11,8 @@ from tests.published import data_file
 from tuneglm.data.check import check
 from tuneglm.data.cutoff import Rule
 from tuneglm.data.encode import Encoder
-from tuneglm.data.examples import ExampleSet, RowProblem, load_examples
+from tuneglm.data.example_set import ExampleSet, RowProblem
+from tuneglm.data.examples import load_examples
 from tuneglm.data.messages import Example
 from tuneglm.data.pipeline import encode_data
 from tuneglm.data.stats import stats

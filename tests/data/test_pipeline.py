@@ -21,7 +21,8 @@ from tuneglm.data.check import check
 from tuneglm.data.cutoff import Rule
 from tuneglm.data.encode import Encoder, encode_usable
 from tuneglm.data.encoded import Encoded
-from tuneglm.data.examples import RowProblem, load_examples
+from tuneglm.data.example_set import RowProblem
+from tuneglm.data.examples import load_examples
 from tuneglm.data.fingerprint import fingerprint
 from tuneglm.data.messages import Example, Rendered
 from tuneglm.data.pipeline import EncodedData, encode_data

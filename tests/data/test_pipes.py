@@ -12,7 +12,8 @@ from tests import letters
 from tuneglm.data.check import check
 from tuneglm.data.cutoff import Rule
 from tuneglm.data.encode import Encoder
-from tuneglm.data.examples import RowProblem, load_examples
+from tuneglm.data.example_set import RowProblem
+from tuneglm.data.examples import load_examples
 from tuneglm.data.lengths import measured
 from tuneglm.data.pipeline import encode_data
 from tuneglm.data.stats import stats

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from tuneglm.data.examples import ExampleSets, RowProblem, load_examples
+from tuneglm.data.example_set import RowProblem
+from tuneglm.data.examples import ExampleSets, load_examples
 from tuneglm.data.formats import FORMATS
 from tuneglm.data.messages import Example
 from tuneglm.data.registry import (

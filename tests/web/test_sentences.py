@@ -10,7 +10,7 @@ import pytest
 from tests.planted import plant, plant_conversations
 from tuneglm.config import load_config, load_data_config
 from tuneglm.data.check import check
-from tuneglm.data.examples import RowProblem
+from tuneglm.data.example_set import RowProblem
 from tuneglm.errors import ConfigError, DataError, ModelError, UserError
 from tuneglm.web.sentences import in_chinese
 from tuneglm.web.words import Words

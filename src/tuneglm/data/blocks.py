@@ -10,7 +10,7 @@ from tuneglm.data.counts import Counts
 from tuneglm.data.cutoff import Rule
 from tuneglm.data.encode import Encoder, encode_usable
 from tuneglm.data.encoded import EncodedRows
-from tuneglm.data.examples import ExampleSet, RowProblem, bad_row, no_column, no_rows
+from tuneglm.data.example_set import ExampleSet, RowProblem, bad_row, no_column, no_rows
 from tuneglm.data.files import RawRow
 from tuneglm.data.kinds import refuse_unseen_kinds
 from tuneglm.data.messages import Example

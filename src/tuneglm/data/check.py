@@ -12,7 +12,7 @@ import numpy as np
 
 from tuneglm.data.doubts import originals, row_numbers
 from tuneglm.data.encoded import Array
-from tuneglm.data.examples import RowProblem
+from tuneglm.data.example_set import RowProblem
 from tuneglm.data.given_twice import given_twice
 from tuneglm.data.messages import Source
 from tuneglm.data.near import HASHES, NearRows, near_rows

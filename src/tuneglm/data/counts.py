@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
-from tuneglm.data.examples import RowProblem
+from tuneglm.data.example_set import RowProblem
 from tuneglm.data.messages import Source
 from tuneglm.data.unused import most
 

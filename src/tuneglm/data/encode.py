@@ -16,7 +16,7 @@ import numpy as np
 from tuneglm.data.cutoff import Rule, fitted
 from tuneglm.data.doubts import bare_digest, digest, doubts_of, marked, row_text
 from tuneglm.data.encoded import ROW, SPECIAL, TRAINED, EncodedRows
-from tuneglm.data.examples import RowProblem
+from tuneglm.data.example_set import RowProblem
 from tuneglm.data.history import History
 from tuneglm.data.messages import Example, Message, Rendered, Source
 from tuneglm.data_config import DataConfig

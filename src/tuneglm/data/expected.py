@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tuneglm.data.containers import is_packed
-from tuneglm.data.examples import ExampleSet
+from tuneglm.data.example_set import ExampleSet
 from tuneglm.data.files import RawRow, data_files
 
 MEASURED = 1 << 20  # characters of the first rows that are compressed on trial

@@ -6,7 +6,7 @@ import numpy as np
 
 from tuneglm.data.doubts import row_numbers
 from tuneglm.data.encoded import Array
-from tuneglm.data.examples import RowProblem
+from tuneglm.data.example_set import RowProblem
 from tuneglm.data.scan import ScannedSet
 
 _TRAINED_TWICE = "leave one of the two out; to count rows twice, one entry with repeats: 2 will do"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from tuneglm.data.columns import listed, nearest
-from tuneglm.data.examples import ExampleSet
+from tuneglm.data.example_set import ExampleSet
 from tuneglm.errors import DataError
 
 

@@ -9,7 +9,7 @@ from tuneglm.data.cutoff import Rule
 from tuneglm.data.doubts import row_numbers
 from tuneglm.data.encode import Encoder
 from tuneglm.data.encoded import TRAINED, Array, EncodedRows
-from tuneglm.data.examples import RowProblem
+from tuneglm.data.example_set import RowProblem
 from tuneglm.data.messages import Source
 from tuneglm.data.pipeline import encode_set
 from tuneglm.data.scan import ScannedSet, Tell

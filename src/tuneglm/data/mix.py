@@ -8,7 +8,7 @@ import numpy as np
 
 from tuneglm.data.doubts import row_numbers
 from tuneglm.data.encoded import Array, EncodedRows, MixedRows
-from tuneglm.data.examples import ExampleSet
+from tuneglm.data.example_set import ExampleSet
 from tuneglm.data.fingerprint import fingerprint
 from tuneglm.data.identity import KIND
 from tuneglm.data_config import DataConfig, DatasetEntry

@@ -32,7 +32,8 @@ from tuneglm.data.encoded_store import (
     opened,
     store_folder,
 )
-from tuneglm.data.examples import ExampleSet, ExampleSets, RowProblem
+from tuneglm.data.example_set import ExampleSet, RowProblem
+from tuneglm.data.examples import ExampleSets
 from tuneglm.data.files import Notes, RawRow
 from tuneglm.data.kinds import refuse_unseen_kinds
 from tuneglm.data.mix import (

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from tuneglm.data.examples import ExampleSet
+from tuneglm.data.example_set import ExampleSet
 from tuneglm.data.messages import Example
 
 # what such texts are called in files that no registry knows

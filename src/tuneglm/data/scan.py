@@ -12,14 +12,8 @@ import numpy as np
 
 from tuneglm.data.doubts import DOUBT_BITS, describe_doubt, digest, doubts_of, marked, row_text
 from tuneglm.data.encoded import Array
-from tuneglm.data.examples import (
-    ExampleSet,
-    ExampleSets,
-    RowProblem,
-    load_examples,
-    no_column,
-    no_rows,
-)
+from tuneglm.data.example_set import ExampleSet, RowProblem, no_column, no_rows
+from tuneglm.data.examples import ExampleSets, load_examples
 from tuneglm.data.files import Notes, RawRow
 from tuneglm.data.kinds import refuse_unseen_kinds
 from tuneglm.data.language import languages

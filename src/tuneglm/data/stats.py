@@ -9,7 +9,8 @@ import numpy as np
 from tuneglm.data.doubts import used_rows
 from tuneglm.data.encode import Encoder
 from tuneglm.data.encoded import Array, EncodedRows
-from tuneglm.data.examples import ExampleSet, load_examples
+from tuneglm.data.example_set import ExampleSet
+from tuneglm.data.examples import load_examples
 from tuneglm.data.kinds import refuse_unseen_kinds
 from tuneglm.data.language import LANGUAGES
 from tuneglm.data.lengths import given_rows

@@ -22,7 +22,7 @@ from tuneglm.data.blocks import SetEncoder, refuse_unseen, stop_at_bad_rows
 from tuneglm.data.collate import Item
 from tuneglm.data.encode import Encoder
 from tuneglm.data.encoded import Array, Encoded, lengths_of
-from tuneglm.data.examples import ExampleSet
+from tuneglm.data.example_set import ExampleSet
 from tuneglm.data.expected import expected_rows
 from tuneglm.data.files import data_files
 from tuneglm.data.fingerprint import digest_of_file

@@ -11,7 +11,7 @@ from tuneglm.data.counts import Counts
 from tuneglm.data.cutoff import Rule
 from tuneglm.data.doubts import count_doubts, doubtful_sentence
 from tuneglm.data.encoded import Array, EncodedRows
-from tuneglm.data.examples import ExampleSet
+from tuneglm.data.example_set import ExampleSet
 from tuneglm.data.files import Notes
 from tuneglm.data.placeholders import placeholder_note
 from tuneglm.data.unused import unused_note

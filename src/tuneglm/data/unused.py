@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import chain
 
 from tuneglm.data.columns import listed, printable
-from tuneglm.data.examples import ExampleSet
+from tuneglm.data.example_set import ExampleSet
 from tuneglm.data.files import RawRow
 from tuneglm.data.formats import FORMATS
 

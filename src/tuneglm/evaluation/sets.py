@@ -14,7 +14,8 @@ from tuneglm.config import RunConfig
 from tuneglm.data.counts import Counts
 from tuneglm.data.encode import Encoder
 from tuneglm.data.encoded import UNTRAINED, Encoded
-from tuneglm.data.examples import ExampleSet, load_examples
+from tuneglm.data.example_set import ExampleSet
+from tuneglm.data.examples import load_examples
 from tuneglm.data.identity_files import Answers
 from tuneglm.data.pipeline import encode_data, encode_set
 from tuneglm.data_config import DataConfig

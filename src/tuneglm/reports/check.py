@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tuneglm.data.check import Checked, check
-from tuneglm.data.examples import RowProblem
+from tuneglm.data.example_set import RowProblem
 from tuneglm.data.lengths import Lengths, length_notes, measured, none_left
 from tuneglm.data.problems import PROBLEMS, fails, severity_of
 from tuneglm.data.stats import SetStats, stats

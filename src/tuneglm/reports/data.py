@@ -11,7 +11,7 @@ from rich.status import Status
 from rich.table import Table
 from typing_extensions import Self
 
-from tuneglm.data.examples import RowProblem
+from tuneglm.data.example_set import RowProblem
 from tuneglm.data.mix import EncodedSet
 from tuneglm.data.pipeline import EncodedData
 from tuneglm.data.tally import ExpectedSet

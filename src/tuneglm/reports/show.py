@@ -4,15 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuneglm.data.encode import encode_usable
-from tuneglm.data.examples import (
-    ExampleSet,
-    RowProblem,
-    bad_row,
-    chosen_sets,
-    first_examples,
-    load_examples,
-    one_example,
-)
+from tuneglm.data.example_set import ExampleSet, RowProblem, bad_row
+from tuneglm.data.examples import chosen_sets, first_examples, load_examples, one_example
 from tuneglm.data.messages import Example
 from tuneglm.data.show import row_json, show_rows
 from tuneglm.data.show_html import page_of

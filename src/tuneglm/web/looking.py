@@ -8,7 +8,8 @@ from tuneglm.config import DataRunConfig, RunConfig
 from tuneglm.data.check import Checked, check
 from tuneglm.data.encode import encode_usable
 from tuneglm.data.encoded import Encoded
-from tuneglm.data.examples import RowProblem, first_examples, load_examples
+from tuneglm.data.example_set import RowProblem
+from tuneglm.data.examples import first_examples, load_examples
 from tuneglm.data.lengths import FEW, Lengths, cutoff_for, histogram, measured
 from tuneglm.data.problems import PROBLEMS, severity_of
 from tuneglm.data.show import Decode, shown_pieces
