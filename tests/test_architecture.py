@@ -70,6 +70,7 @@ LEVELS = (
         "packages",
         "processors",
         "run_file",
+        "yaml_faults",
         "trainer_options",
     ),
     ("errors",),

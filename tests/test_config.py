@@ -66,6 +66,38 @@ def test_a_model_that_is_only_named() -> None:
     assert caught.value.hint == "write model.path=somewhere"
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "model:\n  path: x\n data: {}\n",
+            "line 3, `data: {}`, it does not fit to the lines",
+        ),
+        ("model: {path: x\ndata: {}\n", "line 2, `data: {}`, a bracket before it is not closed"),
+        ("model:\n\tpath: x\n", "line 2, `path: x`, a tab stands there"),
+        ("model:\n  path: C: x\n", "line 2, `path: C: x`, a colon stands where none can be"),
+        ("model:\n  path: @x\n", "line 2, `path: @x`, a value begins there with a sign"),
+        ("model:\n  path: 'x\n", "at its end, a quote before it is not closed"),
+        ("model: {path: x}}\n", "line 1, `model: {path: x}}`, more stands there than one value"),
+    ],
+)
+def test_a_run_file_that_is_no_yaml(text: str, told: str, tmp_path: Path) -> None:
+    """The line and what is wrong with it; none of the parser's own words."""
+    run_file = tmp_path / "run.yaml"
+    run_file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(run_file)
+    assert told in str(caught.value)
+    assert caught.value.hint
+
+
+def test_a_run_file_that_is_not_in_utf_8(tmp_path: Path) -> None:
+    run_file = tmp_path / "run.yaml"
+    run_file.write_bytes("model:\n  path: 模型\n".encode("gbk"))
+    with pytest.raises(ConfigError, match="is not in UTF-8"):
+        load_config(run_file)
+
+
 def test_a_key_that_stands_twice(tmp_path: Path) -> None:
     run_file = tmp_path / "run.yaml"
     run_file.write_text("model: {path: a}\ntraining:\n  seed: 1\n  seed: 2\n")

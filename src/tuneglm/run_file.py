@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from tuneglm.errors import ConfigError
+from tuneglm.yaml_faults import yaml_fault
 
 REPLACED_TAGS = (":bool", ":float", ":timestamp")
 
@@ -59,10 +60,11 @@ def read_run_file(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8-sig")
         # rows of data are not read as YAML, which would take its time
         tree = [] if _holds_rows(path, text) else read_yaml(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"`{path}` is not readable YAML: {one_line(error)}.", "a run file is YAML in UTF-8"
-        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"`{path}` is not in UTF-8.", "save it in UTF-8") from None
+    except yaml.YAMLError as error:
+        told, remedy = yaml_fault(error, text)
+        raise ConfigError(f"`{path}` is not readable YAML: {told}.", remedy) from None
     except OSError as error:
         raise ConfigError(f"`{path}` cannot be read: {error.strerror}.") from None
     if isinstance(tree, list):

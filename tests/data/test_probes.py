@@ -58,9 +58,9 @@ def test_what_is_asked_on_other_things_stands_in_no_row(language: str) -> None:
         ([], "holds no questions"),
         ([{"asks": "name"}], "Row 1 of"),
         ([{"question": "a", "expects": ["b"]}, {"question": "c"}], "has neither `expects` nor"),
-        ([{"question": "a", "expects": "b"}], "has no list of texts as `expects`"),
+        ([{"question": "a", "expects": 4}], "has no list of texts as `expects`"),
         ([{"question": "a", "expects": ["b"], "answer": "c"}], "has an unknown `answer`"),
-        ("{", "is not readable JSON"),
+        ('[{"question": "a" "asks": "b"}]', "is not readable JSON: .* in column 19 of line 1"),
     ],
 )
 def test_a_file_that_cannot_be_used(row: object, sentence: str, tmp_path: Path) -> None:
@@ -68,6 +68,12 @@ def test_a_file_that_cannot_be_used(row: object, sentence: str, tmp_path: Path) 
     file.write_text(row if isinstance(row, str) else json.dumps(row), encoding="utf-8")
     with pytest.raises(DataError, match=sentence):
         read_probes(file)
+
+
+def test_one_text_is_a_list_of_one(tmp_path: Path) -> None:
+    file = tmp_path / "probes.json"
+    file.write_text('[{"question": "2 + 2?", "expects": "4"}]', encoding="utf-8")
+    assert read_probes(file) == [Probe("2 + 2?", expects=("4",))]
 
 
 def test_some_of_each_kind_are_spread_over_all() -> None:

@@ -44,6 +44,14 @@ class Fault(NamedTuple):
         return f"{self.what} in column {column}{'' if line == own_line else f' of line {line}'}"
 
 
+def told_of(error: json.JSONDecodeError) -> tuple[str, str]:
+    """What is wrong with a text that was read as a whole, with its place; and what to do."""
+    fault = fault_of(error)
+    line = error.doc.count("\n", 0, fault.position) + 1
+    column = fault.position - error.doc.rfind("\n", 0, fault.position)
+    return fault.told(line, column, own_line=0), fault.remedy
+
+
 def fault_of(error: json.JSONDecodeError) -> Fault:
     """What the decoder's complaint means for who mends the text."""
     text, place = error.doc, error.pos

@@ -10,9 +10,11 @@ from pydantic import ValidationError
 
 from tuneglm.data.columns import nearest
 from tuneglm.data.dataset_info import FOREIGN_KEYS, foreign_set
+from tuneglm.data.json_faults import told_of
 from tuneglm.data.registered_set import RegisteredSet
 from tuneglm.errors import DataError
-from tuneglm.run_file import one_line, read_yaml
+from tuneglm.run_file import read_yaml
+from tuneglm.yaml_faults import yaml_fault
 
 # what only we fill in
 _INNER = ("name", "only", "never", "refusal", "notes", "origin")
@@ -37,8 +39,13 @@ def _read(path: Path) -> Any:
         raise DataError(
             f"The registry `{path}` cannot be read: {error.strerror}.", "data.registry names it"
         ) from None
-    except (ValueError, yaml.YAMLError) as error:
-        raise DataError(f"The registry `{path}` cannot be read: {one_line(error)}.") from None
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        told, remedy = (
+            told_of(error) if isinstance(error, json.JSONDecodeError) else yaml_fault(error, text)
+        )
+        raise DataError(f"The registry `{path}` cannot be read: {told}.", remedy) from None
+    except UnicodeDecodeError:
+        raise DataError(f"The registry `{path}` is not in UTF-8.", "save it in UTF-8") from None
 
 
 def _set(

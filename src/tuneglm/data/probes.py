@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tuneglm.data.json_faults import told_of
 from tuneglm.errors import DataError
 
 OTHER = "other"  # asks for neither name nor author
@@ -42,8 +43,11 @@ def read_probes(path: Path) -> list[Probe]:
             f"The questions `{path}` cannot be read: {error.strerror}.",
             "look at probe.files, or at --probes",
         ) from None
-    except ValueError as error:
-        raise DataError(f"`{path}` is not readable JSON: {error}.") from None
+    except json.JSONDecodeError as error:
+        told, remedy = told_of(error)
+        raise DataError(f"`{path}` is not readable JSON: {told}.", remedy) from None
+    except UnicodeDecodeError:
+        raise DataError(f"`{path}` is not in UTF-8.", "save it in UTF-8") from None
     if not isinstance(rows, list) or not rows:
         raise DataError(f"`{path}` holds no questions.", "expected a list [{…}, {…}]")
     return [_probe(path, number, row) for number, row in enumerate(rows, 1)]
@@ -61,6 +65,9 @@ def some_of_each(probes: Sequence[Probe], count: int | None) -> list[Probe]:
 
 
 def _probe(path: Path, number: int, row: Any) -> Probe:
+    if isinstance(row, dict):
+        # one text is a list of one
+        row = row | {name: [row[name]] for name in LISTS if isinstance(row.get(name), str)}
     problem = _problem(row)
     if problem:
         raise DataError(
