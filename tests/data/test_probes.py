@@ -104,7 +104,9 @@ def test_what_an_identity_says_of_other_things_is_learnt_or_held(
 ) -> None:
     settings = {"name": "Aurora", "author": "Northwind Labs", "share": 0.8, "hold": hold}
     config = DataConfig.model_validate({"identity": settings, "dir": str(tmp_path)})
-    own, others = load_examples(config).train
+    sets = load_examples(config)
+    own, others = sets.train
+    assert any("those of its base" in reading for reading in sets.readings) == hold
     assert (own.name, own.entry.replay) == ("identity", False)
     assert (others.name, others.entry.replay) == ("others", replay)
     assert own.entry.share == others.entry.share == pytest.approx(0.4)

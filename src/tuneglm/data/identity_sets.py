@@ -4,12 +4,7 @@ import json
 from pathlib import Path
 
 from tuneglm.data.example_set import ExampleSet
-from tuneglm.data.identity_files import (
-    CORRECTED_SET,
-    IDENTITY_SETS,
-    Answers,
-    identity_files,
-)
+from tuneglm.data.identity_files import CORRECTED_SET, IDENTITY_SETS, Answers, identity_files
 from tuneglm.data_config import DataConfig, DatasetEntry, IdentityConfig
 from tuneglm.errors import DataError
 
@@ -17,6 +12,10 @@ from tuneglm.errors import DataError
 # this many times as often as one that says who it is
 CORRECTED_SHARE, MORE_OFTEN = 0.1, 6
 OWN_SHARE = 0.5  # of an identity's rows those that say who it is; the others are on other things
+NOT_YET_ASKED = (
+    "The rows on other things have answers of ours here; a run puts those of its base in their "
+    "place first, since data.identity.hold is set."
+)
 
 
 def identity_sets(
@@ -42,7 +41,8 @@ def identity_sets(
         if name == CORRECTED_SET and share is None:
             known["max_rows"] = max(1, int(CORRECTED_SHARE * _count(own)))
         entry = DatasetEntry.model_validate(known)
-        sets.append(ExampleSet(name, f"path: {file}", file, entry))
+        reading = NOT_YET_ASKED if file == others and identity.hold else ""
+        sets.append(ExampleSet(name, f"path: {file}", file, entry, reading=reading))
     return tuple(sets)
 
 
