@@ -60,6 +60,7 @@ LEVELS = (
     (
         "allocation",
         "config",
+        "config_errors",
         "data_config",
         "method_config",
         "section",
@@ -67,6 +68,7 @@ LEVELS = (
         "hub",
         "lock",
         "manifest",
+        "option_list",
         "packages",
         "processors",
         "run_file",

@@ -6,26 +6,23 @@ told apart by `name`. `training:` is transformers' own TrainingArguments and is
 handed on unchanged.
 """
 
-import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
 from typing_extensions import Self
 
+from tuneglm.config_errors import config_error, unfit, unknown_option
 from tuneglm.data_config import DataConfig, DatasetEntry, IdentityConfig
 from tuneglm.errors import ConfigError
-from tuneglm.method_config import METHOD_SECTIONS, LoraConfig, MethodConfig
+from tuneglm.method_config import LoraConfig, MethodConfig
+from tuneglm.option_list import Option, flag_options, run_options
 from tuneglm.run_file import one_line, read_run_file, read_yaml
 from tuneglm.section import Section
 from tuneglm.serve_config import ServeConfig
 from tuneglm.trainer_options import expected_value, trainer_options
-
-LISTED = 40  # more names than that are not read
 
 
 class ModelConfig(Section):
@@ -134,10 +131,10 @@ class DataRunConfig(Section):
     def _known_arguments(cls, value: dict[str, Any]) -> dict[str, Any]:
         for key, given in value.items():
             if key not in trainer_options():
-                raise ValueError(_unknown(f"training.{key}", key, trainer_options()))
+                raise ValueError(unknown_option(f"training.{key}", key, trainer_options()))
             expected = expected_value(key, given)
             if expected is not None:
-                raise ValueError(_unfit(f"training.{key}", given, expected))
+                raise ValueError(unfit(f"training.{key}", given, expected))
         return value
 
 
@@ -164,80 +161,32 @@ class ChatConfig(Section):
     """Makes sampling repeatable."""
 
 
-@dataclass(frozen=True)
-class Option:
-    """One option as help and reference show it: `data.cutoff`, its default, its docstring."""
-
-    name: str
-    default: str
-    required: bool
-    text: str
-    # of an option that only one method has, or has in this sense: that method
-    method: str = ""
+# of each its class; a variant's section has its own (METHOD_SECTIONS), and "" is the run itself
+SECTIONS: Mapping[str, type[Section]] = {
+    "model": ModelConfig,
+    "data": DataConfig,
+    "data.train[]": DatasetEntry,
+    "data.identity": IdentityConfig,
+    "method": LoraConfig,
+    "stage": SftConfig,
+    "probe": ProbeConfig,
+    "": RunConfig,
+}
 
 
 def options() -> Iterator[Option]:
     """Every option of a run, in the order of the classes."""
-    sections: dict[str, type[Section]] = {
-        "model": ModelConfig,
-        "data": DataConfig,
-        "data.train[]": DatasetEntry,
-        "data.identity": IdentityConfig,
-        "method": LoraConfig,
-        "stage": SftConfig,
-        "probe": ProbeConfig,
-        "": RunConfig,
-    }
-    for section, kind in sections.items():
-        if section == "method":
-            yield from _method_options()
-            continue
-        for name, field in kind.model_fields.items():
-            if section or name not in sections:
-                yield _option(f"{section}.{name}" if section else name, field)
-
-
-def _method_options() -> Iterator[Option]:
-    """The name once, with when to choose which; then each method's own options."""
-    choices = " ".join(
-        f"`{kind.model_fields['name'].default}`: {_one_line(kind.__doc__)}"
-        for kind in METHOD_SECTIONS
-    )
-    name = _option("method.name", LoraConfig.model_fields["name"])
-    yield replace(name, text=f"{name.text} {choices}")
-    for kind in METHOD_SECTIONS:
-        for key, field in kind.model_fields.items():
-            if key != "name":
-                option = _option(f"method.{key}", field)
-                method = kind.model_fields["name"].default
-                yield replace(option, text=f"{method}: {option.text}", method=method)
+    return run_options(SECTIONS)
 
 
 def chat_options() -> Iterator[Option]:
     """Every option of how an answer is drawn, as the command line writes it."""
-    for name, field in ChatConfig.model_fields.items():
-        yield _option(f"--{name.replace('_', '-')}", field)
+    return flag_options(ChatConfig)
 
 
 def serve_options() -> Iterator[Option]:
     """Every option of `tuneglm serve`, as the command line writes it."""
-    for name, field in ServeConfig.model_fields.items():
-        yield _option(f"--{name.replace('_', '-')}", field)
-
-
-def _option(name: str, field: FieldInfo) -> Option:
-    default = field.get_default(call_default_factory=True)
-    written = list(default) if isinstance(default, tuple) else default
-    return Option(
-        name=name,
-        default="none" if default in (None, "") else str(written),
-        required=field.is_required(),
-        text=_one_line(field.description),
-    )
-
-
-def _one_line(text: str | None) -> str:
-    return " ".join((text or "").split())
+    return flag_options(ServeConfig)
 
 
 Run = TypeVar("Run", RunConfig, DataRunConfig)
@@ -267,7 +216,7 @@ def _loaded(kind: type[Run], path: str | Path | None, overrides: Sequence[str]) 
     try:
         return kind.model_validate(_short_forms(tree))
     except ValidationError as error:
-        raise _config_error(error) from None
+        raise config_error(error, SECTIONS) from None
 
 
 def chat_config(values: Mapping[str, Any]) -> ChatConfig:
@@ -275,7 +224,7 @@ def chat_config(values: Mapping[str, Any]) -> ChatConfig:
     try:
         return ChatConfig.model_validate(values)
     except ValidationError as error:
-        raise _config_error(error) from None
+        raise config_error(error, SECTIONS) from None
 
 
 def dump_config(config: RunConfig) -> str:
@@ -327,93 +276,3 @@ def _short_forms(tree: dict[str, Any]) -> dict[str, Any]:
         elif isinstance(tree.get(key), dict):
             tree[key] = {"name": default, **tree[key]}
     return tree
-
-
-def _config_error(error: ValidationError) -> ConfigError:
-    """The first problem of a validation, in one sentence."""
-    problems = error.errors()
-    # a misspelt key also leaves its right spelling missing: name the cause
-    problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
-    place = [str(part) for part in problem["loc"]]
-    siblings = _siblings(place)
-    # pydantic puts the variant's tag into the location: method.lora.rank
-    if place[0] == "method" and len(place) > 2:
-        del place[1]
-    dotted = ".".join(place)
-    if problem["type"] == "extra_forbidden":
-        return ConfigError(*_unknown(dotted, place[-1], siblings).split("\n", 1))
-    if problem["type"] == "missing":
-        return ConfigError(f"`{dotted}` is missing.", _missing_hint(dotted))
-    if problem["type"] == "union_tag_invalid":
-        tag, known = problem["ctx"]["tag"], problem["ctx"]["expected_tags"].replace("'", "")
-        near = difflib.get_close_matches(tag, known.split(", "), n=1)
-        nearest = f"did you mean `{near[0]}`? " if near else ""
-        return ConfigError(f"There is no {dotted} `{tag}`.", f"{nearest}known: {known}")
-    if problem["type"] == "literal_error":
-        return _no_such_word(dotted, problem["input"], problem["ctx"]["expected"])
-    if problem["type"] == "value_error":
-        return ConfigError(*str(problem["ctx"]["error"]).split("\n", 1))
-    if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        hint = f"write model.path={problem['input']}" if dotted == "model" else None
-        return ConfigError(f"`{dotted}` is a section, not the value `{problem['input']}`.", hint)
-    hint = "a share is a part of 1: 0.05 is 5%" if place[-1].endswith("share") else None
-    return ConfigError(
-        f"`{dotted}` cannot be `{problem['input']}`: {problem['msg'].lower()}.", hint
-    )
-
-
-def _no_such_word(dotted: str, given: object, expected: str) -> ConfigError:
-    """A value that is none of a few; `expected` lists them as pydantic does: `'a', 'b' or 'c'`."""
-    known = expected.replace("'", "").replace(" or ", ", ").replace("True, False", "true, false")
-    near = difflib.get_close_matches(str(given).lower(), known.split(", "), n=1)
-    nearest = f"did you mean `{near[0]}`? " if near else ""
-    return ConfigError(f"`{dotted}` cannot be `{given}`.", f"{nearest}known: {known}")
-
-
-def _unknown(dotted: str, key: str, known: Iterable[str]) -> str:
-    names = tuple(known)
-    near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-    # a name that several methods have stands there once
-    sections = {option.name: None for option in options() if option.name.endswith(f".{key}")}
-    if key in trainer_options():
-        sections = {f"training.{key}": None, **sections}
-    if dotted == key and sections and not difflib.get_close_matches(key, names, n=1, cutoff=0.8):
-        return f"There is no option `{dotted}`.\ndid you mean `{'` or `'.join(sections)}`?"
-    prefix = dotted[: -len(key)]
-    if near:
-        return f"There is no option `{dotted}`.\ndid you mean `{prefix}{near[0]}`?"
-    if len(names) > LISTED:
-        known = "those of transformers.TrainingArguments"
-        return f"There is no option `{dotted}`.\nknown here: {known}"
-    return f"There is no option `{dotted}`.\nknown here: {', '.join(names)}"
-
-
-def _unfit(dotted: str, given: Any, expected: str) -> str:
-    shown = yaml.safe_dump(given, allow_unicode=True).removesuffix("\n...\n").strip()
-    hint = f"\nin quotes a number is text: {dotted}=\"'{shown}'\"" if expected == "text" else ""
-    return f"`{dotted}` should be {expected}, not `{shown}`.{hint}"
-
-
-def _siblings(place: list[str]) -> Iterable[str]:
-    """Names of the fields beside the unknown one."""
-    sections: dict[str, type[Section]] = {
-        "model": ModelConfig,
-        "data": DataConfig,
-        "stage": SftConfig,
-        "probe": ProbeConfig,
-    }
-    if len(place) == 1:
-        return RunConfig.model_fields
-    if place[0] == "method":
-        kinds = {kind.model_fields["name"].default: kind for kind in METHOD_SECTIONS}
-        return kinds[place[1]].model_fields
-    if len(place) > 2:
-        inner = IdentityConfig if place[1] == "identity" else DatasetEntry
-        return inner.model_fields
-    return sections[place[0]].model_fields if place[0] in sections else ()
-
-
-def _missing_hint(dotted: str) -> str | None:
-    if dotted in ("model", "model.path"):
-        return "say which model: model.path=FOLDER, or an id of the hub (OWNER/NAME)"
-    return None
