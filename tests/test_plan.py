@@ -514,7 +514,7 @@ def test_a_choice_of_which_nobody_can_tell_leaves_the_others(
             raise ModelError("It cannot be told.", "")
         return step_memory(step)
 
-    monkeypatch.setattr(plan_module, "step_memory", traced)
+    monkeypatch.setattr(plan_module, "kept_or_traced", traced)
     settings = [f"model.path={only_config(tmp_path)}", "data.cutoff=64"]
     methods = {choice.method for choice in plan(load_config(None, settings)).choices}
     assert "lora" in methods and "p_tuning" not in methods

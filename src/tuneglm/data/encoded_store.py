@@ -271,10 +271,13 @@ def content_digest(path: Path) -> str:
 
 
 @cache
-def code_digest() -> str:
-    """Of the code that reads, renders and encodes: a changed template never meets an old store."""
+def code_digest(rooms: tuple[str, ...] = ("data", "models")) -> str:
+    """Of the code in these rooms; what was kept by other code is not read again.
+
+    Those that read, render and encode: a changed template never meets an old store.
+    """
     digest = blake2b()
-    for folder in ("data", "models"):
+    for folder in rooms:
         for path in sorted((PACKAGE / folder).rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -1,6 +1,6 @@
 """plan(config): will it fit, how long is a step, and what else could be chosen.
 
-    config.json → a step on tensors that hold nothing (step_memory.py) → memory by part
+    config.json → a step on tensors that hold nothing (step_memory.py, kept) → memory by part
     two seconds of measuring (capacity.py)                             → time of a step
     method × bits × gradient checkpointing, each the same way          → the cheapest that fits
 
@@ -26,10 +26,11 @@ from tuneglm.models.undivided import undivided
 from tuneglm.plan.bits import chosen_bits, with_bits
 from tuneglm.plan.capacity import Speed, device_memory, gib, measured_speed
 from tuneglm.plan.divided import left_out, sharing_planned
+from tuneglm.plan.kept_traces import kept_or_traced
 from tuneglm.plan.planned_step import as_if_there, evaluates, other_steps, rows_at_hand, step_of
 from tuneglm.plan.records import PROCESS, Choice, Foreseen, Memory, Plan, foreseen, memory_of
 from tuneglm.plan.step import Step
-from tuneglm.plan.step_memory import StepMemory, step_memory
+from tuneglm.plan.step_memory import StepMemory
 from tuneglm.stages.arguments import training_arguments
 from tuneglm.stages.sharing import check_sharing
 
@@ -163,7 +164,7 @@ class _Planner:
         for other, traced in self._seen:
             if other == key:
                 return traced
-        self._seen.append((key, step_memory(step)))
+        self._seen.append((key, kept_or_traced(step)))
         return self._seen[-1][1]
 
     def _memory(self, step: Step, traced: StepMemory) -> Memory:
