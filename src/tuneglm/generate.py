@@ -3,13 +3,11 @@
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
-from transformers.generation.streamers import BaseStreamer
+from transformers import GenerationConfig, StoppingCriteriaList
 from typing_extensions import Self
 
 from tuneglm.allocation import bound_kernels
@@ -27,7 +25,9 @@ from tuneglm.models.prompt import example_of
 from tuneglm.plan.capacity import device_memory
 from tuneglm.processors import use_threads
 from tuneglm.writing.alone import Alone, alone_for
+from tuneglm.writing.pieces import Pieces, Text, without_leading_space
 from tuneglm.writing.row import Row, Sampling
+from tuneglm.writing.stopping import WhenAsked, WhenSaid
 
 Conversation = Sequence[Mapping[str, Any]]
 
@@ -36,10 +36,6 @@ Enough = Callable[[str], bool]
 
 PROMPTS = 32  # in a padded batch
 HALVES = 4  # times as much memory as weights in halves take is to be there
-TOKENS = 8  # after each so many an answer is looked at
-
-# what a decoder shows for a character whose bytes are not all there yet
-_INCOMPLETE = "\ufffd"
 
 
 class ChatModel:
@@ -127,17 +123,17 @@ class ChatModel:
         alone = self._own_slot()
         if alone is not None and alone.take():
             try:
-                yield from _without_leading_space(self._written(alone, prompt, room, config))
+                yield from without_leading_space(self._written(alone, prompt, room, config))
             finally:
                 alone.leave()
             return
         ids = torch.tensor([prompt])
-        pieces = _Pieces(self.decode)
+        pieces = Pieces(self.decode)
         stop = Event()
         worker = Thread(target=self._generate, args=(ids, config, pieces, stop), daemon=True)
         worker.start()
         try:
-            yield from _without_leading_space(pieces)
+            yield from without_leading_space(pieces)
         finally:
             stop.set()
             worker.join()
@@ -220,7 +216,7 @@ class ChatModel:
         def said(ids: list[int]) -> bool:
             return enough(self.decode(self._until_end(ids)))
 
-        return StoppingCriteriaList([_WhenSaid(said, length)])
+        return StoppingCriteriaList([WhenSaid(said, length)])
 
     def _until_end(self, ids: list[int]) -> list[int]:
         ends = [place for place, token in enumerate(ids) if token in self.end_tokens]
@@ -257,7 +253,7 @@ class ChatModel:
             seed=config.seed,
         )
         row = Row(prompt, room, sampling, self.adapters.chosen[0])
-        text = _Text(self.decode)
+        text = Text(self.decode)
         with closing(alone.tokens(row)) as tokens:
             for token in tokens:
                 if token in self.end_tokens:
@@ -265,15 +261,13 @@ class ChatModel:
                 yield text.add([token])
         yield text.end()
 
-    def _generate(
-        self, ids: torch.Tensor, config: ChatConfig, pieces: "_Pieces", stop: Event
-    ) -> None:
+    def _generate(self, ids: torch.Tensor, config: ChatConfig, pieces: Pieces, stop: Event) -> None:
         try:
             self._draw(
                 ids,
                 config,
                 streamer=pieces,
-                stopping_criteria=StoppingCriteriaList([_WhenAsked(stop)]),
+                stopping_criteria=StoppingCriteriaList([WhenAsked(stop)]),
             )
         except BaseException as error:
             pieces.fail(error)
@@ -332,102 +326,3 @@ class ChatModel:
             pad_token_id=self._pad,
             **sampling,
         )
-
-
-class _WhenAsked(StoppingCriteria):
-    """Stops when the reader has gone."""
-
-    def __init__(self, stop: Event) -> None:
-        self._stop = stop
-
-    def __call__(self, input_ids: torch.LongTensor, scores: Any, **_: Any) -> torch.BoolTensor:
-        asked = self._stop.is_set()
-        return torch.full((len(input_ids),), asked, device=input_ids.device)  # type: ignore[return-value]
-
-
-class _WhenSaid(StoppingCriteria):
-    """Ends the rows of a batch that have said enough, each by itself."""
-
-    def __init__(self, said: Callable[[list[int]], bool], length: int) -> None:
-        self._said, self._length = said, length
-
-    def __call__(self, input_ids: torch.LongTensor, scores: Any, **_: Any) -> torch.BoolTensor:
-        rows = input_ids[:, self._length :]
-        looks = rows.shape[1] % TOKENS == 0
-        ended = [looks and self._said(row) for row in rows.tolist()]
-        return torch.tensor(ended, device=input_ids.device)  # type: ignore[return-value]
-
-
-class _Text:
-    """Tokens → pieces of their text.
-
-    Text is held back while its last character is incomplete: with byte fallback
-    a character may be made of several tokens.
-    """
-
-    def __init__(self, decode: Callable[[list[int]], str]) -> None:
-        self._decode = decode
-        self._ids: list[int] = []
-        self._shown = ""
-
-    def add(self, ids: list[int]) -> str:
-        """What more tokens let us show."""
-        self._ids += ids
-        text = self._decode(self._ids)
-        return "" if text.endswith(_INCOMPLETE) else self._new(text)
-
-    def end(self) -> str:
-        """What was held back."""
-        return self._new(self._decode(self._ids))
-
-    def _new(self, text: str) -> str:
-        new = text[len(self._shown) :]
-        if new:
-            self._shown = text
-        return new
-
-
-class _Pieces(BaseStreamer):  # type: ignore[no-untyped-call]
-    """Tokens put in by `generate` in one thread, pieces of text taken out in another."""
-
-    def __init__(self, decode: Callable[[list[int]], str]) -> None:
-        self._text = _Text(decode)
-        self._queue: SimpleQueue[str | BaseException | None] = SimpleQueue()
-        self._has_begun = self._has_ended = False
-
-    def put(self, value: torch.Tensor) -> None:
-        """Take the prompt first, then each token."""
-        if self._has_begun:
-            self._show(self._text.add(value.flatten().tolist()))
-        self._has_begun = True
-
-    def end(self) -> None:
-        """Show what was held back and close; a second call does nothing."""
-        if not self._has_ended:
-            self._has_ended = True
-            self._show(self._text.end())
-            self._queue.put(None)
-
-    def fail(self, error: BaseException) -> None:
-        """Hand an error to the reader."""
-        self._queue.put(error)
-
-    def __iter__(self) -> Iterator[str]:
-        while (piece := self._queue.get()) is not None:
-            if isinstance(piece, BaseException):
-                raise piece
-            yield piece
-
-    def _show(self, text: str) -> None:
-        if text:
-            self._queue.put(text)
-
-
-def _without_leading_space(pieces: Iterator[str] | _Pieces) -> Iterator[str]:
-    """An answer without the line end that opens it in some formats."""
-    started = False
-    for piece in pieces:
-        text = piece if started else piece.lstrip()
-        if text:
-            started = True
-            yield text
