@@ -25,9 +25,10 @@ from tuneglm.models.prompt import example_of
 from tuneglm.plan.capacity import device_memory
 from tuneglm.processors import use_threads
 from tuneglm.writing.alone import Alone, alone_for
-from tuneglm.writing.pieces import Pieces, Text, without_leading_space
+from tuneglm.writing.pieces import Pieces
 from tuneglm.writing.row import Row, Sampling
 from tuneglm.writing.stopping import WhenAsked, WhenSaid
+from tuneglm.writing.text import AnswerText
 
 Conversation = Sequence[Mapping[str, Any]]
 
@@ -123,7 +124,7 @@ class ChatModel:
         alone = self._own_slot()
         if alone is not None and alone.take():
             try:
-                yield from without_leading_space(self._written(alone, prompt, room, config))
+                yield from self._written(alone, prompt, room, config)
             finally:
                 alone.leave()
             return
@@ -133,7 +134,7 @@ class ChatModel:
         worker = Thread(target=self._generate, args=(ids, config, pieces, stop), daemon=True)
         worker.start()
         try:
-            yield from without_leading_space(pieces)
+            yield from pieces
         finally:
             stop.set()
             worker.join()
@@ -148,7 +149,7 @@ class ChatModel:
         """The answers to several conversations: prompts of one length make a batch.
 
         adapters  the name of the one that answers each; in a batch prefixes may differ
-        enough    ends an answer early; asked every TOKENS tokens, so what it ends is in no
+        enough    ends an answer early; asked every eight tokens, so what it ends is in no
                   company another text
         """
         prompts = [self.prompt(self._with_system(each, config)) for each in conversations]
@@ -253,13 +254,15 @@ class ChatModel:
             seed=config.seed,
         )
         row = Row(prompt, room, sampling, self.adapters.chosen[0])
-        text = Text(self.decode)
+        text = AnswerText(self.decode)
         with closing(alone.tokens(row)) as tokens:
             for token in tokens:
                 if token in self.end_tokens:
                     break
-                yield text.add([token])
-        yield text.end()
+                if piece := text.add(token):
+                    yield piece
+        if piece := text.end():
+            yield piece
 
     def _generate(self, ids: torch.Tensor, config: ChatConfig, pieces: Pieces, stop: Event) -> None:
         try:

@@ -15,7 +15,6 @@ from tuneglm.api.job import Job
 from tuneglm.api.metrics import Metrics
 from tuneglm.api.room import batch_for
 from tuneglm.api.scheduler import Scheduler
-from tuneglm.api.text import AnswerText
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.generate import ChatModel
 from tuneglm.models import family_named
@@ -23,6 +22,7 @@ from tuneglm.models.named_adapters import NamedAdapters
 from tuneglm.serve_config import ServeConfig
 from tuneglm.writing.places import place
 from tuneglm.writing.row import Row, Sampling
+from tuneglm.writing.text import AnswerText
 
 
 class StandIn:

@@ -11,13 +11,13 @@ from tuneglm.api.job import Done, Job, Piece
 from tuneglm.api.metrics import Metrics
 from tuneglm.api.room import batch_for
 from tuneglm.api.scheduler import QueueFullError, Scheduler, StoppedError
-from tuneglm.api.text import AnswerText
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.generate import ChatModel
 from tuneglm.serve_config import ServeConfig
 from tuneglm.writing import batch as batch_module
 from tuneglm.writing.places import place
 from tuneglm.writing.row import Row, Sampling
+from tuneglm.writing.text import AnswerText
 
 Happened = tuple[Job, "Piece | Done"]
 

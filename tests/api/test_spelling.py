@@ -13,10 +13,10 @@ from tuneglm.api.chat_answers import ChatAnswers
 from tuneglm.api.completion_answers import CompletionAnswers
 from tuneglm.api.job import Job, Piece, Reason
 from tuneglm.api.schema import ChatRequest, CompletionRequest
-from tuneglm.api.text import AnswerText
 from tuneglm.generate import ChatModel
 from tuneglm.writing.row import Row, Sampling
 from tuneglm.writing.sampling import draw
+from tuneglm.writing.text import AnswerText
 
 TEXTS = ("星河🙂", " hello world", "\n\n", "你好，", "1 + 2 = 3", "𠮷 é ", "the end")
 ASKED: Any = {"model": "m", "messages": [{"role": "user", "content": "x"}], "logprobs": True}

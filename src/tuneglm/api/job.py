@@ -4,8 +4,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tuneglm.api.text import AnswerText, Stretch
 from tuneglm.writing.row import Row, TokenScore
+from tuneglm.writing.text import AnswerText, Stretch
 
 Reason = Literal["stop", "length"]
 

@@ -9,13 +9,13 @@ from tuneglm.api.messages import Message
 from tuneglm.api.refusals import Refusal, too_long
 from tuneglm.api.schema import ChatRequest, CompletionRequest, Drawn
 from tuneglm.api.served import Served
-from tuneglm.api.text import AnswerText
 from tuneglm.api.tool_choice import openings
 from tuneglm.config import ChatConfig
 from tuneglm.errors import DataError
 from tuneglm.serve_config import ServeConfig
 from tuneglm.writing.places import place
 from tuneglm.writing.row import Openings, Row, Sampling
+from tuneglm.writing.text import AnswerText
 
 # what OpenAI's completions write where nothing is said
 COMPLETION_TOKENS = 16

@@ -6,51 +6,22 @@ from queue import SimpleQueue
 import torch
 from transformers.generation.streamers import BaseStreamer
 
-# what a decoder shows for a character whose bytes are not all there yet
-INCOMPLETE = "\ufffd"
-
-
-class Text:
-    """Tokens → pieces of their text.
-
-    Text is held back while its last character is incomplete: with byte fallback
-    a character may be made of several tokens.
-    """
-
-    def __init__(self, decode: Callable[[list[int]], str]) -> None:
-        self._decode = decode
-        self._ids: list[int] = []
-        self._shown = ""
-
-    def add(self, ids: list[int]) -> str:
-        """What more tokens let us show."""
-        self._ids += ids
-        text = self._decode(self._ids)
-        return "" if text.endswith(INCOMPLETE) else self._new(text)
-
-    def end(self) -> str:
-        """What was held back."""
-        return self._new(self._decode(self._ids))
-
-    def _new(self, text: str) -> str:
-        new = text[len(self._shown) :]
-        if new:
-            self._shown = text
-        return new
+from tuneglm.writing.text import AnswerText
 
 
 class Pieces(BaseStreamer):  # type: ignore[no-untyped-call]
     """Tokens put in by `generate` in one thread, pieces of text taken out in another."""
 
     def __init__(self, decode: Callable[[list[int]], str]) -> None:
-        self._text = Text(decode)
+        self._text = AnswerText(decode)
         self._queue: SimpleQueue[str | BaseException | None] = SimpleQueue()
         self._has_begun = self._has_ended = False
 
     def put(self, value: torch.Tensor) -> None:
         """Take the prompt first, then each token."""
         if self._has_begun:
-            self._show(self._text.add(value.flatten().tolist()))
+            for token in value.flatten().tolist():
+                self._show(self._text.add(token))
         self._has_begun = True
 
     def end(self) -> None:
@@ -73,13 +44,3 @@ class Pieces(BaseStreamer):  # type: ignore[no-untyped-call]
     def _show(self, text: str) -> None:
         if text:
             self._queue.put(text)
-
-
-def without_leading_space(pieces: Iterator[str] | Pieces) -> Iterator[str]:
-    """An answer without the line end that opens it in some formats."""
-    started = False
-    for piece in pieces:
-        text = piece if started else piece.lstrip()
-        if text:
-            started = True
-            yield text

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from tuneglm.api.text import AnswerText
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.models.loading import load_tokenizer
+from tuneglm.writing.text import AnswerText
 
 
 def pieces(text: AnswerText, ids: Sequence[int]) -> list[str]:

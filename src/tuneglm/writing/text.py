@@ -37,7 +37,11 @@ class AnswerText:
     """
 
     def __init__(
-        self, decode: Callable[[list[int]], str], stops: Sequence[str], *, leading_space: bool
+        self,
+        decode: Callable[[list[int]], str],
+        stops: Sequence[str] = (),
+        *,
+        leading_space: bool = False,
     ) -> None:
         self._decode, self._stops, self._leading = decode, tuple(stops), leading_space
         self._window: list[int] = []
