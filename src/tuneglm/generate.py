@@ -195,8 +195,15 @@ class ChatModel:
         return answers
 
     def decode(self, ids: list[int]) -> str:
-        """Ids of an answer → its text, without special tokens."""
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+        """Ids of an answer → its text, without special tokens.
+
+        As the model wrote it, `x = 'some'` and ` ,` too: ChatGLM-6B's tokenizer would take spaces
+        before punctuation away, of programs as well, and where a token shortens the text that
+        stands there nothing can be shown before the end.
+        """
+        return str(
+            self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        )
 
     def conversation_ids(
         self, conversation: Conversation, tools: Sequence[Mapping[str, Any]] = ()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.api.vocabularies import NAMES, talking
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.models.loading import load_tokenizer
 from tuneglm.writing.text import AnswerText
@@ -41,6 +42,16 @@ def test_pieces_are_the_whole(seed: int) -> None:
     shown = pieces(text, ids)
     assert "".join(shown) == text.text == decode(ids)
     assert len([piece for piece in shown if piece]) > 20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_family_is_read_as_it_wrote(name: str) -> None:
+    """Spaces before punctuation as well, which some tokenizers take away from a whole text."""
+    chat = talking(name)
+    said = "x = 'some' , he 's here . do n't ! 星河 ? 🙂"
+    ids: list[int] = chat.tokenizer(said, add_special_tokens=False)["input_ids"]
+    shown = pieces(AnswerText(chat.decode), ids)
+    assert "".join(shown) == chat.decode(ids).lstrip() == said
 
 
 @pytest.mark.parametrize(
