@@ -1,7 +1,10 @@
 """A batch run in portions: each row once, the same sums, and the bits of a batch by itself."""
 
+import json
 from pathlib import Path
+from typing import Any
 
+import peft
 import pytest
 import torch
 from torch import Tensor, nn
@@ -11,6 +14,7 @@ from tests.test_training import adapter_of
 from tuneglm.data.collate import collate, concatenate
 from tuneglm.data.encoded import Encoded
 from tuneglm.stages.portions import added_up_apart, evened, parted, portions
+from tuneglm.stages.sft import SftTrainer
 from tuneglm.training import train
 
 
@@ -103,6 +107,46 @@ def test_a_run_in_portions_learns_the_same(
         for tokens in (100_000, 30)
     )
     assert whole.loss == pytest.approx(parts.loss, rel=1e-5)
+
+
+def test_modules_are_in_the_mode_of_what_is_done(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the model is walked through only where its mode changes, not for each portion."""
+    seen, walks = [], []
+    train_module = nn.Module.train
+
+    def loss_seen(self: SftTrainer, model: nn.Module, *given: Any, **named: Any) -> Any:
+        modes = {module.training for module in model.modules()}
+        seen.append((torch.is_grad_enabled(), modes))
+        return compute_loss(self, model, *given, **named)
+
+    def walked(self: nn.Module, mode: bool = True) -> nn.Module:
+        walks.append(self)
+        return train_module(self, mode)
+
+    held = tmp_path / "held.json"
+    held.write_text(json.dumps([{"instruction": "Who?", "output": "Nobody."}]))
+    compute_loss = SftTrainer.compute_loss
+    monkeypatch.setattr(SftTrainer, "compute_loss", loss_seen)
+    settings = (
+        "training.per_device_train_batch_size=4",
+        "training.max_steps=4",
+        "training.eval_strategy=steps",
+        "training.eval_steps=2",
+        f"data.evaluation={held}",
+        "data.tokens_at_once=30",
+    )
+    config = configure(tmp_path / "run", *settings)
+    monkeypatch.setattr(nn.Module, "train", walked)
+    train(config)
+    assert {(trains, mode) for trains, modes in seen for mode in modes} == {
+        (True, True),
+        (False, False),
+    }
+    adapter = next(each for each in walks if isinstance(each, peft.PeftModel))
+    portions_run = sum(trains for trains, _ in seen)
+    assert portions_run > 12 > walks.count(adapter)
 
 
 def test_an_adapter_learnt_without_padding_is_the_one_learnt_with_it(
