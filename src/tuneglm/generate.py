@@ -195,12 +195,9 @@ class ChatModel:
         return answers
 
     def decode(self, ids: list[int]) -> str:
-        """Ids of an answer → its text, without special tokens.
-
-        As the model wrote it, `x = 'some'` and ` ,` too: ChatGLM-6B's tokenizer would take spaces
-        before punctuation away, of programs as well, and where a token shortens the text that
-        stands there nothing can be shown before the end.
-        """
+        """Ids of an answer → its text as the model wrote it, without special tokens."""
+        # ChatGLM-6B's tokenizer takes spaces before punctuation away, of programs as well; and
+        # where a token shortens the text before it, a stream has shown what is then not there
         return str(
             self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         )
