@@ -27,8 +27,9 @@ from tuneglm.data.pipeline import encode_data
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.demo.corpus import general_rows
 from tuneglm.models import family_of
+from tuneglm.models.encoder import encoder_of
 from tuneglm.models.loading import load_tokenizer
-from tuneglm.training import encoder_of, train
+from tuneglm.training import train
 
 WAYS = ("padded", "length_grouped", "packed", "auto")
 LONGEST_ANSWER = 24  # of the demo's, one after another

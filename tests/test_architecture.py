@@ -49,6 +49,7 @@ LEVELS = (
         "resuming",
         "interruption",
         "probing",
+        "run_summary",
         "processes",
         "plan",
     ),

@@ -3,17 +3,14 @@
 RunConfig → folder, tokenizer, examples, model → method → stage → Trainer → result
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
-from torch import nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from tuneglm.allocation import bound_kernels, give_large_blocks_back
@@ -33,7 +30,6 @@ from tuneglm.data.batches import Batches, batches
 from tuneglm.data.encode import Encoder
 from tuneglm.data.examples import ExampleSets, load_examples
 from tuneglm.data.identity_files import Answers
-from tuneglm.data.mix import EncodedSet
 from tuneglm.data.pipeline import EncodedData, encode_data
 from tuneglm.data.stream import StreamedRows, StreamedSet
 from tuneglm.errors import ConfigError
@@ -42,7 +38,6 @@ from tuneglm.generate import ChatModel
 from tuneglm.interruption import SaveOnInterrupt
 from tuneglm.manifest import Course
 from tuneglm.methods import check_method, tune
-from tuneglm.methods.presets import doubt_of_rate, doubt_of_steps
 from tuneglm.methods.start import continue_last, merged_adapters
 from tuneglm.model_card import CARD_FILE, run_card, used_sets
 from tuneglm.models import family_of
@@ -50,14 +45,12 @@ from tuneglm.models.adapters import is_adapter
 from tuneglm.models.bases import write_base
 from tuneglm.models.chain import write_chain
 from tuneglm.models.encoder import encoder_of
-from tuneglm.models.family import Family
 from tuneglm.models.loading import load_tokenizer, model_folder
 from tuneglm.models.products import by_onednn
-from tuneglm.models.quantization import held_bits
 from tuneglm.models.undivided import undivided
 from tuneglm.models.weights import weight_files, weights_fingerprint
 from tuneglm.plan.bits import with_bits
-from tuneglm.plan.capacity import enough_memory, forget_peak, peak_memory
+from tuneglm.plan.capacity import enough_memory, forget_peak
 from tuneglm.plan.planned_step import step_of
 from tuneglm.plan.planning import bits_that_fit, check_memory
 from tuneglm.plan.records import Foreseen
@@ -65,12 +58,11 @@ from tuneglm.plan.step import Step
 from tuneglm.probing import Probing, probes_of
 from tuneglm.processes import agreed
 from tuneglm.processors import use_threads
-from tuneglm.reports.closing import Closing, print_closing
+from tuneglm.reports.closing import print_closing
 from tuneglm.reports.data import EncodingProgress, print_data, print_streamed
 from tuneglm.reports.run import (
     CHART_FILE,
     Progression,
-    Summary,
     TrainingResult,
     draw_chart,
     print_start,
@@ -78,6 +70,7 @@ from tuneglm.reports.run import (
 )
 from tuneglm.reports.terminal import console
 from tuneglm.reports.trackers import print_trackers, tracked
+from tuneglm.run_summary import closing_of, items_a_step, result_of, row_count, summary_of
 from tuneglm.stages import STAGES
 from tuneglm.stages.arguments import training_arguments
 from tuneglm.stages.averaging import Average
@@ -139,7 +132,7 @@ def train(config: RunConfig) -> TrainingResult:
     rows, held = data.train, data.evaluation
     course = Course(
         rows.fingerprint,
-        _items_a_step(arguments),
+        items_a_step(arguments),
         arguments.world_size,
         weights_fingerprint(folder),
     )
@@ -158,7 +151,7 @@ def train(config: RunConfig) -> TrainingResult:
     trainer.course = course
     if trainer.is_world_process_zero():
         print_data(terminal, data)
-        summary = _summary(config, family, trainer, given, rows)
+        summary = summary_of(config, family, trainer, given, rows)
         print_summary(terminal, summary, rows, held)
         print_start(terminal, output)
     progression, interrupt = Progression(terminal, output.folder), SaveOnInterrupt()
@@ -184,10 +177,10 @@ def train(config: RunConfig) -> TrainingResult:
             forget_frozen_states(trainer, output.folder)
             _save(trainer, output.folder, progression, card, merged_adapters(config.model))
             trainer.leave_best()
-    result = _result(output.folder, trainer, progression, interrupt.stopped_by)
+    result = result_of(output.folder, trainer, progression, interrupt.stopped_by)
     if trainer.is_world_process_zero():
         planned = None if memory is None else memory.peak
-        closing = _closing(config, trainer, progression, planned, learnt=probing.is_learnt)
+        closing = closing_of(config, trainer, progression, planned, learnt=probing.is_learnt)
         print_closing(terminal, result, closing)
     return result
 
@@ -200,7 +193,7 @@ def _prepared(
     with EncodingProgress(terminal) as tell:
         data = encode_data(sets, encoder, config.data, tell)
     rows, held = data.train, data.evaluation
-    arguments = training_arguments(config, evaluates=held is not None, rows=_count(rows))
+    arguments = training_arguments(config, evaluates=held is not None, rows=row_count(rows))
     given = batches(config.data, rows.rows, None if held is None else held.rows)
     _refuse_no_steps(arguments, given)
     return sets, data, arguments, given
@@ -268,97 +261,6 @@ def _refuse_no_steps(arguments: TrainingArguments, given: Batches) -> None:
         )
 
 
-def _summary(
-    config: RunConfig,
-    family: Family,
-    trainer: Trainer,
-    given: Batches,
-    rows: EncodedSet | StreamedSet,
-) -> Summary:
-    model: Any = trainer.model
-    arguments = trainer.args
-    items_a_step = _items_a_step(arguments)
-    steps, rows_a_step = float(arguments.max_steps), float(items_a_step)
-    if isinstance(rows, EncodedSet) and not isinstance(given.train, StreamedRows):
-        steps_an_epoch = math.ceil(len(given.train) / items_a_step)
-        steps = steps if steps > 0 else steps_an_epoch * arguments.num_train_epochs
-        rows_a_step = rows_a_step if not given.sentence else len(rows.rows) / steps_an_epoch
-    dtype = str(model.dtype).removeprefix("torch.")
-    held = f"{bits} bits" if (bits := held_bits(model)) else dtype
-    autocast = "bfloat16" if arguments.bf16 else "float16" if arguments.fp16 else "float32"
-    # halves are multiplied by one library in any case
-    library = ""
-    if autocast == "float32" and arguments.device.type == "cpu":
-        library = f", products by {'oneDNN' if by_onednn() else 'torch.mm'}"
-    return Summary(
-        model=config.model.path,
-        family=family.name,
-        method=config.method.name,
-        precision=f"weights in {held}, computed in {autocast}{library}",
-        device=_device(arguments),
-        trained=sum(weight.numel() for weight in model.parameters() if weight.requires_grad),
-        parameters=parameter_count(model),
-        steps=math.ceil(steps),
-        rows_a_step=rows_a_step,
-        packs=isinstance(given.train, StreamedRows) and given.train.stream.capacity is not None,
-        epochs=_epochs(config, arguments, _count(rows)),
-        doubts=tuple(_doubts(config, arguments, _count(rows), math.ceil(steps))),
-        batches=given.sentence,
-    )
-
-
-def _device(arguments: TrainingArguments) -> str:
-    """Where it computes, and with how many threads where those do."""
-    device = arguments.device
-    return f"{device}, {use_threads().words}" if device.type == "cpu" else str(device)
-
-
-def _doubts(
-    config: RunConfig, arguments: TrainingArguments, rows: int | None, steps: int
-) -> Iterator[str]:
-    """What of the settings is far from what suits the method."""
-    of_rate = doubt_of_rate(config.method.name, arguments.learning_rate)
-    if of_rate is not None:
-        yield of_rate
-    # who gives a number of steps means it
-    if rows is not None and arguments.max_steps <= 0 and "num_train_epochs" in config.training:
-        epochs = arguments.num_train_epochs
-        of_steps = doubt_of_steps(config.method.name, rows, epochs, steps)
-        if of_steps is not None:
-            yield of_steps
-
-
-def _count(rows: EncodedSet | StreamedSet) -> int | None:
-    """How many rows there are; None where nobody knows."""
-    return len(rows.rows) if isinstance(rows, EncodedSet) else None
-
-
-def _epochs(config: RunConfig, arguments: TrainingArguments, rows: int | None) -> str:
-    """How often the rows are seen, and who said so."""
-    if arguments.max_steps > 0 or rows is None:
-        return ""
-    chosen = "" if "num_train_epochs" in config.training else f", chosen for {rows:,} rows"
-    epochs = "epoch" if arguments.num_train_epochs == 1 else "epochs"
-    return f"{arguments.num_train_epochs:g} {epochs}{chosen}"
-
-
-def _items_a_step(arguments: TrainingArguments) -> int:
-    accumulated = arguments.train_batch_size * arguments.gradient_accumulation_steps
-    return accumulated * arguments.world_size
-
-
-def parameter_count(model: nn.Module) -> int:
-    """Number of weights; of those packed in bits, the number that was packed."""
-    counts = {
-        weight: module.in_features * module.out_features
-        if isinstance(module, nn.Linear) and name == "weight"
-        else weight.numel()
-        for module in model.modules()
-        for name, weight in module.named_parameters(recurse=False)
-    }
-    return sum(counts.values())
-
-
 def _save(
     trainer: StageTrainer,
     folder: Path,
@@ -385,47 +287,3 @@ def _save(
 
     if trainer.is_world_process_zero():
         save_result(folder, save)
-
-
-def _result(
-    folder: Path, trainer: Trainer, progression: Progression, stopped_by: int | None
-) -> TrainingResult:
-    losses = [value for _, value in progression.curve("loss")]
-    held = [value for _, value in progression.curve("eval_loss")]
-    return TrainingResult(
-        folder,
-        stopped_by is None,
-        trainer.state.global_step,
-        losses[-1] if losses else None,
-        held[-1] if held else None,
-        stopped_by,
-    )
-
-
-def _closing(
-    config: RunConfig,
-    trainer: StageTrainer,
-    progression: Progression,
-    planned: int | None,
-    *,
-    learnt: bool,
-) -> Closing:
-    state, arguments = trainer.state, trainer.args
-    is_best = arguments.load_best_model_at_end and state.best_model_checkpoint is not None
-    return Closing(
-        losses=progression.curve("loss"),
-        held=progression.curve("eval_loss"),
-        steps=progression.steps,
-        begun=progression.begun,
-        seconds=progression.seconds,
-        tokens=progression.tokens,
-        trained=trainer.trained_tokens,
-        peak=peak_memory(arguments.device),
-        planned=planned,
-        kinds=progression.kinds,
-        kept=state.best_global_step if is_best else None,
-        averaged=None if trainer.average is None else trainer.average.count,
-        doubt=doubt_of_rate(config.method.name, arguments.learning_rate),
-        learnt=learnt,
-        bits=config.model.bits if config.model.bits in (8, 4) else None,
-    )
