@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Configure
+from tests.test_training import unfinished
 from tuneglm.config import ChatConfig
 from tuneglm.errors import DataError
 from tuneglm.generate import ChatModel
@@ -144,3 +145,53 @@ def test_a_leak_costs_more_than_a_right_answer(
     assert turns == [] and lines
     state = read_json(tmp_path / "out" / "checkpoint-4" / "trainer_state.json")
     assert state["best_global_step"] == 4
+
+
+SAVED = ("training.save_steps=2", "training.max_steps=4", "probe.systems=['']")
+
+
+@pytest.mark.parametrize("content", ["", '{"answers": [{"question"', "null", None])
+def test_a_run_goes_on_though_what_the_base_said_is_cut_short(
+    content: str | None, configure: Configure, questions: Path, tmp_path: Path
+) -> None:
+    """The base of an adapter is asked again; its answers are the same."""
+    settings, whole, cut = (*SAVED, f"probe.files={questions}"), tmp_path / "a", tmp_path / "b"
+    train(configure(whole, *settings))
+    unfinished(whole, cut, keep="checkpoint-2")
+    if content is None:
+        (cut / "probe.json").unlink()
+    else:
+        (cut / "probe.json").write_text(content)
+    assert train(configure(cut, *settings)).finished
+    assert read_json(cut / "probe.json") == read_json(whole / "probe.json")
+
+
+def test_where_nobody_can_be_asked_again_it_is_said(
+    configure: Configure, questions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half-tuned weights do not answer in place of the base, which full tuning has changed."""
+    settings, whole, cut = ("method=full", *SAVED, f"probe.files={questions}"), *"ab"
+    train(configure(tmp_path / whole, *settings))
+    unfinished(tmp_path / whole, tmp_path / cut, keep="checkpoint-2")
+    (tmp_path / cut / "probe.json").unlink()
+    assert train(configure(tmp_path / cut, *settings)).finished
+    assert "is not known any more" in " ".join(capsys.readouterr().out.split())
+    answers = read_json(tmp_path / cut / "probe.json")["answers"]
+    assert [each["before"] for each in answers] == ["", ""]
+    assert all(each["after"] for each in answers)
+
+
+def test_only_the_mean_of_the_weights_ends_a_run_or_is_the_best(
+    configure: Configure, tmp_path: Path
+) -> None:
+    """What is evaluated before the mean begins is not what the run would leave."""
+    questions, held = tmp_path / "questions.json", tmp_path / "held.json"
+    questions.write_text(json.dumps(LEARNT))
+    held.write_text('[{"instruction": "Who are you?", "output": "我是星河。"}]', encoding="utf-8")
+    settings = (*OFTEN, *FAST, f"data.evaluation={held}", f"probe.files={questions}", "average=0.5")
+    # answered from the beginning: without a mean the run would end at step 4
+    result = train(configure(tmp_path / "out", *settings, "training.max_steps=12"))
+    assert read_json(tmp_path / "out" / "probe.json")["learnt"] == [8, 10]
+    assert result.steps == 10
+    state = read_json(tmp_path / "out" / "checkpoint-10" / "trainer_state.json")
+    assert state["best_global_step"] in (8, 10)

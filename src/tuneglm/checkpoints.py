@@ -22,7 +22,7 @@ from tuneglm.data.registry import placed as placed_data
 from tuneglm.errors import ConfigError, ModelError, OutputError, UserError
 from tuneglm.hub import looks_like_id, no_folder
 from tuneglm.lock import locked
-from tuneglm.manifest import UNFINISHED, Course, flush, read_manifest
+from tuneglm.manifest import UNFINISHED, Course, flush, read_manifest, write_whole
 from tuneglm.resuming import checkpoints_of, named_checkpoint, newest_checkpoint, other_course
 
 RUN_FILE = "run.yaml"
@@ -159,13 +159,8 @@ def write_run_file(folder: Path, config: RunConfig) -> None:
     path, whole = folder / RUN_FILE, placed(config)
     if path.is_file() and placed(load_config(path)) == whole:
         return
-    # a run that is killed here leaves the old file or the new one
-    unfinished = folder / UNFINISHED / RUN_FILE
-    with writable(unfinished.parent):
-        unfinished.write_text(dump_config(whole), encoding="utf-8")
-        flush(unfinished.parent)
-        unfinished.replace(path)
-        unfinished.parent.rmdir()
+    with writable(folder):
+        write_whole(path, dump_config(whole))
 
 
 def placed(config: RunConfig) -> RunConfig:

@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from hashlib import blake2b
@@ -118,6 +119,19 @@ def discard(checkpoint: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
     checkpoint.rename(old)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file of which a run that is killed meanwhile leaves the old state or the new one."""
+    unfinished = path.parent / UNFINISHED / path.name
+    unfinished.parent.mkdir(parents=True, exist_ok=True)
+    unfinished.write_text(text, encoding="utf-8")
+    _flush(unfinished)
+    unfinished.replace(path)
+    # a checkpoint may be in the making beside it
+    with suppress(OSError):
+        unfinished.parent.rmdir()
+    _flush(path.parent)
 
 
 def flush(folder: Path) -> None:

@@ -23,6 +23,7 @@ from tuneglm.data.identity_files import probes_about
 from tuneglm.data.probes import OTHER, Probe, read_probes, some_of_each
 from tuneglm.errors import ConfigError
 from tuneglm.generate import ChatModel
+from tuneglm.manifest import write_whole
 from tuneglm.reports.probes import Asked, ProbeReport, print_probes, right_text
 from tuneglm.stages.arguments import has_probes
 from tuneglm.stages.trainer import StageTrainer, evaluating
@@ -87,14 +88,12 @@ class Probing(TrainerCallback):
         """Ask the base; a run that goes on has it written down."""
         if not self.probes:
             return
-        if state.global_step > 0 and self.file.is_file():
-            written = json.loads(self.file.read_text(encoding="utf-8"))
-            if [each["question"] for each in written["answers"]] == self._questions():
-                self.before = [each["before"] for each in written["answers"]]
-                self.base_loss = written["loss"]["before"]
-                # what came after the checkpoint that it goes on from is done again
-                self.learnt = [step for step in written["learnt"] if step <= state.global_step]
+        if state.global_step > 0:
+            if self._reads_on(state.global_step):
                 control.should_training_stop |= self.is_learnt
+                return
+            if self.trainer.tuned.base is None:
+                self._go_on_without_base()
                 return
         with self._base():
             self.before = self._ask(self.probes)
@@ -103,6 +102,30 @@ class Probing(TrainerCallback):
                 self.base_loss = self.trainer.evaluate()[LOSS]
                 self._looks_at_base = False
         self._write(self._report(self.before))
+
+    def _reads_on(self, step: int) -> bool:
+        """Whether what the base said, and what was learnt until this step, is written down."""
+        try:
+            written = json.loads(self.file.read_text(encoding="utf-8"))
+            answers, loss = written["answers"], written["loss"]["before"]
+            before = [each["before"] for each in answers]
+            is_of_these = [each["question"] for each in answers] == self._questions()
+            # what came after the checkpoint that it goes on from is done again
+            learnt = [each for each in written["learnt"] if each <= step]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        if is_of_these:
+            self.before, self.base_loss, self.learnt = before, loss, learnt
+        return is_of_these
+
+    def _go_on_without_base(self) -> None:
+        """Nobody can be asked any more: the weights that are trained are the base's own."""
+        self.before = [""] * len(self._questions())
+        if self.trainer.is_world_process_zero():
+            self.terminal.print(
+                f"[yellow]Note[/] What the model answered before it was tuned is not known any "
+                f"more: `{self.file.name}` is not there, not whole or of other questions."
+            )
 
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any
@@ -121,7 +144,7 @@ class Probing(TrainerCallback):
         metrics[METRIC] = answered - above - LESS_THAN_AN_ANSWER * (loss or 0.0)
         if state.is_world_process_zero:
             self.terminal.print(f"Asked at step {state.global_step}: {right_text(asked)}")
-        if right == 1 and above == 0 and loss is not None:
+        if right == 1 and above == 0 and loss is not None and self.trainer.is_of_result:
             self.learnt.append(state.global_step)
             self._write(self._report(self.before))
         control.should_training_stop |= self.is_learnt
@@ -178,7 +201,7 @@ class Probing(TrainerCallback):
 
     def _write(self, report: ProbeReport) -> None:
         if self.trainer.is_world_process_zero():
-            self.file.write_text(report.as_json(), encoding="utf-8")
+            write_whole(self.file, report.as_json())
 
 
 def _conversation(system: str, probe: Probe) -> list[dict[str, str]]:

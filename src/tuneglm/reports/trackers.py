@@ -31,6 +31,7 @@ from transformers.integrations import TensorBoardCallback
 from tuneglm.checkpoints import RUN_FILE, TRACKERS, Output
 from tuneglm.config import RunConfig, dump_config
 from tuneglm.errors import ConfigError
+from tuneglm.manifest import write_whole
 from tuneglm.reports.terminal import plain
 from tuneglm.run_file import one_line, read_yaml
 
@@ -89,7 +90,7 @@ def tracked(config: RunConfig, output: Output, trainer: Trainer) -> Iterator[lis
             opened.append(each)
             ids |= {name: each.id} if each.id else {}
         if ids:
-            (folder / IDS_FILE).write_text(json.dumps(ids), encoding="utf-8")
+            write_whole(folder / IDS_FILE, json.dumps(ids))
         yield [each.words for each in opened]
 
 

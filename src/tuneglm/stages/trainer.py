@@ -77,6 +77,15 @@ class StageTrainer(Trainer):
         if self.average is not None:
             self.average.load(Path(resume_from_checkpoint))
 
+    @property
+    def is_of_result(self) -> bool:
+        """Whether what is evaluated is what a run would leave: not before its mean has begun."""
+        return self.average is None or self.average.count > 0
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """The Trainer's own, of what may be the result."""
+        return self.is_of_result and super()._determine_best_metric(metrics, trial)
+
     def evaluate(self, *arguments: Any, **named: Any) -> dict[str, float]:
         """The Trainer's own, of what would be the result if the run ended here."""
         with nullcontext() if self.average is None else self.average.in_place():
