@@ -5,7 +5,8 @@
 Without a model: the one that comes with tuneglm, in both languages, beside its general
 rows; first its base is asked, which knows a name already: how far it understands what it is
 asked bounds what tuning reaches. With a model: in English, beside the short rows of a file of
-Alpaca rows. A run may end by its own questions; what is counted are the questions below, which stand in no row and in no probe, without a system line, behind one of the rows' and behind one
+Alpaca rows. A run may end by its own questions. What is counted are the questions below, which
+stand in no row and in no probe, without a system line, behind one of the rows' and behind one
 of none. Most were written by somebody who saw no row; no row is written because of one.
 """
 

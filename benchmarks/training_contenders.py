@@ -42,7 +42,7 @@ class Job:
 
 
 def ours(address: str, job: Job) -> None:
-    """`tuneglm train` with its defaults, in the type that the others compute in."""
+    """`tuneglm train` with its defaults, in the type and with the rows a step that others have."""
     take_turns(address)
     from tuneglm.config import load_config
     from tuneglm.training import train
@@ -55,6 +55,7 @@ def ours(address: str, job: Job) -> None:
         f"training.bf16={str(job.dtype == 'bfloat16').lower()}",
         f"training.max_steps={STEPS}",
         "training.save_strategy=no",
+        f"training.per_device_train_batch_size={BATCH}",
         *([] if job.bits is None else [f"model.bits={job.bits}"]),
         *job.settings,
     ]

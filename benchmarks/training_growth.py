@@ -42,7 +42,7 @@ def run(sweep: Sweep, folder: Path, rounds: int, threads: int) -> dict[str, list
         if sweep.name == "processes":
             results = runs(jobs, rounds)
         else:
-            results = race(list(_contenders(line, jobs)), rounds, 0)
+            results = race(list(_contenders(line, jobs)), rounds, 0, of_one_model=False)
         found[name] = [results[str(size)] for size in line.sizes]
         for size, result in zip(line.sizes, found[name], strict=True):
             print(

@@ -38,11 +38,15 @@ class Contender:
 
 @dataclass
 class Result:
-    """What a contender did: tokens a second in each of its turns, MiB of memory."""
+    """What a contender did: tokens a second in each of its turns, MiB of memory.
+
+    base  what the leanest process of the race held with the model loaded
+    """
 
     rates: list[float] = field(default_factory=list)
     loaded: float = 0.0
     peak: float = 0.0
+    base: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -51,8 +55,8 @@ class Result:
 
     @property
     def above(self) -> float:
-        """Highest memory above the loaded model."""
-        return self.peak - self.loaded
+        """Highest memory above the loaded model: what else a process holds is its own."""
+        return self.peak - self.base
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""
@@ -60,6 +64,7 @@ class Result:
             "tokens_per_second": self.rate,
             "turns": self.rates,
             "loaded_mib": self.loaded,
+            "base_mib": self.base,
             "peak_mib": self.peak,
             "above_mib": self.above,
         }
@@ -79,8 +84,13 @@ def prepare(threads: int, also: Sequence[str] = ()) -> None:
     multiprocessing.set_forkserver_preload([*PRELOADED, *also])
 
 
-def race(contenders: Sequence[Contender], rounds: int, work: float) -> dict[str, Result]:
-    """Every contender loads and warms up; then in each round each does its work, in turn."""
+def race(
+    contenders: Sequence[Contender], rounds: int, work: float, *, of_one_model: bool = True
+) -> dict[str, Result]:
+    """Every contender loads and warms up; then in each round each does its work, in turn.
+
+    of_one_model  whether all have the same model: memory is then told above the leanest of them
+    """
     with tempfile.TemporaryDirectory() as folder:
         running: dict[str, _Running] = {}
 
@@ -107,7 +117,12 @@ def race(contenders: Sequence[Contender], rounds: int, work: float) -> dict[str,
         finally:
             for each in running.values():
                 each.end()
-        return {name: each.result for name, each in running.items() if name not in out}
+        results = {name: each.result for name, each in running.items() if name not in out}
+        tunes = [each.name for each in contenders if each.work is None and each.name in results]
+        leanest = min((results[name].loaded for name in tunes), default=0.0)
+        for name, result in results.items():
+            result.base = leanest if of_one_model and name in tunes else result.loaded
+        return results
 
 
 def _begin(running: "dict[str, _Running]", contender: Contender, folder: Path) -> None:

@@ -61,14 +61,16 @@ class Settings:
         paths = (str(made.model), str(made.data), str(made.examples))
         return Job(*paths, threads=self.threads, settings=self.ours, **options)
 
-    def race(self, names: Sequence[str], job: Job, *more: Contender) -> dict[str, Result]:
+    def race(
+        self, names: Sequence[str], job: Job, *more: Contender, of_one_model: bool = True
+    ) -> dict[str, Result]:
         """Contenders by name, and others, in turns."""
         contenders = [Contender(name, contend, (name, job)) for name in names]
-        results = race([*contenders, *more], self.rounds, self.tokens)
+        results = race([*contenders, *more], self.rounds, self.tokens, of_one_model=of_one_model)
         for name, each in results.items():
             print(
                 f"    {name:24} {each.rate:9,.0f} {_unit(name):8} {each.above:8,.0f} MiB above "
-                f"{each.loaded:,.0f}",
+                f"{each.base:,.0f}, loaded {each.loaded:,.0f}",
                 flush=True,
             )
         return results
@@ -215,7 +217,7 @@ def bfloat16(settings: Settings) -> Measured:
         return Measured(details={"left out": "this processor has no bfloat16"})
     jobs = {name: settings.job("A", dtype=name) for name in ("bfloat16", "float32")}
     contenders = [Contender(name, contend, ("ours", job)) for name, job in jobs.items()]
-    results = settings.race((), jobs["float32"], *contenders)
+    results = settings.race((), jobs["float32"], *contenders, of_one_model=False)
     rows = speed_and_memory(
         "bf16", "our float32", results["bfloat16"], results["float32"], 1.5, 0.7
     )

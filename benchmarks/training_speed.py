@@ -5,7 +5,8 @@
 
 All sides of a row run on this machine in turns, each in a process of its own (see
 training_turns.py); figures are medians of the turns. Speed is in real tokens a second, padding
-not counted; memory is the process's highest, above what it holds once the model is loaded.
+not counted; memory is the process's highest, above what the leanest process of the race holds
+once the model is loaded: what a contender needs beside it is counted as its own.
 FILE is Alpaca rows in JSON (by default the demo's own text), FOLDER holds published tokenizers,
 one folder a model (by default the demo models'). A KEY=VALUE behind `--` goes to tuneglm.
 Linux only; `taskset` chooses the cores.
