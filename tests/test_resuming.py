@@ -275,6 +275,17 @@ def test_another_order_of_rows_is_another_run(
         train(configure(folder, setting))
 
 
+def test_another_way_to_make_a_step_is_said(
+    configure: Configure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ("training.save_steps=2", "training.max_steps=3")
+    train(configure(tmp_path / "a", *settings))
+    unfinished(tmp_path / "a", tmp_path / "b", keep="checkpoint-2")
+    assert train(configure(tmp_path / "b", *settings, "training.max_grad_norm=0.5")).finished
+    told = " ".join(capsys.readouterr().out.split())
+    assert "training.max_grad_norm was not given and is 0.5: from here on it holds." in told
+
+
 def test_the_same_command_twice_at_once(
     configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,8 @@ KEPT = (
 )
 # where a run ends: it may go on longer, and then follows another schedule
 LENGTH = ("num_train_epochs", "max_steps", "warmup_steps")
+# what a step does with its rows: heard from there on, so that losses are no longer comparable
+WAYS = ("max_grad_norm", "label_smoothing_factor", "lr_scheduler_kwargs", "bf16", "fp16")
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ROOM = 2**22
 FULL_TEXTS = ("No space left", "quota exceeded", "File too large")
@@ -121,7 +123,7 @@ def check_output(config: RunConfig, course: Course | None = None) -> Output:
     if checkpoint is not None and course is not None:
         notes += other_course(checkpoint, course, is_named)
     if checkpoint is not None:
-        notes += _other_length(folder, config)
+        notes += _other_course(folder, config)
     _try_to_write(folder)
     return Output(folder, checkpoint, not (folder / RUN_FILE).exists(), tuple(notes))
 
@@ -371,18 +373,20 @@ def _differences(saved: RunConfig, ours: RunConfig, resumes: bool) -> Iterator[s
         yield "average"
 
 
-def _other_length(folder: Path, config: RunConfig) -> Iterator[str]:
-    """What is to be said of a run that goes on to another end than it was begun with."""
+def _other_course(folder: Path, config: RunConfig) -> Iterator[str]:
+    """What is to be said of a run that goes on otherwise, or to another end, than it began."""
     saved = _saved_run(folder)
     if saved is None:
         return
-    for name in LENGTH:
-        before, now = saved.training.get(name), config.training.get(name)
+    for name in (*LENGTH, *WAYS):
+        before, now = (_said(each.training.get(name)) for each in (saved, config))
         if before != now:
-            yield (
-                f"training.{name} was {before or 'not given'} and is {now or 'not given'}: from "
-                "here on the learning rate follows another schedule."
-            )
+            follows = "the learning rate follows another schedule" if name in LENGTH else "it holds"
+            yield f"training.{name} was {before} and is {now}: from here on {follows}."
+
+
+def _said(value: Any) -> str:
+    return "not given" if value is None else str(value)
 
 
 def _saved_run(folder: Path) -> RunConfig | None:
