@@ -7,9 +7,10 @@ import sys
 import pytest
 import torch
 
-from tuneglm.allocation import KERNEL_CACHES
+from tuneglm.allocation import KEPT, KERNEL_CACHES
 
-BLOCKS_OF_A_MEGABYTE = """
+BLOCKS = """
+import sys
 from pathlib import Path
 from tuneglm.allocation import give_large_blocks_back
 
@@ -21,20 +22,40 @@ def resident():
 
 torch.ones(10)
 before = resident()
-blocks = [torch.ones(250_000) for _ in range(20)]
+megabytes, count = map(int, sys.argv[1:])
+blocks = [torch.ones(megabytes * 250_000) for _ in range(count)]
 held = resident() - before
 del blocks
 print(held, resident() - before)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's own settings")
-def test_small_blocks_stay_for_the_next_step() -> None:
-    asked = [sys.executable, "-c", BLOCKS_OF_A_MEGABYTE]
+glibc = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's own settings")
+
+
+def held_and_kept(megabytes: int, count: int) -> tuple[float, float]:
+    """Megabytes of a process with so many blocks, and after it let them go."""
+    asked = [sys.executable, "-c", BLOCKS, str(megabytes), str(count)]
     output = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     held, kept = map(float, output.split())
+    return held, kept
+
+
+@glibc
+def test_small_blocks_stay_for_the_next_step() -> None:
+    held, kept = held_and_kept(megabytes=1, count=20)
     assert held > 15
     assert kept > 15
+
+
+@glibc
+def test_large_blocks_go_back_to_the_system_at_once() -> None:
+    """Together they are less than is kept of small ones: that bound would not send them back."""
+    megabytes, count = 8, 6
+    assert megabytes * count * 1e6 < KEPT
+    held, kept = held_and_kept(megabytes, count)
+    assert held > 40
+    assert kept < 4
 
 
 PRODUCTS_OF_MANY_LENGTHS = """

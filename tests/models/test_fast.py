@@ -13,6 +13,8 @@ from transformers import (
     Gemma2ForCausalLM,
     Glm4Config,
     Glm4ForCausalLM,
+    Glm4MoeConfig,
+    Glm4MoeForCausalLM,
     GlmConfig,
     GlmForCausalLM,
     LlamaConfig,
@@ -44,6 +46,12 @@ def glm4() -> Any:
     return Glm4ForCausalLM(Glm4Config(**SIZES))
 
 
+def glm4_moe() -> Any:
+    """One layer as in the others, and one of experts, of which each token has two and a shared."""
+    experts = {"moe_intermediate_size": 24, "n_routed_experts": 4, "num_experts_per_tok": 2}
+    return Glm4MoeForCausalLM(Glm4MoeConfig(**SIZES, **experts, first_k_dense_replace=1))
+
+
 def llama() -> Any:
     return LlamaForCausalLM(LlamaConfig(**SIZES))
 
@@ -56,7 +64,7 @@ def chatglm() -> Any:
     )
 
 
-MODELS = {"glm": glm, "glm4": glm4, "llama": llama, "chatglm": chatglm}
+MODELS = {"glm": glm, "glm4": glm4, "glm4_moe": glm4_moe, "llama": llama, "chatglm": chatglm}
 
 
 @pytest.fixture(params=[True, False], ids=["onednn", "usual"], autouse=True)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -46,12 +47,17 @@ def product(states: Tensor, one: nn.Linear) -> Tensor:
 
 @pytest.mark.parametrize("rows", [(1,), (3,), (2, 4), (15, 1)])
 @pytest.mark.parametrize("sides", [(24, 70), (1, 1), (129, 67)])
-def test_products_are_those_of_the_weight(rows: tuple[int, ...], sides: tuple[int, int]) -> None:
+def test_products_are_those_of_the_weight(
+    rows: tuple[int, ...], sides: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = layer(*sides)
     assert halves.keep_halves(one, None) == one.weight.nbytes / 2
+    multiply = Mock(side_effect=halves.Halves.multiply)
+    monkeypatch.setattr(halves.Halves, "multiply", lambda *given: multiply(*given))
     states = torch.randn(*rows, sides[0])
     wanted = functional.linear(states, one.weight, one.bias)
     assert torch.allclose(product(states, one), wanted, atol=1e-5, rtol=1e-5)
+    multiply.assert_called_once()
 
 
 def test_many_rows_and_training_take_the_weight_itself(monkeypatch: pytest.MonkeyPatch) -> None:

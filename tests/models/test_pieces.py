@@ -1,7 +1,10 @@
 """Rows cut into pieces give what one mask of tokens × tokens gives, and keep no such mask."""
 
+from collections.abc import Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -10,6 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from tuneglm.models import pieces, varlen
 from tuneglm.models.pieces import attend_pieces
+from tuneglm.models.seen_by_all import attend_both
 from tuneglm.models.segments import KeysValues, Segments
 
 HEADS, HEAD, SCALE = 4, 16, 0.3
@@ -91,6 +95,39 @@ def test_a_gradient_may_lie_as_it_likes() -> None:
     ours = torch.autograd.grad(both.sum(), states)
     theirs = torch.autograd.grad(by_mask(*states, segments, None).sum(), states)
     torch.testing.assert_close(ours, theirs, atol=5e-6, rtol=1e-5)
+
+
+def gradients_of(attended: Any, states: Sequence[Tensor], towards: Tensor) -> list[Tensor]:
+    given = [each.detach().requires_grad_() for each in states]
+    output = attended(*given)
+    return [each.float() for each in torch.autograd.grad(output, given, towards.to(output.dtype))]
+
+
+@pytest.mark.usefixtures("long_rows")
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("context", [9, 45, 81])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_gradients_in_half_precision_are_as_near_as_those_of_one_mask(
+    dtype: torch.dtype, context: int, groups: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined = Mock(wraps=attend_both)
+    monkeypatch.setattr(pieces, "attend_both", joined)
+    torch.manual_seed(0)
+    segments = Segments((90,), (context,))
+    ours = partial(attend_pieces, module_of(groups), segments=segments, own=None, scaling=SCALE)
+    theirs = partial(by_mask, segments=segments, own=None)
+    heads = HEADS, HEADS // groups, HEADS // groups
+    states = [made(each, 90).detach().to(dtype) for each in heads]
+    towards = torch.randn(1, 90, HEADS, HEAD).to(dtype).float()
+    truth = gradients_of(theirs, [each.float() for each in states], towards)
+    near, usual = (gradients_of(each, states, towards) for each in (ours, theirs))
+    joined.assert_called_once()
+    for one, other, exact in zip(near, usual, truth, strict=True):
+        assert 0 < (one - exact).norm() <= 1.5 * (other - exact).norm()
+    # what autocast makes of float32 is the same, but for the type that gradients come back in
+    with torch.autocast("cpu", dtype):
+        cast = gradients_of(ours, [each.float() for each in states], towards)
+    torch.testing.assert_close(cast, near, atol=0, rtol=0)
 
 
 @pytest.mark.usefixtures("long_rows")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -10,6 +11,10 @@ from torch.nn import functional
 
 from tuneglm.errors import ConfigError
 from tuneglm.models import products
+
+onednn = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -86,21 +91,30 @@ def test_a_measurement_draws_no_random_numbers(monkeypatch: pytest.MonkeyPatch) 
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@onednn
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 8, 15])
 def test_a_few_rows_give_the_same(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "few_by_onednn", lambda rows, weight: True)
+    multiplied = Mock(wraps=products._multiplied)
+    monkeypatch.setattr(products, "_multiplied", multiplied)
     states, weight = torch.randn(rows, 1, 24), torch.randn(70, 24)
     with torch.inference_mode():
         output = products.linear(states, weight)
+    multiplied.assert_called_once()
     assert torch.allclose(output, functional.linear(states, weight), atol=1e-5, rtol=1e-5)
 
 
+@onednn
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("rows", [(3, 20), (40,), (1, 1)])
 def test_products_and_gradients_are_those_of_torch(
     rows: tuple[int, ...], bias: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(products, "by_onednn", lambda: True)
+    # a single row is many here
+    monkeypatch.setattr(products, "MANY_ROWS", 1)
+    multiplied = Mock(wraps=products._multiplied)
+    monkeypatch.setattr(products, "_multiplied", multiplied)
     torch.manual_seed(0)
     weights = [torch.randn(7, 5), *([torch.randn(7)] if bias else [])]
     states, target = torch.randn(*rows, 5), torch.randn(*rows, 7)
@@ -110,6 +124,7 @@ def test_products_and_gradients_are_those_of_torch(
         output = multiply(*given)
         (output * target).sum().backward()
         results.append([output, *(each.grad for each in given)])
+    assert multiplied.call_count == 3, "the output, and the gradients of states and weight"
     for one, other in zip(*results, strict=True):
         assert torch.allclose(one, other, atol=1e-5, rtol=1e-5)
 

@@ -9,6 +9,7 @@ from unittest.mock import Mock
 import peft
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 from transformers import (
     AutoModelForCausalLM,
     Glm4Config,
@@ -24,9 +25,10 @@ from tuneglm.data.encoded import UNTRAINED, Encoded
 from tuneglm.data.pack import packs, rectangles
 from tuneglm.errors import ModelError
 from tuneglm.methods.tuned import Tuned
-from tuneglm.models import family_named
+from tuneglm.models import family_named, products
 from tuneglm.models import varlen as varlen_module
 from tuneglm.models.attention import block_mask, keep_rows_apart
+from tuneglm.models.fast import is_fast, make_fast
 from tuneglm.models.loading import load_model
 from tuneglm.models.prefix import PrefixEncoder, prefix_sizes, put_prefix
 from tuneglm.models.segments import Segments
@@ -108,9 +110,13 @@ def step(
     model.zero_grad()
     loss = sum(trainer.compute_loss(model, batch, num_items_in_batch=count) for batch in batches)
     loss.backward()
+    return loss.item(), gradients_of(model)
+
+
+def gradients_of(model: Any) -> dict[str, torch.Tensor]:
     gradients = {name: each.grad for name, each in model.named_parameters() if each.requires_grad}
     assert all(each is not None for each in gradients.values())
-    return loss.item(), gradients
+    return gradients
 
 
 def keep_apart(model: Any, name: str) -> None:
@@ -162,10 +168,9 @@ def test_packed_padded_and_grouped_give_equal_losses_and_gradients(
     results = [step(model, grouped(given), tmp_path)]
     keep_apart(base, name)
     results.append(step(model, packed(given), tmp_path))
-    largest = max(each.abs().max().item() for each in gradients.values())
     for other_loss, others in results:
         assert other_loss == pytest.approx(loss, abs=1e-5)
-        torch.testing.assert_close(others, gradients, atol=1e-5 * min(largest, 1.0), rtol=1e-5)
+        assert_alike(others, gradients)
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if "moe" not in name])
@@ -186,12 +191,59 @@ def test_another_neighbour_changes_nothing_at_all(name: str, prefix: bool) -> No
     assert not torch.equal(logits[0][:before], logits[1][:before])
 
 
+def usual_step(model: Any, given: Sequence[Encoded]) -> tuple[float, dict[str, torch.Tensor]]:
+    """Of one padded batch, by what the network itself gives and torch's own cross entropy."""
+    batch = collate(given, pad_token_id=PAD)
+    targets = batch.pop("labels")[:, 1:].flatten()
+    model.zero_grad()
+    logits = model(**batch, use_cache=False).logits[:, :-1].flatten(0, 1)
+    loss = cross_entropy(logits, targets, ignore_index=UNTRAINED)
+    loss.backward()
+    return loss.item(), gradients_of(model)
+
+
+@pytest.fixture
+def by_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where torch has it, products of few rows too."""
+    monkeypatch.setattr(products, "by_onednn", torch.backends.mkldnn.is_available)
+    monkeypatch.setattr(products, "MANY_ROWS", 2)
+
+
+@pytest.mark.usefixtures("by_onednn")
+@pytest.mark.parametrize("tune", [plain, adapted, prefixed])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_packed_row_gives_the_logits_of_the_row_alone(name: str) -> None:
+def test_fast_layers_on_packed_rows_learn_what_plain_ones_learn_of_padded(
+    name: str, tune: Callable[[Any], Any], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    base = network(name)
+    model = tune(base)
+    given = rows(name)
+    loss, gradients = usual_step(model, given)
+    keep_apart(base, name)
+    make_fast(model)
+    assert any(is_fast(module) for module in model.modules())
+    fast_loss, fast_gradients = step(model, packed(given), tmp_path)
+    assert fast_loss == pytest.approx(loss, rel=1e-5)
+    assert_alike(fast_gradients, gradients)
+
+
+def assert_alike(ours: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:
+    """Gradients, each within 1e-5 of the largest there is."""
+    largest = max(each.abs().max().item() for each in wanted.values())
+    torch.testing.assert_close(ours, wanted, atol=1e-5 * min(largest, 1.0), rtol=1e-5)
+
+
+@pytest.mark.usefixtures("by_onednn")
+@pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_packed_row_gives_the_logits_of_the_row_alone(name: str, fast: bool) -> None:
     model = network(name).eval()
     given = rows(name)
     alone = torch.cat([model(torch.tensor([row.input_ids])).logits[0] for row in given])
     keep_apart(model, name)
+    if fast:
+        make_fast(model)
     torch.testing.assert_close(logits_of(model, given), alone, atol=1e-5, rtol=0)
     # and without `row_lengths` the model is what it was
     again = torch.cat([model(torch.tensor([row.input_ids])).logits[0] for row in given])
@@ -304,6 +356,32 @@ def varlen(
         )
         outputs.append(output.transpose(0, 1))
     return torch.cat(outputs)
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """In place of the one kernel of GPUs, which takes whatever there is here."""
+    made = Mock(side_effect=varlen)
+    monkeypatch.setattr(varlen_module, "_kernel", lambda: made)
+    monkeypatch.setattr(varlen_module, "_is_fit", lambda query: True)
+    return made
+
+
+@pytest.mark.parametrize("tune", [plain, adapted, prefixed])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_one_kernel_of_gpus_is_asked_for_the_same_way_back(
+    name: str, tune: Callable[[Any], Any], tmp_path: Path, kernel: Mock
+) -> None:
+    torch.manual_seed(0)
+    base = network(name)
+    model = tune(base)
+    loss, gradients = usual_step(model, rows(name))
+    assert not kernel.called
+    keep_apart(base, name)
+    kernel_loss, kernel_gradients = step(model, packed(rows(name)), tmp_path)
+    assert kernel.called != (tune is prefixed and "window" in name)
+    assert kernel_loss == pytest.approx(loss, rel=1e-5)
+    assert_alike(kernel_gradients, gradients)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -1,8 +1,10 @@
 """The published curves of ten steps, through the methods: what is frozen, trained, and how."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -12,20 +14,39 @@ from transformers import TrainingArguments
 from tests.parity.test_networks import FOLDERS, GOLDEN, inputs_of
 from tests.parity.test_prefix import FAMILIES, Case, base_of
 from tuneglm.config import load_config
-from tuneglm.data.encoded import UNTRAINED
+from tuneglm.data.collate import concatenate
+from tuneglm.data.encoded import UNTRAINED, Encoded
 from tuneglm.methods import METHODS, check_method, tune
+from tuneglm.methods.tuned import Tuned
 from tuneglm.models import family_named, products
+from tuneglm.models.attention import keep_rows_apart
+from tuneglm.models.family import Family
+from tuneglm.models.fast import is_fast
 from tuneglm.models.loading import load_model
 from tuneglm.stages.sft import SftTrainer
 
 
-def apply(folder: Path, family: str, method: str, *overrides: str) -> Any:
+def loaded(folder: Path, family: str, method: str, *overrides: str) -> tuple[Any, Any, Family]:
+    """What a method is given: the model, the method's section and the family."""
     chosen = family_named(family)
     settings = (f"model.path={folder}", f"method={method}", *overrides)
     config = load_config(None, settings)
     check_method(config, folder, chosen)
     model = load_model(folder, family=family, dtype="float32", device="cpu")
-    return METHODS[method].apply(model, config.method, chosen)
+    return model, config.method, chosen
+
+
+def apply(folder: Path, family: str, method: str, *overrides: str) -> Tuned:
+    return METHODS[method].apply(*loaded(folder, family, method, *overrides))
+
+
+def tuned_as_in_a_run(folder: Path, family: str, method: str, *overrides: str) -> Tuned:
+    """Its layers fast, and rows kept apart."""
+    model, section, chosen = loaded(folder, family, method, *overrides)
+    keep_rows_apart(model, chosen.place_rows)
+    tuned = tune(model, section, chosen)
+    assert any(is_fast(module) for module in tuned.model.modules())
+    return tuned
 
 
 def curve(model: Any, folder: Path, rate: float, *, checkpointing: bool = False) -> list[float]:
@@ -42,6 +63,35 @@ def curve(model: Any, folder: Path, rate: float, *, checkpointing: bool = False)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
+    return losses
+
+
+def packed(golden: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The golden batch without its padding, one row after another."""
+    real = inputs_of(golden)["attention_mask"].bool()
+    rows = [
+        Encoded(ids[seen].tolist(), labels[seen].tolist(), [False] * int(seen.sum()))
+        for ids, labels, seen in zip(golden["input_ids"], golden["labels"], real, strict=True)
+    ]
+    return concatenate(rows)
+
+
+def run_curve(tuned: Tuned, folder: Path, rate: float, output: Path) -> list[float]:
+    """As `curve`, by the steps of a run: packed rows, in two portions of about forty tokens."""
+    arguments = TrainingArguments(str(output), use_cpu=True, report_to="none")
+    trainer = SftTrainer(tuned, at_once=40, args=arguments)
+    portion = Mock(wraps=trainer.compute_loss)
+    trainer.compute_loss = portion  # type: ignore[method-assign]
+    batch = packed(load_file(folder / "golden.safetensors"))
+    count = (batch["labels"] != UNTRAINED).sum()
+    weights = [each for each in tuned.model.parameters() if each.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=rate, weight_decay=0.0)
+    losses = []
+    for _ in range(10):
+        losses.append(trainer.training_step(tuned.model, batch, num_items_in_batch=count).item())
+        optimizer.step()
+        optimizer.zero_grad()
+    assert portion.call_count == 2 * 10
     return losses
 
 
@@ -101,6 +151,37 @@ def test_full_as_it_is_trained(
     assert losses == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("family", FOLDERS)
+def test_full_in_a_run(family: str, tmp_path: Path) -> None:
+    folder = GOLDEN / FOLDERS[family] / "base"
+    losses = run_curve(tuned_as_in_a_run(folder, family, "full"), folder, 1e-3, tmp_path)
+    assert losses == pytest.approx(figures(folder)["curve_full_adamw_lr1e-3"], rel=1e-4)
+
+
+@pytest.mark.parametrize("family", FOLDERS)
+def test_freeze_in_a_run(family: str, tmp_path: Path) -> None:
+    """Where no curve of it was published, it is that of the plain model."""
+    folder = GOLDEN / FOLDERS[family] / "base"
+    settings = (folder, family, "freeze", "method.layers=1")
+    expected = figures(folder).get("curve_freeze_last_mlp_adamw_lr1e-3")
+    expected = expected or curve(apply(*settings).model, folder, 1e-3)
+    losses = run_curve(tuned_as_in_a_run(*settings), folder, 1e-3, tmp_path)
+    assert losses == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("family", FOLDERS)
+def test_lora_in_a_run(family: str, tmp_path: Path) -> None:
+    """No curve of it was published: that of the plain model, with peft's own layers."""
+    folder = GOLDEN / FOLDERS[family] / "base"
+    settings = (folder, family, "lora", "method.targets=all")
+    torch.manual_seed(0)
+    expected = curve(apply(*settings).model, folder, 1e-2)
+    torch.manual_seed(0)
+    losses = run_curve(tuned_as_in_a_run(*settings), folder, 1e-2, tmp_path)
+    assert losses == pytest.approx(expected, rel=1e-4)
+    assert losses[-1] < 0.9 * losses[0]
+
+
 @checkpointing
 @pytest.mark.parametrize("modules", ["mlp", "[dense_h_to_4h,dense_4h_to_h]", "mlp.*"])
 def test_freeze(modules: str, checkpointing: bool) -> None:
@@ -135,21 +216,33 @@ def case(request: pytest.FixtureRequest) -> Case:
     return Case(FAMILIES[request.param[:2]], GOLDEN / request.param)
 
 
-@checkpointing
-def test_p_tuning(case: Case, tmp_path: Path, checkpointing: bool) -> None:
+def with_published_prefix(case: Case, folder: Path, tuned_by: Callable[..., Tuned]) -> Tuned:
     """From the published prefix on, read as the official scripts saved it."""
-    base = base_of(case, tmp_path / "base")
+    base = base_of(case, folder / "base")
     projection = str("projection" in case.folder.name).lower()
     settings = ("method.length=8", "method.dropout=0", f"method.projection={projection}")
-    made = apply(base, case.family, "p_tuning", *settings)
-    official = tmp_path / "checkpoint-3000"
+    made = tuned_by(base, case.family, "p_tuning", *settings)
+    official = folder / "checkpoint-3000"
     official.mkdir()
     torch.save(case.parts()[0], official / "pytorch_model.bin")
     (official / "config.json").write_text((case.folder / "config.json").read_text())
+    assert made.restore is not None
     made.restore(official)
+    return made
+
+
+@checkpointing
+def test_p_tuning(case: Case, tmp_path: Path, checkpointing: bool) -> None:
+    made = with_published_prefix(case, tmp_path, apply)
     expected = case.figures["curve_prefix_adamw_lr1e-2"]
     losses = curve(made.model, case.folder, 1e-2, checkpointing=checkpointing)
     assert losses == pytest.approx(expected, rel=1e-4)
+
+
+def test_p_tuning_in_a_run(case: Case, tmp_path: Path) -> None:
+    made = with_published_prefix(case, tmp_path, tuned_as_in_a_run)
+    losses = run_curve(made, case.folder, 1e-2, tmp_path)
+    assert losses == pytest.approx(case.figures["curve_prefix_adamw_lr1e-2"], rel=1e-4)
 
 
 def test_what_we_save_is_what_the_official_scripts_read(case: Case, tmp_path: Path) -> None:

@@ -124,6 +124,11 @@ def test_a_layer_keeps_little_for_the_way_back() -> None:
     )
 
 
+def test_norms_gates_and_adapters_read_and_write_little_memory() -> None:
+    """Bytes that all but products move: any of the three, computed as it came, is seen here."""
+    assert ours(LoraConfig()).moved < 0.57 * plain().moved
+
+
 def test_below_the_lowest_trained_layer_nothing_is_kept_and_nothing_goes_back() -> None:
     operations = ours(FreezeConfig(layers=1)).operations
     forward = LAYERS * products_of_a_layer() * TOKENS
@@ -136,7 +141,11 @@ def test_below_the_lowest_trained_layer_nothing_is_kept_and_nothing_goes_back() 
 def test_full_tuning_takes_three_passes() -> None:
     passes = 3 * LAYERS * products_of_a_layer() * TOKENS
     head = 3 * 2 * HIDDEN * VOCABULARY * ROWS * TRAINED
-    assert ours(FullConfig()).operations < 1.15 * (passes + head)
+    full = ours(FullConfig())
+    assert full.operations < 1.15 * (passes + head)
+    # a trained head makes logits of a chunk of positions at a time, in a few forms at once
+    chunk = 20 * VOCABULARY * 4
+    assert 0 < full.peaks["step"].parts["logits"] <= 4 * chunk
 
 
 @pytest.mark.parametrize("faster", [True, False])

@@ -1,18 +1,29 @@
 """A batch run in portions: each row once, the same sums, and the bits of a batch by itself."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import peft
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import TrainingArguments
 
 from tests.conftest import Configure
+from tests.parity.test_batching import PAD, assert_alike, gradients_of, network
+from tests.parity.test_batching import rows as rows_of
 from tests.test_training import adapter_of
 from tuneglm.data.collate import collate, concatenate
-from tuneglm.data.encoded import Encoded
+from tuneglm.data.encoded import UNTRAINED, Encoded
+from tuneglm.method_config import FullConfig, LoraConfig, MethodConfig, PTuningConfig
+from tuneglm.methods import tune
+from tuneglm.methods.tuned import Tuned
+from tuneglm.models import family_named
+from tuneglm.models.attention import keep_rows_apart
+from tuneglm.models.products import EVEN
 from tuneglm.stages.portions import added_up_apart, evened, parted, portions
 from tuneglm.stages.sft import SftTrainer
 from tuneglm.training import train
@@ -89,6 +100,58 @@ def test_gradients_of_a_batch_are_added_up_apart_from_earlier_ones() -> None:
             (layer.weight * 1.0).sum().backward()
     # one by one each would be lost in the rounding
     assert layer.weight.grad.item() == 2.0**24 + 2
+
+
+METHODS: list[MethodConfig] = [
+    LoraConfig(targets=("all",)),
+    FullConfig(),
+    PTuningConfig(length=6, dropout=0.0),
+]
+
+
+def accumulated(
+    model: Any, batches: Sequence[dict[str, Tensor]], at_once: int | None, folder: Path
+) -> tuple[float, dict[str, Tensor], list[int]]:
+    """Loss and gradients of a step of several batches, and how wide their portions were."""
+    arguments = TrainingArguments(str(folder), use_cpu=True, report_to="none")
+    trainer = SftTrainer(Tuned(model), at_once=at_once, args=arguments)
+    compute = Mock(wraps=trainer.compute_loss)
+    trainer.compute_loss = compute  # type: ignore[method-assign]
+    count = sum((each["labels"][:, 1:] != UNTRAINED).sum() for each in batches)
+    model.zero_grad()
+    loss = sum(trainer.training_step(model, each, num_items_in_batch=count) for each in batches)
+    widths = [call.args[1]["input_ids"].shape[-1] for call in compute.mock_calls]
+    return float(loss), gradients_of(model), widths
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+@pytest.mark.parametrize("name", ["chatglm", "chatglm2", "native glm4_moe"])
+def test_gradients_of_a_step_in_portions_are_those_of_the_whole(
+    name: str, method: MethodConfig, packed: bool, tmp_path: Path
+) -> None:
+    """Two batches of several rows, each cut, and each portion made even."""
+    torch.manual_seed(0)
+    family = family_named(name if " " not in name else "native")
+    base = network(name)
+    keep_rows_apart(base, family.place_rows)
+    model = tune(base, method, family).model
+    for parameter, weight in model.named_parameters():
+        # zero, it would let no gradient reach the other half of an adapter
+        if "lora_B" in parameter:
+            nn.init.normal_(weight, std=0.1)
+    given = rows_of(name)
+    batches = [
+        concatenate(each) if packed else collate(each, pad_token_id=PAD)
+        for each in (given[:4], given[4:])
+    ]
+    loss, gradients, whole = accumulated(model, batches, None, tmp_path)
+    cut_loss, cut_gradients, cut = accumulated(model, batches, 40, tmp_path)
+    assert len(whole) == 2 and len(cut) > 3
+    assert any(width % EVEN["cpu"] for width in whole)
+    assert not any(width % EVEN["cpu"] for width in cut)
+    assert cut_loss == pytest.approx(loss, rel=1e-5)
+    assert_alike(cut_gradients, gradients)
 
 
 @pytest.mark.parametrize("batching", ["auto", "padded"])
