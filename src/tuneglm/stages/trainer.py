@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -53,7 +54,8 @@ class StageTrainer(Trainer):
         _scale_on_processor(self.accelerator)
         self.tuned, self._at_once = tuned, at_once
         self._saving = False
-        self._watch = Watch(self.accelerator, self._locate)
+        words = tuned.model.config.get_text_config().vocab_size
+        self._watch = Watch(self.accelerator, self._locate, blind=math.log(words))
         self.data_collator = SourcedCollator(self.data_collator)
         _walked_to_change_alone(tuned.model)
 
