@@ -20,6 +20,7 @@ from transformers.training_args import OptimizerNames
 from tuneglm.data.collate import PLACES
 from tuneglm.errors import ConfigError
 from tuneglm.manifest import UNFINISHED, Course, discard, problem_of, publish, seal
+from tuneglm.methods.lora import refuse_earlier_rows
 from tuneglm.methods.tuned import Tuned
 from tuneglm.models.products import EVEN
 from tuneglm.stages.averaging import Average
@@ -70,6 +71,7 @@ class StageTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """The Trainer's own, or the method's where it saves what the Trainer does not know."""
+        refuse_earlier_rows(self.tuned.model, Path(resume_from_checkpoint))
         if self.is_fsdp_enabled:
             load_parts(self.model, Path(resume_from_checkpoint))
         elif self.tuned.restore is None:
