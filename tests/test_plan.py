@@ -60,9 +60,11 @@ def step(folder: Path, *overrides: str, batch: Batch | None = None) -> Step:
     return made if batch is None else replace(made, batch=batch)
 
 
-def truly(folder: Path, method: str, batch: Batch, *, checkpointing: bool = False) -> Ledger:
+def truly(
+    folder: Path, method: str, batch: Batch, *settings: str, checkpointing: bool = False
+) -> Ledger:
     """The ledger of a true step on true tensors."""
-    config = load_config(None, [f"model.path={folder}", f"method={method}"])
+    config = load_config(None, [f"model.path={folder}", f"method={method}", *settings])
     family = family_of(folder)
     model: Any = GlmForCausalLM(GlmConfig.from_pretrained(folder))
     if checkpointing:
@@ -97,6 +99,19 @@ def test_the_step_holds_what_a_true_one_holds(
     planned = step_memory(step(folder, f"method={method}", *FLOAT32, *settings, batch=batch))
     beside = planned.fullest.parts["optimizer"]
     assert planned.fullest.total - beside == pytest.approx(true, rel=0.01)
+
+
+def test_rows_of_tokens_are_planned_as_they_are_trained(tmp_path: Path) -> None:
+    """The head's too, whose logits and weight are then made as a whole."""
+    batch, tokens = Batch(1, 96, 40), "method.tokens=[7,300]"
+    folder = only_config(tmp_path)
+    true = truly(folder, "lora", batch, tokens).peaks["step"].total
+    planned = step_memory(step(folder, "method=lora", tokens, *FLOAT32, batch=batch))
+    plain = step_memory(step(folder, "method=lora", *FLOAT32, batch=batch)).fullest
+    beside = planned.fullest.parts["optimizer"]
+    assert planned.fullest.total - beside == pytest.approx(true, rel=0.01)
+    rows = 2 * 2 * SIZES["hidden_size"] * 4
+    assert planned.fullest.parts["trained"] == plain.parts["trained"] + rows
 
 
 def test_the_distance_from_the_base_takes_a_block_of_logits_twice(tmp_path: Path) -> None:

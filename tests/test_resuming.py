@@ -4,23 +4,26 @@ import json
 import os
 import shutil
 import signal
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from transformers import Trainer
 
 from tests.conftest import ROWS, Configure
 from tests.test_patience import lowest_at_step_two
 from tests.test_training import unfinished
-from tuneglm import training
+from tuneglm import manifest, training
 from tuneglm.checkpoints import RESULTS
 from tuneglm.config import load_config
 from tuneglm.demo import MODEL_FOLDER
 from tuneglm.errors import ConfigError, OutputError
 from tuneglm.manifest import problem_of, read_manifest
+from tuneglm.models import products
 from tuneglm.plan.records import Foreseen
 from tuneglm.stages.trainer import StageTrainer
 from tuneglm.training import train
@@ -86,6 +89,87 @@ def test_portions_that_memory_chose_are_kept(
     assert losses(folder) == whole
     assert (folder / WEIGHTS).read_bytes() == weights
     assert load_config(folder / "run.yaml").data.tokens_at_once == 8
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], None]]:
+    """Lets what comes run where nothing was measured yet, and oneDNN is so many times as fast."""
+
+    def be(times: float) -> None:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"cache {times}"))
+        monkeypatch.setattr(products, "_times_as_fast", lambda *_: times)
+        products.chosen.cache_clear()
+
+    monkeypatch.delenv("TUNEGLM_PRODUCTS", raising=False)
+    yield be
+    products.go_on_with(None)
+    products.chosen.cache_clear()
+
+
+Elsewhere = Callable[[float], None]
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")
+def test_a_run_goes_on_with_the_library_that_it_began_with(
+    configure: Configure, tmp_path: Path, elsewhere: Elsewhere
+) -> None:
+    """In a container where the other one is faster, and would round otherwise."""
+    elsewhere(2.0)
+    config = configure(tmp_path / "out", "training.save_steps=3")
+    folder = train(config).folder
+    whole, weights = losses(folder), (folder / WEIGHTS).read_bytes()
+    killed_after(folder, "checkpoint-3")
+    elsewhere(0.5)
+    assert train(config).finished
+    assert products.by_onednn()
+    assert losses(folder) == whole
+    assert (folder / WEIGHTS).read_bytes() == weights
+    # a new run takes what is faster where it is
+    train(configure(tmp_path / "new"))
+    assert not products.by_onednn()
+    assert (tmp_path / "new" / WEIGHTS).read_bytes() != weights
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN here")
+def test_whoever_names_a_library_is_told_that_it_rounds_otherwise(
+    configure: Configure,
+    tmp_path: Path,
+    elsewhere: Elsewhere,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    elsewhere(2.0)
+    config = configure(tmp_path / "out", "training.save_steps=3")
+    folder = train(config).folder
+    killed_after(folder, "checkpoint-3")
+    monkeypatch.setenv("TUNEGLM_PRODUCTS", "torch")
+    products.chosen.cache_clear()
+    assert train(config).finished
+    assert not products.by_onednn()
+    said = " ".join(capsys.readouterr().out.split())
+    assert "was saved with products by oneDNN and is continued by torch.mm" in said
+
+
+def test_a_checkpoint_that_names_no_library_goes_on(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As earlier versions wrote them."""
+    config = configure(tmp_path / "out", "training.save_steps=3")
+    with monkeypatch.context() as earlier:
+        earlier.setattr(manifest, "asdict", without_library)
+        folder = train(config).folder
+    weights = (folder / WEIGHTS).read_bytes()
+    killed_after(folder, "checkpoint-3")
+    written = json.loads((folder / "checkpoint-3" / "manifest.json").read_text("utf-8"))
+    assert "by_onednn" not in written["course"]
+    assert train(config).finished
+    assert (folder / WEIGHTS).read_bytes() == weights
+
+
+def without_library(whole: manifest.Manifest) -> dict[str, Any]:
+    content = asdict(whole)
+    del content["course"]["by_onednn"]
+    return content
 
 
 def test_a_manifest_lists_what_a_checkpoint_holds(configure: Configure, tmp_path: Path) -> None:

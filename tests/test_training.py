@@ -118,6 +118,7 @@ def test_four_rows_at_once_equal_four_times_one(configure: Configure, tmp_path: 
 
 RESUMED = {
     "lora": ("method.dropout=0.2",),
+    "lora and tokens": ("method.tokens=[7,300]",),
     "lora of all kinds": (
         "method.init=pissa",
         "method.lora_plus=4",

@@ -23,7 +23,13 @@ from tuneglm.errors import ConfigError, ModelError, OutputError, UserError
 from tuneglm.hub import looks_like_id, no_folder
 from tuneglm.lock import locked
 from tuneglm.manifest import UNFINISHED, Course, flush, read_manifest, write_whole
-from tuneglm.resuming import checkpoints_of, named_checkpoint, newest_checkpoint, other_course
+from tuneglm.resuming import (
+    begun_by_onednn,
+    checkpoints_of,
+    named_checkpoint,
+    newest_checkpoint,
+    other_course,
+)
 
 RUN_FILE = "run.yaml"
 LOG_FILE = "log.jsonl"
@@ -92,6 +98,13 @@ def as_begun(config: RunConfig) -> RunConfig:
     if data.tokens_at_once is None:
         data = data.model_copy(update={"tokens_at_once": saved.data.tokens_at_once})
     return config.model_copy(update={"model": model, "data": data})
+
+
+def library_as_begun(config: RunConfig) -> bool | None:
+    """Whether oneDNN multiplied in the run that goes on; None: it is new, or did not keep it."""
+    if config.resume not in ("auto", "never"):
+        return begun_by_onednn([Path(config.resume).expanduser()])
+    return begun_by_onednn(checkpoints_of(Path(config.training["output_dir"]).expanduser()))
 
 
 def refuse_taken(config: RunConfig) -> None:

@@ -28,18 +28,20 @@ THREADS = 8
 
 @dataclass(frozen=True)
 class Course:
-    """What decides which rows a step sees, and which weights it begins with.
+    """What decides which rows a step sees, which weights it begins with, and how it rounds.
 
     data         fingerprint of the rows
     rows_a_step  rows of one step, all processes and accumulated batches together
     processes    each has random numbers of its own
     base         fingerprint of the model's files; empty where it was not taken
+    by_onednn    whether oneDNN multiplied (models/products.py); None: before that was kept
     """
 
     data: str = ""
     rows_a_step: int = 0
     processes: int = 1
     base: str = ""
+    by_onednn: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,8 @@ class LoraConfig(Section):
     modules_to_save: tuple[str, ...] = ()
     """Names of modules that are trained whole beside the adapter, such as `lm_head`."""
     tokens: tuple[Annotated[int, Field(ge=0)], ...] = ()
-    """Ids of tokens whose embeddings are trained as well, such as ones added to the tokenizer."""
+    """Ids of tokens whose rows are trained as well, those of the embeddings and of the head: such
+    as ones added to the tokenizer."""
 
     _names = field_validator("targets", "exclude", "modules_to_save", mode="before")(_listed)
 

@@ -1,9 +1,12 @@
 """From which checkpoint a run goes on, and whether it is the same run that goes on."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from tuneglm.errors import ConfigError, OutputError
 from tuneglm.manifest import Course, problem_of, read_manifest
+
+LIBRARIES = {True: "oneDNN", False: "torch.mm"}
 
 
 def checkpoints_of(folder: Path) -> list[Path]:
@@ -40,6 +43,16 @@ def named_checkpoint(path: Path) -> Path:
     return path
 
 
+def begun_by_onednn(checkpoints: Iterable[Path]) -> bool | None:
+    """Whether oneDNN multiplied when the first readable one was saved; None: nobody knows.
+
+    Asked before the files are read for their digests: all checkpoints of a run are alike in it.
+    """
+    manifests = (read_manifest(checkpoint) for checkpoint in checkpoints)
+    newest = next((each for each in manifests if each is not None), None)
+    return None if newest is None else newest.course.by_onednn
+
+
 def other_course(checkpoint: Path, course: Course, is_named: bool) -> list[str]:
     """What is not as it was when a checkpoint was saved; raises OutputError unless it is named."""
     manifest = read_manifest(checkpoint)
@@ -64,5 +77,11 @@ def other_course(checkpoint: Path, course: Course, is_named: bool) -> list[str]:
         notes.append(
             f"`{checkpoint}` was saved by {before.processes} processes and is continued by "
             f"{course.processes}: dropout draws other numbers."
+        )
+    if before.by_onednn not in (None, course.by_onednn):
+        # TUNEGLM_PRODUCTS says so, or there is no oneDNN here
+        notes.append(
+            f"`{checkpoint}` was saved with products by {LIBRARIES[bool(before.by_onednn)]} and is "
+            f"continued by {LIBRARIES[bool(course.by_onednn)]}: sums are rounded otherwise."
         )
     return notes

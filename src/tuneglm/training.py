@@ -21,6 +21,7 @@ from tuneglm.checkpoints import (
     as_begun,
     check_output,
     claimed,
+    library_as_begun,
     refuse_taken,
     save_result,
     writing,
@@ -46,7 +47,7 @@ from tuneglm.models.bases import write_base
 from tuneglm.models.chain import write_chain
 from tuneglm.models.encoder import encoder_of
 from tuneglm.models.loading import load_tokenizer, model_folder
-from tuneglm.models.products import by_onednn
+from tuneglm.models.products import by_onednn, go_on_with
 from tuneglm.models.undivided import undivided
 from tuneglm.models.weights import weight_files, weights_fingerprint
 from tuneglm.plan.bits import with_bits
@@ -119,6 +120,7 @@ def train(config: RunConfig) -> TrainingResult:
     answers = known_answers(config, folder)
     sets, data, arguments, given = _prepared(terminal, config, encoder, answers)
     # the first of several processes measures, the others read what it found
+    go_on_with(agreed(partial(library_as_begun, config)))
     agreed(by_onednn)
     check_sharing(config, sharing_of(arguments), folder)
     check_average(config, arguments)
@@ -135,6 +137,7 @@ def train(config: RunConfig) -> TrainingResult:
         items_a_step(arguments),
         arguments.world_size,
         weights_fingerprint(folder),
+        by_onednn(),
     )
     output = agreed(partial(check_output, config, course))
     arguments.output_dir = str(output.folder)

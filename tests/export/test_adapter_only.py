@@ -15,6 +15,7 @@ from tests.conftest import Configure
 from tests.export.test_folder import run
 from tests.export.test_merging import OPTIONS, adapter
 from tuneglm.demo import MODEL_FOLDER
+from tuneglm.errors import ModelError
 from tuneglm.export import Export, export
 
 IDS = torch.tensor([[5, 6, 7, 8]])
@@ -74,6 +75,15 @@ def test_peft_loads_it_on_a_native_model(tmp_path: Path) -> None:
     model = PeftModel.from_pretrained(plain, again.folder).eval()
     torch.testing.assert_close(model(IDS).logits, logits(split), atol=1e-3, rtol=0)
     assert not torch.allclose(before, model(IDS).logits, atol=1e-2)
+
+
+def test_rows_of_tokens_have_no_place_in_it(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "adapter", OPTIONS["tokens, read and written"])
+    for layout in ("native", "published"):
+        wanted = Export(str(folder), tmp_path / layout, layout=layout, adapter_only=True)
+        with pytest.raises(ModelError, match="more than LoRA's two matrices") as refused:
+            export(wanted)
+        assert refused.value.hint == "merge it: leave --adapter-only out"
 
 
 def test_a_prefix_as_the_official_scripts_save_it(configure: Configure, tmp_path: Path) -> None:

@@ -37,6 +37,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "r": 4,
         "trainable_token_indices": {"embed_tokens": [5, 17]},
     },
+    "tokens, read and written": {
+        "target_modules": ["q_proj"],
+        "r": 4,
+        "trainable_token_indices": {"embed_tokens": [5, 17], "lm_head": [5, 17]},
+    },
 }
 # peft alone knows what these do
 OTHERS: dict[str, dict[str, Any]] = {
@@ -92,6 +97,13 @@ def test_an_adapter(name: str, layout: str, tmp_path: Path) -> None:
     base, _ = both(_made(tmp_path / "base"), path=str(MODEL_FOLDER), layout=layout, dtype="float32")
     changed = [key for key in base if not torch.equal(base[key], streamed[key])]
     assert 0 < len(changed) < len(base)
+    if "trainable_token_indices" in OPTIONS[name]:
+        words = max(each.shape[0] for each in base.values())
+        tables = [key for key in changed if base[key].shape[0] == words]
+        assert len(tables) == len(OPTIONS[name]["trainable_token_indices"])
+        for key in tables:
+            rows = (base[key] != streamed[key]).any(1).nonzero().squeeze(1)
+            assert rows.tolist() == [5, 17]
 
 
 def _made(folder: Path) -> Path:

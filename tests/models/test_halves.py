@@ -168,7 +168,7 @@ def test_a_model_answers_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = []
     for name in ("torch", "auto"):
         monkeypatch.setenv("TUNEGLM_PRODUCTS", name)
-        products.by_onednn.cache_clear()
+        products.chosen.cache_clear()
         chat = ChatModel(MODEL_FOLDER, dtype="float32")
         taken: list[Any] = []
         multiply = halves.Halves.multiply
@@ -181,5 +181,5 @@ def test_a_model_answers_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
             one = [chat.reply(each, greedy) for each in asked]
         answers.append((one, chat.padded_replies(asked, greedy)))
         assert bool(taken) is (name == "auto")
-    products.by_onednn.cache_clear()
+    products.chosen.cache_clear()
     assert answers[0] == answers[1]

@@ -2,16 +2,19 @@
 
 import logging
 import math
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from tests.conftest import Configure
 from tuneglm.data.encoded import Encoded
 from tuneglm.data.messages import Source
 from tuneglm.errors import DivergedError
 from tuneglm.stages.watch import SOURCES, SourcedCollator, Watch
+from tuneglm.training import train
 
 ALONE: Any = SimpleNamespace(
     mixed_precision="no", num_processes=1, is_main_process=True, scaler=None
@@ -102,6 +105,72 @@ def test_ordinary_steps_pass_in_silence(caplog: pytest.LogCaptureFixture) -> Non
     for step in range(1, 60):
         # 5 → 0.02 in waves, and once far above
         judge(watch, step, 40.0 if step == 30 else 5 / step + 0.3 * math.sin(step) ** 2)
+    assert not caplog.messages
+
+
+def test_a_run_is_told_in_the_step_where_it_goes_astray(
+    configure: Configure, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = ("method=full", "training.learning_rate=0.1", "training.max_steps=3")
+    train(configure(tmp_path / "out", *settings))
+    (message,) = [each for each in caplog.messages if each.startswith("The loss rises")]
+    assert " at step 3. " in message or " at step 2. " in message
+
+
+# of a vocabulary of 65,024
+BLIND = math.log(65024)
+
+
+@pytest.mark.parametrize(
+    ("losses", "said"),
+    [
+        ([2.0, 3.0, 40.0], "The loss rises: 3 at most in the first steps, 40 at step 3."),
+        ([2.0] * 30 + [23.0], "The loss rises: 2 at most in the first steps, 23 at step 31."),
+        # settled at what a model says that knows nothing any more
+        ([2.0, 3.0, 12.0, 14.0, 11.5], "The loss rises: 3 at most in the first steps, 11.5 at"),
+    ],
+)
+def test_a_loss_that_no_learning_has_is_said_at_once(
+    caplog: pytest.LogCaptureFixture, losses: list[float], said: str
+) -> None:
+    watch = Watch(ALONE, blind=BLIND)
+    for step, loss in enumerate(losses, 1):
+        assert not caplog.messages
+        judge(watch, step, loss, tokens=64)
+    for step in range(len(losses) + 1, 40):
+        judge(watch, step, 30.0, tokens=64)
+    (message,) = caplog.messages
+    assert message.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("losses", "tokens"),
+    [
+        # rows of noise, each a step of its own
+        ([2.0, 16.0, 2.0, 17.0, 18.0, 2.0, 16.0], 64),
+        # a wrong label that was known well, and nothing else in the step
+        ([2.0, 0.1, 24.0, 0.1, 30.0, 25.0, 26.0], 2),
+        # a model that knows nothing yet, or whose numbers are far too large
+        ([11.2, 11.5, 11.3, 11.2, 11.1], 64),
+        ([30.0, 45.0, 40.0, 38.0], 64),
+        # a model that forgets, but knows more than nothing: ten steps tell
+        ([1.0] * 10 + [9.0] * 9, 64),
+    ],
+)
+def test_a_row_that_is_noise_is_no_run_that_goes_astray(
+    caplog: pytest.LogCaptureFixture, losses: list[float], tokens: int
+) -> None:
+    watch = Watch(ALONE, blind=BLIND)
+    for step, loss in enumerate(losses, 1):
+        judge(watch, step, loss, tokens=tokens)
+    assert not caplog.messages
+
+
+def test_each_of_several_processes_needs_enough_tokens(caplog: pytest.LogCaptureFixture) -> None:
+    two: Any = SimpleNamespace(**vars(ALONE) | {"num_processes": 2})
+    watch = Watch(two, blind=BLIND)
+    for step, loss in enumerate([2.0, 40.0], 1):
+        judge(watch, step, loss, tokens=30)
     assert not caplog.messages
 
 

@@ -17,7 +17,7 @@ from tuneglm.method_config import LoraConfig
 from tuneglm.methods import pissa
 from tuneglm.methods.parts import train_in_float32
 from tuneglm.methods.tuned import Holding, Tuned
-from tuneglm.models.adapters import CONFIG_FILE, adapter_off, read_weights
+from tuneglm.models.adapters import CONFIG_FILE, TOKEN_ROWS, adapter_off, read_weights
 from tuneglm.models.family import Family
 from tuneglm.models.layout import own_names
 from tuneglm.models.packed import is_packed
@@ -50,6 +50,8 @@ def check(model: PreTrainedModel, config: LoraConfig, family: Family, holding: H
                 f"`method.tokens` has {token}, and the model's vocabulary {vocabulary} tokens.",
                 "ids count from 0",
             )
+    if config.tokens:
+        _refuse_unknown_head(model, config, family)
     if config.dora and holding.is_packed:
         raise ConfigError(
             "`method.dora` needs whole weights; those of an int4 or int8 checkpoint are packed.",
@@ -101,7 +103,6 @@ def apply(model: PreTrainedModel, config: LoraConfig, family: Family) -> Tuned:
 
 def peft_config(model: PreTrainedModel, config: LoraConfig, family: Family) -> peft.LoraConfig:
     """peft's words for our options; names of modules are the model's own."""
-    embeddings = _name_of(model, model.get_input_embeddings())
     return peft.LoraConfig(
         task_type=peft.TaskType.CAUSAL_LM,
         r=config.rank,
@@ -114,7 +115,7 @@ def peft_config(model: PreTrainedModel, config: LoraConfig, family: Family) -> p
         use_dora=config.dora,
         init_lora_weights=pissa.INIT if config.init == "pissa" else True,  # type: ignore[arg-type]
         modules_to_save=_named(config.modules_to_save, family) or None,
-        trainable_token_indices={embeddings: list(config.tokens)} if config.tokens else None,
+        trainable_token_indices=_rows_of_tokens(model, config, family),
     )
 
 
@@ -155,6 +156,39 @@ def _pattern(pattern: Mapping[str, int], family: Family) -> dict[str, Any]:
     }
 
 
+def _rows_of_tokens(
+    model: PreTrainedModel, config: LoraConfig, family: Family
+) -> dict[str, list[int]] | None:
+    """Name of a module → its rows that are trained: a token is to be read, and to be written."""
+    if not config.tokens:
+        return None
+    names = [_name_of(model, model.get_input_embeddings()), *_own_head(model, config, family)]
+    return {name: list(config.tokens) for name in names}
+
+
+def _own_head(model: PreTrainedModel, config: LoraConfig, family: Family) -> list[str]:
+    """The head's name, where it is neither tied to the embeddings nor trained whole."""
+    head = model.get_output_embeddings()
+    if head is None:
+        return []
+    tied = {name for pair in model.all_tied_weights_keys.items() for name in pair}
+    is_tied = f"{_full_name_of(model, head)}.weight" in tied
+    name = _name_of(model, head)
+    return [] if is_tied or name in _named(config.modules_to_save, family) else [name]
+
+
+def _refuse_unknown_head(model: PreTrainedModel, config: LoraConfig, family: Family) -> None:
+    """peft's rows of tokens are those of a plain product: it would leave a bias out."""
+    head: Any = model.get_output_embeddings()
+    for name in _own_head(model, config, family):
+        if not isinstance(head, nn.Linear) or head.bias is not None:
+            raise ConfigError(
+                f"`method.tokens` cannot train rows of this model's head `{name}`, which is more "
+                "than one product.",
+                f"train it whole: method.modules_to_save=[{name}]",
+            )
+
+
 def _rates(adapted: nn.Module, config: LoraConfig) -> dict[str, float]:
     """B's own learning rate, where it has one."""
     if config.lora_plus == 1:
@@ -177,7 +211,11 @@ def _linear_names(model: PreTrainedModel) -> tuple[str, ...]:
 
 
 def _name_of(model: nn.Module, wanted: nn.Module) -> str:
-    return next(name for name, each in model.named_modules() if each is wanted).rpartition(".")[2]
+    return _full_name_of(model, wanted).rpartition(".")[2]
+
+
+def _full_name_of(model: nn.Module, wanted: nn.Module) -> str:
+    return next(name for name, each in model.named_modules() if each is wanted)
 
 
 def _refuse_unknown_modules(model: PreTrainedModel, config: LoraConfig, family: Family) -> None:
@@ -228,12 +266,30 @@ def check_continued(config: LoraConfig, folder: Path) -> None:
         )
 
 
+def refuse_earlier_rows(model: Any, checkpoint: Path) -> None:
+    """Raises ModelError for a checkpoint of when `method.tokens` left the head's rows alone."""
+    if not isinstance(model, peft.PeftModel):
+        return
+    stored = read_json(checkpoint / CONFIG_FILE, {}).get("trainable_token_indices") or {}
+    wanted = getattr(model.peft_config[ADAPTER], "trainable_token_indices", None) or {}
+    if stored and stored.keys() < wanted.keys():
+        raise ModelError(
+            f"`{checkpoint}` is of an earlier version, whose method.tokens trained the embeddings' "
+            "rows alone, and not the head's.",
+            f"go on with its adapter: model.adapters=[{checkpoint}] model.continue_last=true, "
+            "and another training.output_dir",
+        )
+
+
 def take_over(model: peft.PeftModel, folder: Path, family: Family) -> None:
     """Fill a new adapter with the values of an older one; raises ModelError where they differ."""
     base: Any = model.get_base_model()
     weights = read_weights(base.config, folder, family)
     wanted = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
     given = {f"{IN_PEFT}{name}": tensor for name, tensor in weights.items()}
+    if any(name.endswith(TOKEN_ROWS) for name in given):
+        # of an earlier version, which left the head's rows as the model has them
+        given = {name: each for name, each in wanted.items() if name.endswith(TOKEN_ROWS)} | given
     shapes = {name: each.shape for name, each in wanted.items()}
     if shapes != {name: each.shape for name, each in given.items()}:
         different = sorted(given.keys() ^ wanted.keys()) or sorted(

@@ -18,6 +18,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from tuneglm.errors import ModelError
 from tuneglm.models.family import Family
 from tuneglm.models.fused_adapters import split_key, to_split
+from tuneglm.models.layout import native_names
 from tuneglm.models.packed import is_packed
 from tuneglm.models.partial import (
     add_partial,
@@ -31,9 +32,9 @@ from tuneglm.models.weights import input_weight, read_json
 
 CONFIG_FILE = "adapter_config.json"
 
-# what else than the names of modules says where an adapter goes; its file says it in full
-# what peft adds to the name of embeddings whose rows it trained
+# what peft adds to the name of embeddings, or a head, whose rows it trained
 TOKEN_ROWS = ".token_adapter.trainable_tokens_delta"
+# what else than the names of modules says where an adapter goes; its file says it in full
 WHERE_ELSE = {"layers_to_transform": None, "layers_pattern": None, "exclude_modules": None}
 
 Tensors = dict[str, torch.Tensor]
@@ -226,14 +227,7 @@ def _place_whole(
     for key in [key for key in own if key.endswith(TOKEN_ROWS)]:
         name = key.removesuffix(TOKEN_ROWS)
         indices = next((each for end, each in listed.items() if name.endswith(end)), None)
-        rows, weight = own.pop(key), input_weight(model)
-        if indices is None or rows.shape != (len(indices), weight.shape[1]):
-            raise ModelError(
-                f"`{key}` of the adapter `{folder}` does not fit the tokens in its config.",
-                "its files are of different runs",
-            )
-        with torch.no_grad():
-            weight[indices] = rows.to(weight)
+        _place_rows(model, folder, own_module(family, name), indices, own.pop(key))
     tied = {name for pair in model.all_tied_weights_keys.items() for name in pair}
     for name in own.keys() & tied:
         raise ModelError(
@@ -241,6 +235,28 @@ def _place_whole(
             "it was trained on another model",
         )
     place_weights(model, folder, own)
+
+
+def own_module(family: Family, name: str) -> str:
+    """A module's name in a family's network, also where it is the published one."""
+    names = native_names(family.layout, name) if family.layout is not None else ()
+    return names[0] if names else name
+
+
+def _place_rows(
+    model: PreTrainedModel, folder: Path, name: str, indices: list[int] | None, rows: torch.Tensor
+) -> None:
+    """Rows of tokens in the embeddings, or in a head that is not tied to them."""
+    head: Any = model.get_output_embeddings()
+    is_of_head = dict(model.named_modules()).get(name) is head
+    weight = head.weight if is_of_head else input_weight(model)
+    if indices is None or rows.shape != (len(indices), weight.shape[1]):
+        raise ModelError(
+            f"The rows of `{name}` in the adapter `{folder}` do not fit the tokens in its config.",
+            "its files are of different runs",
+        )
+    with torch.no_grad():
+        weight[indices] = rows.to(weight)
 
 
 def _fill(model: PreTrainedModel, folder: Path, weights: Tensors, name: str) -> None:

@@ -18,7 +18,7 @@ from peft.utils.other import get_pattern_key
 from transformers import PreTrainedConfig
 
 from tuneglm.errors import ModelError
-from tuneglm.models.adapters import TOKEN_ROWS, read_adapter
+from tuneglm.models.adapters import TOKEN_ROWS, own_module, read_adapter
 from tuneglm.models.chain import kind_of, with_earlier
 from tuneglm.models.family import Family
 from tuneglm.models.fused_adapters import split_key, to_split
@@ -145,7 +145,7 @@ def _add_lora(changes: Changes, folder: Path, family: Family, config: PreTrained
     own = own_tensors(config, whole, family.layout)
     for name in [name for name in own if name.endswith(TOKEN_ROWS)]:
         rows = _listed_rows(settings, name.removesuffix(TOKEN_ROWS))
-        weight = f"{name.removesuffix(TOKEN_ROWS)}.weight"
+        weight = f"{own_module(family, name.removesuffix(TOKEN_ROWS))}.weight"
         changes.weights.setdefault(weight, []).append(Replaced(own.pop(name), rows))
     _replace(changes, folder, own)
     if family.layout is not None:

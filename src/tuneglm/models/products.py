@@ -3,14 +3,16 @@
 torch leaves float32 products to MKL, which on a processor that Intel did not make takes
 instructions half as wide as it has. oneDNN, which lies in torch as well, asks what the
 processor can do and not who made it. Which of the two is faster for many rows is measured
-once, in a tenth of a second, and kept: a run that goes on goes on with the same.
+once, in a tenth of a second, and kept. The two round otherwise: a run that goes on goes on with
+the one that it began with, wherever that is and whatever is faster there.
 
 A handful of rows, as one answer or several at once have them, is another matter: they wait for
 memory. A weight that is kept in half the bytes for them (halves.py) is read so; for another it
 depends on its shape, and is found out when it first meets so few while answers are drawn.
 
     linear       x · Wᵀ + b with its way back, for weights that are trained or frozen
-    by_onednn    what was found out for many rows, or TUNEGLM_PRODUCTS says
+    by_onednn    what was found out for many rows, a run began with, or TUNEGLM_PRODUCTS says
+    go_on_with   what a run began with
     few_by_onednn  and for few rows of one weight
 """
 
@@ -124,12 +126,27 @@ def _multiplied(states: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return product
 
 
-@cache
 def by_onednn() -> bool:
-    """Whether float32 products of many rows are to go to oneDNN on this machine.
+    """Whether float32 products of many rows are to go to oneDNN.
 
     Raises ConfigError where TUNEGLM_PRODUCTS names no library.
     """
+    return chosen(_BEGUN.get("by_onednn"))
+
+
+def go_on_with(begun: bool | None) -> None:
+    """Let `by_onednn` be, in this process, as a run was begun; None: as is faster here."""
+    _BEGUN.clear()
+    if begun is not None:
+        _BEGUN["by_onednn"] = begun
+
+
+_BEGUN: dict[str, bool] = {}
+
+
+@cache
+def chosen(begun: bool | None) -> bool:
+    """See `by_onednn`; `begun` stands above what is measured, and below TUNEGLM_PRODUCTS."""
     asked = os.environ.get(VARIABLE, "auto")
     if asked not in ("auto", "onednn", "torch"):
         raise ConfigError(f"{VARIABLE} is `{asked}`.", "known: auto, onednn, torch")
@@ -137,6 +154,8 @@ def by_onednn() -> bool:
         return False
     if asked == "onednn":
         return True
+    if begun is not None:
+        return begun
     rows, *sides = MEASURED
     return found("", lambda: _times_as_fast(rows, [torch.ones(*sides)]) >= WORTH_IT)
 

@@ -189,6 +189,8 @@ class SftTrainer(StageTrainer):
     ) -> None:
         super().__init__(tuned, at_once, **arguments)
         self._kl = kl
+        # from what a base says, too, blind guesses are at most so far
+        self._watch.blind *= 1 + kl
         # the Trainer then counts the trained tokens of the whole accumulated batch for us
         self.model_accepts_loss_kwargs = True
         self._way = Way.of(self.accelerator.unwrap_model(self.model))

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -19,6 +20,7 @@ from transformers.training_args import OptimizerNames
 from tuneglm.data.collate import PLACES
 from tuneglm.errors import ConfigError
 from tuneglm.manifest import UNFINISHED, Course, discard, problem_of, publish, seal
+from tuneglm.methods.lora import refuse_earlier_rows
 from tuneglm.methods.tuned import Tuned
 from tuneglm.models.products import EVEN
 from tuneglm.stages.averaging import Average
@@ -53,7 +55,8 @@ class StageTrainer(Trainer):
         _scale_on_processor(self.accelerator)
         self.tuned, self._at_once = tuned, at_once
         self._saving = False
-        self._watch = Watch(self.accelerator, self._locate)
+        words = tuned.model.config.get_text_config().vocab_size
+        self._watch = Watch(self.accelerator, self._locate, blind=math.log(words))
         self.data_collator = SourcedCollator(self.data_collator)
         _walked_to_change_alone(tuned.model)
 
@@ -68,6 +71,7 @@ class StageTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """The Trainer's own, or the method's where it saves what the Trainer does not know."""
+        refuse_earlier_rows(self.tuned.model, Path(resume_from_checkpoint))
         if self.is_fsdp_enabled:
             load_parts(self.model, Path(resume_from_checkpoint))
         elif self.tuned.restore is None:

@@ -27,6 +27,11 @@ STILL = 2
 LEAST_SCALE = 2.0**-10
 # far above: so many times the beginning and so much more, as a loss near 0 doubles for nothing
 RISE, LEAST_RISE = 2.0, 1.0
+# Worse than guessing blindly, ln(vocabulary), no model is that learns: such a loss is not waited
+# for so long. But one row of noise is, too, where a step has no other: of random ids, 16 and more,
+# the demo's model says 1.4 to 1.6 times that. So one step says it from twice that on, below it
+# three in a row; and a token alone, as a wrong label is, may cost anything: few are never enough.
+FAR_BEYOND, BLIND_STEPS, ENOUGH_TOKENS = 2.0, 3, 16
 
 SMALLER = "take a smaller training.learning_rate; model.dtype=float32 where float16 is too narrow"
 SMALLER_OR_BROKEN = (
@@ -70,12 +75,16 @@ class Watch:
     locate          (a batch) → where its numbers first are none, looked for when they are
     trained_tokens  of all steps that were watched, all processes together
     beginning       losses of the first steps, which those to come are judged by
+    blind           the loss of guessing blindly
     """
 
     def __init__(
-        self, accelerator: Accelerator, locate: Callable[[Any], Place | None] = lambda _: None
+        self,
+        accelerator: Accelerator,
+        locate: Callable[[Any], Place | None] = lambda _: None,
+        blind: float = math.inf,
     ) -> None:
-        self.accelerator, self.locate = accelerator, locate
+        self.accelerator, self.locate, self.blind = accelerator, locate, blind
         self.sources, self._inputs = Sources(), dict[str, Any]()
         self._batches: list[tuple[Tensor, Sources]] = []
         self._given: list[dict[str, Any]] = []
@@ -83,7 +92,7 @@ class Watch:
         self.trained_tokens = 0
         self.beginning: list[float] = []
         self._highest_rate, self._watched = 0.0, 0
-        self._above = 0
+        self._above = self._beyond = 0
         self._said: set[str] = set()
 
     def taken(self, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -120,7 +129,9 @@ class Watch:
             raise _not_finite(number, batches, self._place(batches, given))
         self._judge_zero(number, sum(loss for loss, _ in batches), norm)
         self._judge_rate(number, state.max_steps, rate)
-        self._judge_rise(number, sum(loss for loss, _ in batches))
+        loss = sum(loss for loss, _ in batches)
+        if not self._is_beyond(number, loss, tokens or 0):
+            self._judge_rise(number, loss)
 
     def _is_scaled_away(self) -> bool:
         """Whether no scale is small enough for float16's gradients."""
@@ -179,6 +190,16 @@ class Watch:
             )
             self._warn("rate", f"The learning rate was 0 in {which}: nothing is learnt. {advice}")
 
+    def _is_beyond(self, step: int, loss: float, tokens: int) -> bool:
+        """Whether a loss is none that learning has; of the beginning such a step is no part."""
+        highest = max(self.beginning, default=math.inf)
+        is_enough = tokens >= ENOUGH_TOKENS * self.accelerator.num_processes
+        is_beyond = is_enough and loss > max(self.blind, highest * RISE)
+        self._beyond = self._beyond + 1 if is_beyond else 0
+        if is_beyond and (loss > self.blind * FAR_BEYOND or self._beyond == BLIND_STEPS):
+            self._warn_of_rise(f"{highest:.3g} at most", loss, step)
+        return is_beyond
+
     def _judge_rise(self, step: int, loss: float) -> None:
         if len(self.beginning) < BEGINNING:
             self.beginning.append(loss)
@@ -187,11 +208,14 @@ class Watch:
         is_above = loss > beginning * RISE and loss > beginning + LEAST_RISE
         self._above = self._above + 1 if is_above else 0
         if self._above == PATIENCE:
-            self._warn(
-                "rise",
-                f"The loss rises: {beginning:.3g} in the first steps, {loss:.3g} at step {step}. "
-                "Take a smaller training.learning_rate, or a longer training.warmup_steps.",
-            )
+            self._warn_of_rise(f"{beginning:.3g}", loss, step)
+
+    def _warn_of_rise(self, beginning: str, loss: float, step: int) -> None:
+        self._warn(
+            "rise",
+            f"The loss rises: {beginning} in the first steps, {loss:.3g} at step {step}. "
+            "Take a smaller training.learning_rate, or a longer training.warmup_steps.",
+        )
 
     def _warn(self, kind: str, sentence: str) -> None:
         if self.accelerator.is_main_process and kind not in self._said:
