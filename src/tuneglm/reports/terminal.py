@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -13,13 +14,20 @@ def command(*words: object) -> str:
     """A tuneglm command as it can be typed here: the program need not be on the path."""
     program = Path(sys.executable).with_name("tuneglm")
     if shutil.which("tuneglm") is None and program.exists():
-        here = Path.cwd()
-        words = (program.relative_to(here) if program.is_relative_to(here) else program, *words)
+        words = (_as_seen_from_here(program), *words)
     else:
         words = ("tuneglm", *words)
     return " ".join(
         text if re.fullmatch(r"[\w./-]+", text) else shlex.quote(text) for text in map(str, words)
     )
+
+
+def _as_seen_from_here(program: Path) -> Path:
+    """Its shortest name; the folder that one is in may be gone when a long run ends."""
+    with suppress(OSError):
+        here = Path.cwd()
+        return program.relative_to(here) if program.is_relative_to(here) else program
+    return program
 
 
 def console(*, stderr: bool = False) -> Console:
