@@ -2,6 +2,8 @@
 
     python benchmarks/kill_and_resume.py [--method lora] [--kills 20] [--processes 1] [--seed 0]
     python benchmarks/kill_and_resume.py --method full --kills 6 --only-kills
+    python benchmarks/kill_and_resume.py --with-all --kills 6 --only-kills
+    python benchmarks/kill_and_resume.py --kills 0 --disks 59
 
 The same command is typed again after each death. At the end the losses of every
 step and the bytes of the weights must be those of a run that nobody disturbed.
@@ -42,11 +44,29 @@ METHODS: dict[str, tuple[str, dict[str, object]]] = {
     ),
     "freeze": ("adapter_model.safetensors", {"training.learning_rate": 0.001}),
     "full": ("model.safetensors", {"training.learning_rate": 0.0005}),
+    "prompt": (
+        "adapter_model.safetensors",
+        {"method.length": 16, "training.learning_rate": 0.02},
+    ),
+}
+# what else a run may do while it trains: it asks, evaluates, averages and packs
+WITH_ALL: dict[str, object] = {
+    "data.identity": "{name: 星河, author: 北斗实验室}",
+    "probe.questions": 1,
+    "probe.max_new_tokens": 8,
+    # a share would be mostly identity rows, of which there are thousands
+    "data.evaluation_rows": 6,
+    "training.eval_steps": 5,
+    "average": 0.5,
+    "data.batching": "packed",
+    "data.cutoff": 64,
+    "training.per_device_train_batch_size": 1,
 }
 STEPS, SAVE_EVERY, LOG_EVERY = 45, 5, 3
 MOMENTS = ("start", "step", "step", "save", "save", "save", "result")
 # of a file, where no small disk can be made: the optimizer's is larger
 LIMIT = 250_000
+SMALLEST, LARGEST = 0.5, 2.0  # disks, in MiB
 
 
 @dataclass(frozen=True)
@@ -57,6 +77,7 @@ class Command:
     processes: int = 1
     steps: int = STEPS
     method: str = "lora"
+    with_all: bool = False
 
     @property
     def weights(self) -> str:
@@ -78,6 +99,7 @@ class Command:
             # not in step with the checkpoints: a line's losses lie on both sides of one
             "training.logging_steps": LOG_EVERY,
             "memory_check": "off",
+            **(WITH_ALL if self.with_all else {}),
         }
         words = [sys.executable, "-m", "tuneglm", "train"]
         words += [f"{name}={value}" for name, value in settings.items()]
@@ -107,16 +129,17 @@ class Command:
 class Outcome:
     """What a finished run is judged by."""
 
-    losses: list[tuple[int, float, float]]
+    losses: list[tuple[float, ...]]
     weights: bytes
 
     @classmethod
     def of(cls, folder: Path, weights: str) -> "Outcome":
         entries = [json.loads(line) for line in (folder / "log.jsonl").open()]
+        names = ("step", "loss", "grad_norm", "eval_loss")
         losses = [
-            (entry["step"], entry["loss"], entry["grad_norm"])
+            tuple(entry[name] for name in names if name in entry)
             for entry in entries
-            if "loss" in entry
+            if entry.keys() & {"loss", "eval_loss"}
         ]
         return cls(losses, _values(folder / weights))
 
@@ -334,19 +357,30 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--with-all", action="store_true", help="it asks, evaluates, averages and packs as well"
+    )
+    parser.add_argument("--disks", type=int, default=4, help="sizes of the full disk to try")
     parser.add_argument("--only-kills", action="store_true", help="no damage, no full disks")
     given = parser.parse_args()
     terminal, started = Console(width=110), time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        command = Command(write_rows(folder / "rows.json"), given.processes, method=given.method)
-        assert command.run(folder / "whole").returncode == 0
+        command = Command(
+            write_rows(folder / "rows.json"),
+            given.processes,
+            method=given.method,
+            with_all=given.with_all,
+        )
+        undisturbed = command.run(folder / "whole")
+        assert undisturbed.returncode == 0, undisturbed.stderr
         whole = Outcome.of(folder / "whole", command.weights)
         chance = random.Random(given.seed)
         moments = chance.choices(MOMENTS, k=given.kills)
         terminal.print(_kills(kill_and_resume(command, folder, whole, moments, chance)))
         if not given.only_kills:
-            _damages_and_disks(terminal, command, folder, whole)
+            _damages(terminal, command, folder, whole)
+            _disks(terminal, command, folder, whole, given.disks)
     terminal.print(
         f"{given.method}: all ended with the losses and weights of the uninterrupted run, bit for "
         f"bit; {time.monotonic() - started:.0f} s."
@@ -361,14 +395,19 @@ def _kills(deaths: Iterator[Death]) -> Table:
     return table
 
 
-def _damages_and_disks(terminal: Console, command: Command, folder: Path, whole: Outcome) -> None:
+def _damages(terminal: Console, command: Command, folder: Path, whole: Outcome) -> None:
     table = Table("newest checkpoint", "what was said of it", box=None)
     for name, said in damage_and_resume(command, folder, whole, DAMAGES):
         table.add_row(name, said)
     terminal.print(table)
-    for mebibytes in (0.5, 1.0, 1.5, 2.0):
+
+
+def _disks(terminal: Console, command: Command, folder: Path, whole: Outcome, count: int) -> None:
+    """So many sizes, as far from each other."""
+    for number in range(count):
+        mebibytes = SMALLEST + (LARGEST - SMALLEST) * number / max(1, count - 1)
         kind, said = full_disk_and_resume(command, folder, whole, mebibytes)
-        terminal.print(f"{mebibytes} MiB ({kind}): {said}")
+        terminal.print(f"{mebibytes:.2f} MiB ({kind}): {said}")
 
 
 if __name__ == "__main__":

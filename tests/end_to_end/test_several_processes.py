@@ -154,6 +154,42 @@ def test_a_mistake_is_said_once(command: list[str], tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
+# Python reads it before all else; the error is of a kind that nobody foresees
+BREAKS = """
+import os
+
+if os.environ.get("RANK") == "1":
+    from torch.optim import AdamW
+
+    def step(self, *arguments, **named):
+        raise ZeroDivisionError("only here")
+
+    AdamW.step = step
+"""
+
+
+def test_all_end_with_the_error_of_one(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second process breaks while the first waits for its part of a step."""
+    (tmp_path / "breaks").mkdir()
+    (tmp_path / "breaks" / "sitecustomize.py").write_text(BREAKS)
+    found_first = [str(tmp_path / "breaks"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(found_first))
+    process = start(command, f"training.output_dir={tmp_path / 'out'}", *TWO)
+    started: list[int] = []
+    while len(started) < 2 and process.poll() is None:
+        started = workers(process)
+        time.sleep(0.02)
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert said.count("ZeroDivisionError: only here") == 1
+    assert said.count("Traceback") == 1
+    assert "onnection" not in said
+    assert len(started) == 2 and not any(is_running(number) for number in started)
+    assert not (tmp_path / "out" / WEIGHTS).exists()
+
+
 def test_the_processes_end_with_the_one_that_started_them(
     command: list[str], tmp_path: Path
 ) -> None:

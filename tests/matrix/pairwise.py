@@ -1,7 +1,7 @@
 """A few cells in which every two values that can meet do meet."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from itertools import combinations
 from typing import Any
 
@@ -25,6 +25,20 @@ def pairwise(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     refused = [cell for cell in cells if cell.refusal is not None]
     chosen = _greedy(running, had=())
     return (*chosen, *_greedy(refused, had=chosen))
+
+
+def partners(cells: Sequence[Cell], methods: Sequence[str]) -> tuple[Cell, ...]:
+    """Of each of these methods and each kind of batch the first cell by the other processes.
+
+    With its partner it shows whether two processes train as one.
+    """
+    first = {
+        (cell.method, cell.batching): cell
+        for cell in reversed(cells)
+        if cell.refusal is None and cell.method in methods
+    }
+    others = (replace(cell, processes=3 - cell.processes) for cell in first.values())
+    return tuple(cell for cell in others if cell not in cells)
 
 
 def _greedy(cells: Sequence[Cell], had: Iterable[Cell]) -> list[Cell]:

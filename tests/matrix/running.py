@@ -3,6 +3,8 @@
 import json
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -99,9 +101,36 @@ def check(cell: Cell, result: Any) -> None:
     chat = tuneglm.ChatModel(result.folder, device="cpu", **cell.loading)
     assert chat.family.name == cell.family
     assert loss_of(chat) == pytest.approx(after, abs=0.1 * (before - after))
+    # three steps may have taught it to end at once, or to say what cannot be read
+    answer_of(chat)
+    with only_letters(chat):
+        assert answer_of(chat), "nothing was answered"
+
+
+def answer_of(chat: tuneglm.ChatModel) -> str:
+    """To one question, streamed and in a batch: the same."""
     question = [{"role": "user", "content": rows(300, 1)[0]["instruction"]}]
-    answer = chat.reply(question, GREEDY)
-    assert answer.strip() == chat.replies([question], GREEDY)[0]
+    answer = chat.reply(question, GREEDY).strip()
+    assert answer == chat.replies([question], GREEDY)[0]
+    return answer
+
+
+@contextmanager
+def only_letters(chat: tuneglm.ChatModel) -> Iterator[None]:
+    """Within it nothing is drawn but what the figures of an answer are written with."""
+    allowed = chat.tokenizer("0123456789", add_special_tokens=False)["input_ids"]
+    letters = [each for each in allowed if chat.decode([each]).strip()]
+
+    def forbid_others(_: Any, __: Any, logits: torch.Tensor) -> torch.Tensor:
+        kept = torch.full_like(logits, -torch.inf)
+        kept[..., letters] = logits[..., letters]
+        return kept
+
+    hook = chat.model.get_output_embeddings().register_forward_hook(forbid_others)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 @torch.inference_mode()

@@ -1,27 +1,40 @@
 """A part of the matrix in which all pairs of values meet; the whole of it is `make matrix`."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.matrix.cells import BITS, CELLS, METHODS, PROCESSES, REFUSED
+from tests.matrix.cells import BATCHING, BITS, CELLS, METHODS, PROCESSES, REFUSED
 from tests.matrix.page import MODELS, drawn, written
-from tests.matrix.pairwise import pairs_of, pairwise
-from tests.matrix.verdict import fault_of
+from tests.matrix.pairwise import pairs_of, pairwise, partners
+from tests.matrix.running import Outcome
+from tests.matrix.verdict import fault_of, unequal_pairs
 from tests.matrix.work import prepare, work
 from tuneglm.methods import METHODS as KNOWN
 from tuneglm.models import FAMILIES
 
-PART = pairwise(CELLS)
+EVERY_PAIR = pairwise(CELLS)
+COMPARED = ("full", "lora", "p_tuning")
+PART = (*EVERY_PAIR, *partners(EVERY_PAIR, COMPARED))
 
 
-@pytest.mark.parametrize("processes", PROCESSES)
-def test_every_pair_of_values(processes: int, tmp_path: Path) -> None:
+def test_every_pair_of_values_and_two_processes_as_one(tmp_path: Path) -> None:
+    """Those of one process and those of two at the same time, as `make matrix` does."""
     pytest.importorskip("bitsandbytes")
-    cells = {str(cell): cell for cell in PART if cell.processes == processes}
-    outcomes = list(work(list(cells.values()), prepare(tmp_path), processes))
+    cells = {str(cell): cell for cell in PART}
+    folder = prepare(tmp_path)
+
+    def through(processes: int) -> list[Outcome]:
+        own = [cell for cell in PART if cell.processes == processes]
+        return list(work(own, folder, processes))
+
+    with ThreadPoolExecutor() as threads:
+        outcomes = [each for found in threads.map(through, PROCESSES) for each in found]
     assert {each.cell for each in outcomes} == cells.keys()
     assert [fault for each in outcomes if (fault := fault_of(cells[each.cell], each))] == []
+    assert unequal_pairs(outcomes) == []
 
 
 def test_the_part_has_every_pair_and_is_small() -> None:
@@ -30,6 +43,13 @@ def test_the_part_has_every_pair_and_is_small() -> None:
     running = {pair for cell in PART if cell.refusal is None for pair in pairs_of(cell)}
     assert running == {pair for cell in CELLS if cell.refusal is None for pair in pairs_of(cell)}
     assert len(PART) < 40
+
+
+@pytest.mark.parametrize("batching", BATCHING)
+@pytest.mark.parametrize("method", COMPARED)
+def test_the_part_compares_two_processes_with_one(method: str, batching: str) -> None:
+    alike = [cell for cell in PART if (cell.method, cell.batching) == (method, batching)]
+    assert any(replace(cell, processes=2) in alike for cell in alike if cell.processes == 1)
 
 
 def test_every_method_is_in_the_matrix() -> None:

@@ -94,17 +94,6 @@ def test_what_a_run_computes_in(
     assert (arguments.fp16, arguments.bf16) == expected
 
 
-def test_one_process_where_several_were_asked_for(
-    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What `accelerate launch --cpu --num_processes 2` sets for the one that it starts."""
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
-    monkeypatch.setenv("MASTER_PORT", "29500")
-    with pytest.raises(ConfigError, match="asked for several processes and started one") as caught:
-        train(configure(tmp_path / "out"))
-    assert "--processes" in str(caught.value)
-
-
 def test_fsdp_that_would_share_nothing_out() -> None:
     arguments = SimpleNamespace(device=torch.device("cpu"))
     trainer: Any = SimpleNamespace(args=arguments, is_fsdp_enabled=False, sharing=Sharing())
@@ -149,15 +138,6 @@ def test_what_cannot_be_divided_is_said(
     check_sharing(config, Sharing("zero2", 2), MODEL_FOLDER)
     with pytest.raises(ConfigError, match=sentence):
         check_sharing(config, Sharing(kind, 2), MODEL_FOLDER)
-
-
-def test_processes_that_train_apart(
-    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`torchrun` where transformers sees one process: each would train alone, without a word."""
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="2 processes were started, but each trains alone"):
-        train(configure(tmp_path / "out", "training.use_cpu=false"))
 
 
 def test_a_packed_checkpoint_is_not_divided(configure: Configure, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from tuneglm.methods import METHODS
 from tuneglm.methods.presets import epochs_for
 from tuneglm.models.precision import DTYPES, Capability, best_device, frozen_type
 from tuneglm.packages import need
+from tuneglm.stages.launchers import check_processes
 
 DEFAULTS: dict[str, Any] = {
     "lr_scheduler_type": "cosine",
@@ -98,7 +99,7 @@ def training_arguments(
         # a reporter that is not installed says so when it is made
         for reporter in get_reporting_integration_callbacks(arguments.report_to):
             reporter()
-    _check_processes(arguments)
+    check_processes(arguments)
     return arguments
 
 
@@ -307,20 +308,4 @@ def _check_devices(chosen: dict[str, Any]) -> None:
         raise ConfigError(
             f"{asked} processes were started, and there are {count} GPUs.",
             "start one process a GPU, or train on the processor: training.use_cpu=true",
-        )
-
-
-def _check_processes(arguments: TrainingArguments) -> None:
-    """A launcher's processes must have found each other: they train alone without a word if not."""
-    asked = int(os.environ.get("WORLD_SIZE", "1"))
-    if asked != arguments.world_size:
-        raise ConfigError(
-            f"{asked} processes were started, but each trains alone.",
-            "without a GPU, add training.use_cpu=true",
-        )
-    # accelerate names a meeting place for several processes, and on a processor starts one
-    if asked == 1 and {"ACCELERATE_USE_CPU", "MASTER_PORT"} <= os.environ.keys():
-        raise ConfigError(
-            "`accelerate launch` was asked for several processes and started one.",
-            "start them so: tuneglm train RUN.yaml --processes N",
         )
