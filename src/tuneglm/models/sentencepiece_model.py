@@ -9,7 +9,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tokenizers import Regex, Tokenizer, decoders, normalizers
 from tokenizers.models import BPE, Unigram
@@ -17,12 +17,14 @@ from tokenizers.models import BPE, Unigram
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 UNIGRAM, BYTE_PAIRS = 1, 2
 SPACE = "▁"
+# a piece's fields as their keys, and the largest number that one byte holds
+TEXT, SCORE, KIND, ONE_BYTE = b"\n", 0x15, 0x18, 0x7F
+FLOAT = struct.Struct("<f")
 # what no text may become by its spelling scores below every way to spell it
 UNREACHABLE = -1e6
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """One entry of the vocabulary; a higher score is likelier (unigram) or merged earlier (BPE)."""
 
     text: str
@@ -146,6 +148,25 @@ def _normalizers(file: SentencePieceFile) -> list[normalizers.Normalizer]:
 
 
 def _piece(data: bytes) -> Piece:
+    return _usual_piece(data) or _any_piece(data)
+
+
+def _usual_piece(data: bytes) -> Piece | None:
+    """A piece as sentencepiece writes nearly all: text, score and, if not normal, its kind.
+
+    A file has 65,000 of them, and a start waits for it.
+    """
+    end = 2 + data[1] if len(data) > 1 else 0
+    rest = len(data) - end
+    if data[:1] != TEXT or end > ONE_BYTE or rest not in (5, 7) or data[end] != SCORE:
+        return None
+    if rest == 7 and (data[end + 5] != KIND or data[end + 6] > ONE_BYTE):
+        return None
+    (score,) = FLOAT.unpack_from(data, end + 1)
+    return Piece(data[2:end].decode(), score, data[end + 6] if rest == 7 else NORMAL)
+
+
+def _any_piece(data: bytes) -> Piece:
     fields = _by_number(data)
     (score,) = struct.unpack("<f", fields[2][-1]) if fields[2] else (0.0,)
     return Piece(fields[1][-1].decode(), score, fields[3][-1] if fields[3] else NORMAL)
@@ -160,21 +181,27 @@ def _by_number(data: bytes) -> "defaultdict[int, list]":  # type: ignore[type-ar
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     """(field number, value) of one message: an int for a varint, bytes for all else."""
-    position = 0
-    while position < len(data):
-        key, position = _varint(data, position)
+    position, end = 0, len(data)
+    while position < end:
+        key = data[position]
+        if key > ONE_BYTE:
+            key, position = _varint(data, position)
+        else:
+            position += 1
         kind = key & 7
         if kind == 0:
             value, position = _varint(data, position)
             yield key >> 3, value
             continue
-        if kind == 2:
+        if kind == 2 and position < end and data[position] <= ONE_BYTE:
+            length, position = data[position], position + 1
+        elif kind == 2:
             length, position = _varint(data, position)
         elif kind in (1, 5):
             length = 8 if kind == 1 else 4
         else:
             raise ValueError(f"not a protocol buffer: wire type {kind}")
-        if position + length > len(data):
+        if position + length > end:
             raise ValueError("the file is cut short")
         yield key >> 3, data[position : position + length]
         position += length
