@@ -1,10 +1,13 @@
-"""A sentencepiece file is read once for two that ask, and nothing of it stays."""
+"""A sentencepiece file: its pieces, and the tokenizer that is built of it once for two that ask."""
 
 import struct
+from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
-from tuneglm.models import sentencepiece_model as module
+from tuneglm.models import tokenization
+from tuneglm.models.chatglm2.tokenization import ChatGLM2TokenizerFast
 from tuneglm.models.sentencepiece_model import (
     BYTE,
     BYTE_PAIRS,
@@ -37,17 +40,36 @@ def file_of(*pieces: str) -> bytes:
     return b"".join(written) + field(2, number(3, BYTE_PAIRS))
 
 
-def test_what_was_read_serves_one_more_and_is_let_go() -> None:
-    content, other = file_of("a", "b", "ab"), file_of("a")
-    first = SentencePieceFile.parse(content, BYTE_PAIRS)
-    assert [piece.text for piece in first.pieces] == ["<unk>", "a", "b", "ab"]
-    assert SentencePieceFile.parse(content, BYTE_PAIRS) is first
-    assert not module._READ_ONCE
-    assert SentencePieceFile.parse(content, BYTE_PAIRS) == first
-    assert len(SentencePieceFile.parse(other, BYTE_PAIRS).pieces) == 2
-    assert len(module._READ_ONCE) == 1
+def test_a_file_says_its_pieces_and_of_which_kind_it_is() -> None:
+    content = file_of("a", "b", "ab")
+    read = SentencePieceFile.parse(content, BYTE_PAIRS)
+    assert [piece.text for piece in read.pieces] == ["<unk>", "a", "b", "ab"]
     with pytest.raises(ValueError, match="of type unigram"):
-        SentencePieceFile.parse(other, UNIGRAM)
+        SentencePieceFile.parse(content, UNIGRAM)
+
+
+def test_what_was_built_serves_one_more_and_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run loads its tokenizer twice; the two are two, and no third is waited for."""
+    built: list[bytes] = []
+    build = ChatGLM2TokenizerFast.build
+
+    def counted(published: bytes) -> Tokenizer:
+        built.append(published)
+        return build(published)
+
+    monkeypatch.setattr(ChatGLM2TokenizerFast, "build", staticmethod(counted))
+    (tmp_path / "tokenizer.model").write_bytes(file_of("<s>", "</s>", "▁", "a", "b", "ab"))
+    tokenization._BUILT.clear()
+    first, second = (ChatGLM2TokenizerFast.load(tmp_path) for _ in range(2))
+    assert len(built) == 1 and not tokenization._BUILT
+    first.add_tokens(["ba"])
+    assert "ba" not in second.get_vocab() and second("ab")["input_ids"]
+    ChatGLM2TokenizerFast.load(tmp_path)
+    (tmp_path / "tokenizer.model").write_bytes(file_of("<s>", "</s>", "▁", "a", "b"))
+    assert "ab" not in ChatGLM2TokenizerFast.load(tmp_path).get_vocab()
+    assert len(built) == 3 and len(tokenization._BUILT) == 1
 
 
 SCORED = b"\x15" + struct.pack("<f", -1.5)

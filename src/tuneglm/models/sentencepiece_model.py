@@ -4,7 +4,6 @@ The file is a protocol buffer, of which a few fields are needed; reading them
 here spares a dependency. Field numbers: sentencepiece_model.proto.
 """
 
-import hashlib
 import struct
 from collections import defaultdict
 from collections.abc import Iterator
@@ -44,17 +43,10 @@ class SentencePieceFile:
     @classmethod
     def parse(cls, data: bytes, algorithm: int) -> "SentencePieceFile":
         """The content of a file of that algorithm; raises ValueError when it is none."""
-        key = hashlib.sha256(data).digest(), algorithm
-        read = _READ_ONCE.pop(key, None)
-        if read is not None:
-            return read
         try:
-            read = cls._parse(data, algorithm)
+            return cls._parse(data, algorithm)
         except (LookupError, TypeError, AttributeError, struct.error) as error:
             raise ValueError(f"not a sentencepiece model: {error}") from None
-        _READ_ONCE.clear()
-        _READ_ONCE[key] = read
-        return read
 
     @classmethod
     def _parse(cls, data: bytes, algorithm: int) -> "SentencePieceFile":
@@ -70,11 +62,6 @@ class SentencePieceFile:
             dummy_prefix=normalizer[3][-1:] != [0],
             collapses_spaces=normalizer[4][-1:] != [0],
         )
-
-
-# a file has 65,000 pieces, and a run loads its tokenizer twice, the second time for the model's
-# end tokens: that takes what the first has read, and nothing stays. By digest and algorithm
-_READ_ONCE: dict[tuple[bytes, int], SentencePieceFile] = {}
 
 
 def build_bpe(file: SentencePieceFile) -> Tokenizer:

@@ -33,6 +33,11 @@ _LFS = b"version https://git-lfs"
 _FETCH = "fetch the model's folder again, or copy this file from the hub by hand"
 
 
+# building takes a second, and a run loads its tokenizer twice, the second time for the model's end
+# tokens: that takes what the first has built, and nothing stays. By class and digest
+_BUILT: dict[tuple[type, bytes], Tokenizer] = {}
+
+
 class GlmTokenizerFast(IdsFirstTokenizer):
     """The fast tokenizer of a published family; a folder of `models/` completes it.
 
@@ -94,6 +99,18 @@ class GlmTokenizerFast(IdsFirstTokenizer):
         return tokenizer
 
     @classmethod
+    def _built(cls, published: bytes) -> Tokenizer:
+        """The vocabulary with the format's tokens: for two that ask it is built once."""
+        key = cls, blake2b(published).digest()
+        built = _BUILT.pop(key, None)
+        if built is None:
+            built = cls.build(published)
+            add_specials(built, cls.specials, cls.single, cls.pair, cls.eos_name)
+            _BUILT.clear()
+            _BUILT[key] = built
+        return built
+
+    @classmethod
     def _load_saved(cls, folder: Path) -> Self:
         path = folder / "tokenizer.json"
         if not path.is_file():
@@ -106,15 +123,14 @@ class GlmTokenizerFast(IdsFirstTokenizer):
     @classmethod
     def _load_published(cls, path: Path, published: bytes) -> Self:
         try:
-            backend = cls.build(published)
+            backend = cls._built(published)
         except ValueError as error:
             raise ModelError(
                 f"`{path}` cannot be read: {error}.",
                 f"if the folder is of another family than {cls.family}, say which; else {_FETCH}",
             ) from error
-        add_specials(backend, cls.specials, cls.single, cls.pair, cls.eos_name)
         return cls(
-            tokenizer_object=backend,
+            tokenizer_object=backend,  # of which transformers makes a copy
             eos_token=cls.eos_name,
             pad_token=cls.pad_name,
             unk_token=cls.unk_name,
