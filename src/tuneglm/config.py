@@ -19,10 +19,11 @@ from tuneglm.data_config import DataConfig, DatasetEntry, IdentityConfig
 from tuneglm.errors import ConfigError
 from tuneglm.method_config import LoraConfig, MethodConfig
 from tuneglm.option_list import Option, flag_options, run_options
-from tuneglm.run_file import one_line, read_run_file, read_yaml
+from tuneglm.run_file import read_run_file, read_yaml
 from tuneglm.section import Section
 from tuneglm.serve_config import ServeConfig
 from tuneglm.trainer_options import expected_value, trainer_options
+from tuneglm.yaml_faults import one_line
 
 
 class ModelConfig(Section):

@@ -85,8 +85,3 @@ def _folder_hint(folder: Path) -> str:
     if (folder / "config.json").is_file():
         return f"a model's folder is given so: model.path={folder}"
     return "a run file is YAML; without one, give overrides such as model.path=FOLDER"
-
-
-def one_line(error: Exception) -> str:
-    """An error's own words on one line."""
-    return " ".join(str(error).split())

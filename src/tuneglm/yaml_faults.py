@@ -48,7 +48,7 @@ def yaml_fault(error: Exception, text: str = "") -> tuple[str, str]:
     text  what was read; its line is shown
     """
     if not isinstance(error, yaml.MarkedYAMLError):
-        return _one_line(error), _LIKE_OURS
+        return one_line(error), _LIKE_OURS
     said = str(error.problem)
     what, remedy = next(
         ((what, remedy) for sign, what, remedy in _CAUSES if sign in said), ("", _LIKE_OURS)
@@ -65,5 +65,6 @@ def _place(mark: yaml.Mark | None, text: str) -> str:
     return f"in line {mark.line + 1}, `{lines[mark.line].strip()}`, "
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """An error's own words on one line."""
     return " ".join(str(error).split())

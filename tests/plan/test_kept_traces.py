@@ -99,6 +99,17 @@ def test_another_batch_or_model_is_run(
     assert len(runs) == 2
 
 
+def test_another_library_of_products_is_run(
+    runs: list[Step], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps other tensors for the way back."""
+    made = step(only_config(tmp_path), "method=lora", *FLOAT32, batch=BATCH)
+    for is_used in (False, True):
+        monkeypatch.setattr(kept_traces, "by_onednn", lambda is_used=is_used: is_used)
+        kept_or_traced(made)
+    assert len(runs) == 2
+
+
 def test_other_code_runs_it_anew(
     runs: list[Step], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,8 +10,9 @@ import yaml
 
 from tuneglm.errors import ConfigError
 from tuneglm.original.flags import FLAGS, MEANT, SEVERAL, Flag
-from tuneglm.run_file import one_line, read_yaml
+from tuneglm.run_file import read_yaml
 from tuneglm.trainer_options import trainer_options
+from tuneglm.yaml_faults import one_line
 
 Given = dict[str, Any]
 

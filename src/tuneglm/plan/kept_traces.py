@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tuneglm.data.encoded_store import code_digest, store_folder
+from tuneglm.models.products import by_onednn
 from tuneglm.plan.ledger import Peak
 from tuneglm.plan.step import Step
 from tuneglm.plan.step_memory import StepMemory, step_memory
@@ -55,6 +56,8 @@ def _digest(step: Step) -> str:
         asked.gradient_checkpointing_kwargs,
         asked.label_smoothing_factor,
         step.family.name,
+        # its products keep other tensors for the way back
+        by_onednn(),
         (step.folder / "config.json").read_text("utf-8"),
         _code(),
     )

@@ -33,7 +33,8 @@ from tuneglm.config import RunConfig, dump_config
 from tuneglm.errors import ConfigError
 from tuneglm.manifest import write_whole
 from tuneglm.reports.terminal import plain
-from tuneglm.run_file import one_line, read_yaml
+from tuneglm.run_file import read_yaml
+from tuneglm.yaml_faults import one_line
 
 IDS_FILE = "ids.json"
 PROJECT = "tuneglm"

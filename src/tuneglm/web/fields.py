@@ -17,8 +17,9 @@ from tuneglm.config import ModelConfig, ProbeConfig, RunConfig, SftConfig
 from tuneglm.data_config import DataConfig
 from tuneglm.errors import ConfigError
 from tuneglm.method_config import METHOD_SECTIONS
-from tuneglm.run_file import one_line, read_yaml
+from tuneglm.run_file import read_yaml
 from tuneglm.section import Section
+from tuneglm.yaml_faults import one_line
 
 Kind = Literal["switch", "choice", "integer", "number", "list", "text"]
 
